@@ -1,0 +1,179 @@
+//! Operations, batches and responses. Encoding is written out by hand, because a batch is the
+//! bulk of all traffic and prost would copy its payload twice; tests compare it with prost's.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+use super::{DecodeError, DecodeReason, Message, parse, required};
+use crate::operation::{Batch, MAX_KEY_BYTES, Operation, Response};
+use crate::proto::v1;
+
+/// Length of a length-delimited field with its key.
+pub(super) fn field_len(tag: u32, len: usize) -> usize {
+    key_len(tag) + encoded_len_varint(len as u64) + len
+}
+
+pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
+    encode_key(tag, WireType::LengthDelimited, buf);
+    encode_varint(len as u64, buf);
+}
+
+pub(super) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
+    put_field_head(tag, bytes.len(), buf);
+    buf.put_slice(bytes);
+}
+
+/// proto3 leaves a default out.
+fn optional_len(tag: u32, bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { field_len(tag, bytes.len()) }
+}
+
+fn kind_len(operation: &Operation) -> usize {
+    match operation {
+        Operation::Set(set) => field_len(1, set.key().len()) + optional_len(2, set.value()),
+        Operation::Del(del) => del.keys().iter().map(|key| field_len(1, key.len())).sum(),
+    }
+}
+
+fn operation_len(operation: &Operation) -> usize {
+    field_len(1, kind_len(operation))
+}
+
+fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
+    match operation {
+        Operation::Set(set) => {
+            put_field_head(1, kind_len(operation), buf);
+            put_bytes(1, set.key(), buf);
+            if !set.value().is_empty() {
+                put_bytes(2, set.value(), buf);
+            }
+        }
+        Operation::Del(del) => {
+            put_field_head(2, kind_len(operation), buf);
+            del.keys().iter().for_each(|key| put_bytes(1, key, buf));
+        }
+    }
+}
+
+pub(super) fn batch_len(batch: &Batch) -> usize {
+    match batch.encoded() {
+        Some(encoded) => encoded.len(),
+        None => batch.operations().iter().map(|op| field_len(1, operation_len(op))).sum(),
+    }
+}
+
+pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
+    match batch.encoded() {
+        Some(encoded) => buf.put_slice(encoded),
+        None => {
+            for operation in batch.operations() {
+                put_field_head(1, operation_len(operation), buf);
+                put_operation(operation, buf);
+            }
+        }
+    }
+}
+
+impl Message for Operation {
+    const NAME: &'static str = "Operation";
+
+    fn encode(&self) -> Bytes {
+        let mut buf = BytesMut::with_capacity(operation_len(self));
+        put_operation(self, &mut buf);
+        buf.freeze()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        parse::<v1::Operation>(Self::NAME, bytes)?.try_into()
+    }
+}
+
+impl Message for Batch {
+    const NAME: &'static str = "Batch";
+
+    fn encode(&self) -> Bytes {
+        let mut buf = BytesMut::with_capacity(batch_len(self));
+        put_batch(self, &mut buf);
+        buf.freeze()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let operations: Arc<[Operation]> = parse::<v1::Batch>(Self::NAME, bytes.clone())?
+            .operations
+            .into_iter()
+            .map(Operation::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Self::decoded(operations, bytes))
+    }
+}
+
+impl TryFrom<v1::Operation> for Operation {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::Operation) -> Result<Self, DecodeError> {
+        match required(proto.kind, "Operation", "kind")? {
+            v1::operation::Kind::Set(v1::SetOperation { key, value }) => {
+                check_key(&key, "SetOperation", "key")?;
+                Ok(Self::decoded_set(key, value))
+            }
+            v1::operation::Kind::Del(v1::DelOperation { keys }) => {
+                not_empty(&keys, "DelOperation", "keys")?;
+                keys.iter().try_for_each(|key| check_key(key, "DelOperation", "keys"))?;
+                Ok(Self::decoded_del(keys.into()))
+            }
+        }
+    }
+}
+
+pub(crate) fn check_key(
+    key: &[u8],
+    message: &'static str,
+    field: &'static str,
+) -> Result<(), DecodeError> {
+    not_empty(key, message, field)?;
+    if key.len() > MAX_KEY_BYTES {
+        let reason = DecodeReason::OutOfRange { got: key.len() as u64, max: MAX_KEY_BYTES as u64 };
+        return Err(DecodeError::new(message, field, reason));
+    }
+    Ok(())
+}
+
+pub(super) fn not_empty<T>(
+    found: &[T],
+    message: &'static str,
+    field: &'static str,
+) -> Result<(), DecodeError> {
+    if found.is_empty() {
+        return Err(DecodeError::new(message, field, DecodeReason::Empty));
+    }
+    Ok(())
+}
+
+super::message!(Response, v1::Response, "Response");
+
+impl From<&Response> for v1::Response {
+    fn from(response: &Response) -> Self {
+        let kind = match response {
+            Response::Set { previous } => {
+                v1::response::Kind::Set(v1::SetResponse { previous: previous.clone() })
+            }
+            Response::Del { deleted } => {
+                v1::response::Kind::Del(v1::DelResponse { deleted: *deleted })
+            }
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Response> for Response {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::Response) -> Result<Self, DecodeError> {
+        Ok(match required(proto.kind, "Response", "kind")? {
+            v1::response::Kind::Set(set) => Self::Set { previous: set.previous },
+            v1::response::Kind::Del(del) => Self::Del { deleted: del.deleted },
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! The RPC messages.
+
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+
+use super::log::{entry_len, log_id, put_entry};
+use super::operation::{field_len, put_field_head};
+use super::{DecodeError, Message, message, parse, required};
+use crate::proto::v1;
+use crate::types::{
+    AppendEntriesRequest, AppendEntriesResponse, Entry, InstallSnapshotRequest,
+    InstallSnapshotResponse, SnapshotMeta, SnapshotResponse, Vote, VoteRequest, VoteResponse,
+};
+
+message!(AppendEntriesResponse, v1::AppendEntriesResponse, "AppendEntriesResponse");
+message!(VoteRequest, v1::VoteRequest, "VoteRequest");
+message!(VoteResponse, v1::VoteResponse, "VoteResponse");
+message!(InstallSnapshotRequest, v1::InstallSnapshotRequest, "InstallSnapshotRequest");
+message!(InstallSnapshotResponse, v1::InstallSnapshotResponse, "InstallSnapshotResponse");
+message!(SnapshotResponse, v1::FullSnapshotResponse, "FullSnapshotResponse");
+message!(FullSnapshotPart, v1::FullSnapshotRequest, "FullSnapshotRequest");
+
+fn vote(proto: Option<v1::Vote>, message: &'static str) -> Result<Vote, DecodeError> {
+    required(proto, message, "vote")?.try_into()
+}
+
+impl Message for AppendEntriesRequest {
+    const NAME: &'static str = "AppendEntriesRequest";
+
+    // Two messages one after the other are the message they merge to, so the entries can be
+    // written between the fields around them without a copy of their payload.
+    fn encode(&self) -> Bytes {
+        let before = v1::AppendEntriesRequest {
+            vote: Some((&self.vote).into()),
+            prev_log_id: self.prev_log_id.as_ref().map(Into::into),
+            ..Default::default()
+        };
+        let after = v1::AppendEntriesRequest {
+            leader_commit: self.leader_commit.as_ref().map(Into::into),
+            ..Default::default()
+        };
+        let entries: usize = self.entries.iter().map(|e| field_len(3, entry_len(e))).sum();
+
+        let mut buf = BytesMut::with_capacity(before.encoded_len() + entries + after.encoded_len());
+        before.encode_raw(&mut buf);
+        for entry in &self.entries {
+            put_field_head(3, entry_len(entry), &mut buf);
+            put_entry(entry, &mut buf);
+        }
+        after.encode_raw(&mut buf);
+        buf.freeze()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let proto: v1::AppendEntriesRequest = parse(Self::NAME, bytes)?;
+        Ok(Self {
+            vote: vote(proto.vote, Self::NAME)?,
+            prev_log_id: log_id(proto.prev_log_id)?,
+            entries: proto.entries.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?,
+            leader_commit: log_id(proto.leader_commit)?,
+        })
+    }
+}
+
+impl From<&AppendEntriesResponse> for v1::AppendEntriesResponse {
+    fn from(response: &AppendEntriesResponse) -> Self {
+        use v1::append_entries_response::Result as Proto;
+        let result = match response {
+            AppendEntriesResponse::Success => Proto::Success(v1::AppendSuccess {}),
+            AppendEntriesResponse::PartialSuccess(matching) => {
+                let matching = matching.as_ref().map(Into::into);
+                Proto::PartialSuccess(v1::AppendPartialSuccess { matching })
+            }
+            AppendEntriesResponse::Conflict => Proto::Conflict(v1::AppendConflict {}),
+            AppendEntriesResponse::HigherVote(vote) => Proto::HigherVote(vote.into()),
+        };
+        Self { result: Some(result) }
+    }
+}
+
+impl TryFrom<v1::AppendEntriesResponse> for AppendEntriesResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::AppendEntriesResponse) -> Result<Self, DecodeError> {
+        use v1::append_entries_response::Result as Proto;
+        Ok(match required(proto.result, "AppendEntriesResponse", "result")? {
+            Proto::Success(_) => Self::Success,
+            Proto::PartialSuccess(partial) => Self::PartialSuccess(log_id(partial.matching)?),
+            Proto::Conflict(_) => Self::Conflict,
+            Proto::HigherVote(vote) => Self::HigherVote(vote.try_into()?),
+        })
+    }
+}
+
+impl From<&VoteRequest> for v1::VoteRequest {
+    fn from(request: &VoteRequest) -> Self {
+        Self {
+            vote: Some((&request.vote).into()),
+            last_log_id: request.last_log_id.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::VoteRequest> for VoteRequest {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::VoteRequest) -> Result<Self, DecodeError> {
+        Ok(Self { vote: vote(proto.vote, "VoteRequest")?, last_log_id: log_id(proto.last_log_id)? })
+    }
+}
+
+impl From<&VoteResponse> for v1::VoteResponse {
+    fn from(response: &VoteResponse) -> Self {
+        Self {
+            vote: Some((&response.vote).into()),
+            vote_granted: response.vote_granted,
+            last_log_id: response.last_log_id.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::VoteResponse> for VoteResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::VoteResponse) -> Result<Self, DecodeError> {
+        Ok(Self {
+            vote: vote(proto.vote, "VoteResponse")?,
+            vote_granted: proto.vote_granted,
+            last_log_id: log_id(proto.last_log_id)?,
+        })
+    }
+}
+
+impl From<&InstallSnapshotRequest> for v1::InstallSnapshotRequest {
+    fn from(request: &InstallSnapshotRequest) -> Self {
+        Self {
+            vote: Some((&request.vote).into()),
+            meta: Some((&request.meta).into()),
+            offset: request.offset,
+            data: request.data.clone().into(),
+            done: request.done,
+        }
+    }
+}
+
+impl TryFrom<v1::InstallSnapshotRequest> for InstallSnapshotRequest {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::InstallSnapshotRequest) -> Result<Self, DecodeError> {
+        Ok(Self {
+            vote: vote(proto.vote, "InstallSnapshotRequest")?,
+            meta: required(proto.meta, "InstallSnapshotRequest", "meta")?.try_into()?,
+            offset: proto.offset,
+            data: proto.data.into(),
+            done: proto.done,
+        })
+    }
+}
+
+impl From<&InstallSnapshotResponse> for v1::InstallSnapshotResponse {
+    fn from(response: &InstallSnapshotResponse) -> Self {
+        Self { vote: Some((&response.vote).into()) }
+    }
+}
+
+impl TryFrom<v1::InstallSnapshotResponse> for InstallSnapshotResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::InstallSnapshotResponse) -> Result<Self, DecodeError> {
+        Ok(Self { vote: vote(proto.vote, "InstallSnapshotResponse")? })
+    }
+}
+
+impl From<&SnapshotResponse> for v1::FullSnapshotResponse {
+    fn from(response: &SnapshotResponse) -> Self {
+        Self { vote: Some((&response.vote).into()) }
+    }
+}
+
+impl TryFrom<v1::FullSnapshotResponse> for SnapshotResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::FullSnapshotResponse) -> Result<Self, DecodeError> {
+        Ok(Self { vote: vote(proto.vote, "FullSnapshotResponse")? })
+    }
+}
+
+/// One message of the stream that carries a whole snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FullSnapshotPart {
+    /// The first message, and only the first.
+    Header(FullSnapshotHeader),
+    /// The next bytes of the snapshot.
+    Chunk(Bytes),
+}
+
+/// Opens the stream that carries a whole snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullSnapshotHeader {
+    /// The sender's vote.
+    pub vote: Vote,
+    /// What openraft knows of the snapshot.
+    pub meta: SnapshotMeta,
+    /// Length of the snapshot's bytes.
+    pub length: u64,
+}
+
+impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
+    fn from(part: &FullSnapshotPart) -> Self {
+        use v1::full_snapshot_request::Part;
+        let part = match part {
+            FullSnapshotPart::Header(header) => Part::Header(v1::FullSnapshotHeader {
+                vote: Some((&header.vote).into()),
+                meta: Some((&header.meta).into()),
+                length: header.length,
+            }),
+            FullSnapshotPart::Chunk(chunk) => Part::Chunk(chunk.clone()),
+        };
+        Self { part: Some(part) }
+    }
+}
+
+impl TryFrom<v1::FullSnapshotRequest> for FullSnapshotPart {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::FullSnapshotRequest) -> Result<Self, DecodeError> {
+        use v1::full_snapshot_request::Part;
+        Ok(match required(proto.part, "FullSnapshotRequest", "part")? {
+            Part::Header(header) => Self::Header(FullSnapshotHeader {
+                vote: vote(header.vote, "FullSnapshotHeader")?,
+                meta: required(header.meta, "FullSnapshotHeader", "meta")?.try_into()?,
+                length: header.length,
+            }),
+            Part::Chunk(chunk) => Self::Chunk(chunk),
+        })
+    }
+}

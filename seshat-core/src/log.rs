@@ -1,0 +1,246 @@
+//! The log: entries from the purge marker on, without a hole.
+//!
+//! Pure and synchronous. Invariants, asserted by [`Log::valid`]:
+//!
+//! 1. Entry `i` has index `first + i`: no hole (openraft requirements R1, R14, R16, R18).
+//! 2. Leader ids never descend, so log ids ascend strictly.
+//! 3. `first` is one past the purge marker. Without a marker it is 0, except in a log that was
+//!    told to [begin elsewhere](Log::begin_at).
+//!
+//! Every operation checks first and changes nothing on error.
+
+mod store;
+
+use std::collections::VecDeque;
+use std::ops::{Bound, RangeBounds};
+
+pub use self::store::LogStore;
+use crate::types::{Entry, LogId, LogState, Vote};
+
+/// What a node must not forget beside its entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// `None` on a node that never voted.
+    pub vote: Option<Vote>,
+    /// The last entry known to be committed.
+    pub committed: Option<LogId>,
+    /// The last entry that was purged.
+    pub purged: Option<LogId>,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    first: u64,
+    purged: Option<LogId>,
+}
+
+/// Entries that were taken out of a log. Freeing many takes a while: drop it outside of locks.
+#[derive(Debug, Default)]
+#[must_use = "drop it where nobody waits"]
+pub struct Removed(#[allow(dead_code, reason = "held to be dropped")] VecDeque<Entry>);
+
+impl Log {
+    /// The last purged id and the last id; the latter falls back to the former (R6, R39).
+    pub fn state(&self) -> LogState {
+        LogState { last_purged_log_id: self.purged, last_log_id: self.last_log_id() }
+    }
+
+    /// The id of the last entry, or of the last purged one if there is none.
+    pub fn last_log_id(&self) -> Option<LogId> {
+        self.entries.back().map(|entry| entry.log_id).or(self.purged)
+    }
+
+    /// The index that the next entry must have.
+    pub fn next_index(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Entries in the log.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry, purged ones aside.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries of `range` that exist, in order (R40, R41).
+    ///
+    /// Any kind of bound is understood; an empty or inverted range has no entries.
+    pub fn entries(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = &Entry> {
+        let start = match range.start_bound() {
+            Bound::Included(&index) => Some(index),
+            Bound::Excluded(&index) => index.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&index) => index.saturating_add(1),
+            Bound::Excluded(&index) => index,
+            Bound::Unbounded => u64::MAX,
+        };
+        let start = start.map_or(self.len(), |index| self.position(index));
+        let end = self.position(end).max(start);
+        self.entries.range(start..end)
+    }
+
+    /// Where `index` stands among the entries, or would: 0 before them, `len` after them.
+    fn position(&self, index: u64) -> usize {
+        // At most `len`, so the cast loses nothing.
+        index.saturating_sub(self.first).min(self.entries.len() as u64) as usize
+    }
+
+    /// Appends entries that continue the log.
+    ///
+    /// # Errors
+    /// The first entry that leaves a hole, overlaps, or descends. Nothing is appended then.
+    pub fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), AppendError> {
+        let before = self.entries.len();
+        let mut last = self.last_log_id();
+        for entry in entries {
+            if let Err(error) = self.check_append(last, entry.log_id) {
+                self.entries.truncate(before);
+                return Err(error);
+            }
+            last = Some(entry.log_id);
+            self.entries.push_back(entry);
+        }
+        Ok(())
+    }
+
+    fn check_append(&self, last: Option<LogId>, got: LogId) -> Result<(), AppendError> {
+        let expected = self.next_index();
+        if got.index != expected {
+            return Err(AppendError::NotConsecutive { got, expected, last });
+        }
+        match last {
+            Some(last) if got.leader_id < last.leader_id => {
+                Err(AppendError::LeaderDescends { got, last })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a log that never held or purged anything begin at `index` instead of 0.
+    ///
+    /// openraft's engine never needs it; its test suite does.
+    ///
+    /// # Errors
+    /// The log has a history.
+    pub fn begin_at(&mut self, index: u64) -> Result<(), BeginError> {
+        if let Some(last) = self.last_log_id() {
+            return Err(BeginError { got: index, last });
+        }
+        self.first = index;
+        Ok(())
+    }
+
+    /// Removes the entries from `since` on, `since` included (R15). A log that ends before
+    /// `since` stays as it is.
+    ///
+    /// # Errors
+    /// `since` is purged: what is purged was applied, and can't be in conflict.
+    pub fn truncate(&mut self, since: u64) -> Result<Removed, TruncateError> {
+        if let Some(purged) = self.purged
+            && since <= purged.index
+        {
+            return Err(TruncateError { got: since, purged });
+        }
+        let keep = self.position(since);
+        Ok(Removed(self.entries.split_off(keep)))
+    }
+
+    /// Removes the entries up to `upto`, included, and remembers it (R17). `upto` may lie beyond
+    /// the last entry, as it does after a snapshot was installed; purging again up to an earlier
+    /// place changes nothing.
+    ///
+    /// If the entry at `upto.index` has another leader, the log disagrees with what was applied
+    /// from there on, and all of it goes (Raft paper, figure 13, rule 7).
+    ///
+    /// # Errors
+    /// `upto` contradicts the purge marker.
+    pub fn purge(&mut self, upto: LogId) -> Result<Removed, PurgeError> {
+        if let Some(purged) = self.purged {
+            if upto.index < purged.index || upto == purged {
+                return Ok(Removed::default());
+            }
+            if upto.index == purged.index || upto.leader_id < purged.leader_id {
+                return Err(PurgeError { got: upto, purged });
+            }
+        }
+        let next = upto.index.saturating_add(1);
+        let agrees = self.entries(upto.index..next).all(|entry| entry.log_id == upto);
+        let gone = if agrees { self.position(next) } else { self.len() };
+        let removed = self.entries.drain(..gone).collect();
+        // Give memory back once most of it is unused, seldom enough to cost nothing.
+        if self.entries.capacity() / 4 > self.entries.len() {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+        self.first = next;
+        self.purged = Some(upto);
+        Ok(Removed(removed))
+    }
+
+    /// Whether the invariants of the [module](self) hold. For tests.
+    pub fn valid(&self) -> bool {
+        let consecutive = self.entries.iter().zip(self.first..).all(|(e, i)| e.log_id.index == i);
+        let ascending = self.entries.iter().is_sorted_by_key(|entry| entry.log_id.leader_id);
+        let after_marker = self.purged.is_none_or(|purged| self.first == purged.index + 1);
+        consecutive && ascending && after_marker
+    }
+}
+
+/// Why entries can't be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The entry would leave a hole, or overlap one that exists or was purged.
+    #[error("entry {got} does not continue the log: expected index {expected} after {last:?}")]
+    NotConsecutive {
+        /// The entry's id.
+        got: LogId,
+        /// The index it should have.
+        expected: u64,
+        /// The entry before it.
+        last: Option<LogId>,
+    },
+    /// The entry's leader is older than that of the entry before.
+    #[error("entry {got} has an older leader than the entry before it, {last}")]
+    LeaderDescends {
+        /// The entry's id.
+        got: LogId,
+        /// The entry before it.
+        last: LogId,
+    },
+}
+
+/// A log with a history can't begin elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log can't begin at index {got}: it already reaches {last}")]
+pub struct BeginError {
+    /// Where it should begin.
+    pub got: u64,
+    /// Its last entry, or the last one purged.
+    pub last: LogId,
+}
+
+/// A purged entry can't be truncated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("can't truncate since index {got}: the log is purged up to {purged}")]
+pub struct TruncateError {
+    /// Where truncation should start.
+    pub got: u64,
+    /// The purge marker.
+    pub purged: LogId,
+}
+
+/// The purge marker moves forward only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("can't purge up to {got}: it contradicts the log, which is purged up to {purged}")]
+pub struct PurgeError {
+    /// Up to where to purge.
+    pub got: LogId,
+    /// The purge marker.
+    pub purged: LogId,
+}

@@ -1,0 +1,184 @@
+//! [`LogStore`]: openraft's face of the [`Log`]. Locks, calls, answers; no decisions.
+//!
+//! In memory: an entry is as durable as it ever gets when `append` returns, so the callback
+//! follows at once (R10 to R13). What a restart loses, and what follows from it, is the
+//! embedder's to deal with: see the crate's documentation.
+
+use std::fmt::Debug;
+use std::ops::RangeBounds;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openraft::storage::{LogFlushed, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+
+use super::{HardState, Log};
+use crate::types::{
+    Entry, EntryPayload, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote,
+};
+
+/// Payload bytes that one replication read returns at most, if it has more than one entry: what
+/// can be sent within a heartbeat interval, openraft's timeout for an AppendEntries RPC.
+const REPLICATION_BYTES: usize = 4 << 20;
+
+/// The log, vote and committed id of one node, in memory.
+///
+/// Clones share the log: openraft writes through one, its replication tasks read through others
+/// (R3). Reads see every entry as soon as `append` has returned (R11).
+#[derive(Debug, Clone, Default)]
+pub struct LogStore {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    log: Log,
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+}
+
+impl LogStore {
+    /// Vote, committed and purged ids, as they are stored.
+    pub fn hard_state(&self) -> HardState {
+        let inner = self.lock();
+        let purged = inner.log.state().last_purged_log_id;
+        HardState { vote: inner.vote, committed: inner.committed, purged }
+    }
+
+    // A panic while the lock was held can't have left a half-done change: the log checks first.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> Vec<Entry> {
+        let inner = self.lock();
+        let mut bytes = 0_usize;
+        let mut entries = Vec::with_capacity(
+            inner.log.entries((range.start_bound(), range.end_bound())).size_hint().0,
+        );
+        entries.extend(
+            inner
+                .log
+                .entries(range)
+                .take_while(|entry| {
+                    let first = bytes == 0;
+                    bytes = bytes.saturating_add(weight(entry));
+                    first || bytes <= max_bytes
+                })
+                .cloned(),
+        );
+        entries
+    }
+}
+
+/// At least 1, so that a sum of 0 means that there was no entry yet.
+fn weight(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => batch.payload_bytes().max(1),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, StorageError> {
+        Ok(self.read(range, usize::MAX))
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, StorageError> {
+        Ok(self.read(start..end, REPLICATION_BYTES))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState, StorageError> {
+        Ok(self.lock().log.state())
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
+        tracing::debug!(%vote, "save vote");
+        self.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
+        Ok(self.lock().vote)
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        self.lock().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
+        Ok(self.lock().committed)
+    }
+
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: LogFlushed<TypeConfig>,
+    ) -> Result<(), StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let appended = append_leniently(&mut self.lock().log, entries);
+        if let Err(error) = appended {
+            tracing::error!(%error, "append refused");
+            return Err(StorageIOError::write_logs(&error).into());
+        }
+        callback.log_io_completed(Ok(()));
+        Ok(())
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        tracing::debug!(%log_id, "truncate");
+        let removed = self.lock().log.truncate(log_id.index);
+        removed.map(drop).map_err(|error| {
+            tracing::error!(%error, "truncate refused");
+            StorageIOError::write_logs(&error).into()
+        })
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        tracing::debug!(%log_id, "purge");
+        let removed = self.lock().log.purge(log_id);
+        removed.map(drop).map_err(|error| {
+            tracing::error!(%error, "purge refused");
+            StorageIOError::write_logs(&error).into()
+        })
+    }
+}
+
+/// Appends, tolerating two things that openraft's engine never does but its test suite does, so
+/// that a store which passes the suite can't refuse them: a log that never held anything may
+/// begin anywhere, and entries that are already purged are skipped.
+fn append_leniently(
+    log: &mut Log,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Result<(), super::AppendError> {
+    let purged = log.state().last_purged_log_id;
+    let mut entries = entries
+        .into_iter()
+        .skip_while(|entry| purged.is_some_and(|purged| entry.log_id.index <= purged.index))
+        .peekable();
+    if let Some(first) = entries.peek()
+        && first.log_id.index != log.next_index()
+        && log.begin_at(first.log_id.index).is_ok()
+    {
+        tracing::warn!(first = %first.log_id, "the log begins after index 0");
+    }
+    log.append(entries)
+}

@@ -1,0 +1,127 @@
+//! The state machine: keys, what was applied last, and the membership.
+//!
+//! Pure, synchronous and deterministic: equal logs give equal states, and equal states give
+//! equal snapshot bytes. Entries apply in order: an index at or below the last applied one is
+//! refused and changes nothing (Raft paper, section 5.3, State Machine Safety); a gap is
+//! accepted, because a snapshot may have covered it. Blank and membership entries advance the
+//! last applied id like any other (R21, R23).
+
+mod keyspace;
+mod record;
+mod store;
+
+use bytes::Bytes;
+
+pub use self::keyspace::Size;
+pub(crate) use self::keyspace::{KeySpace, View};
+pub(crate) use self::record::Record;
+pub use self::store::{MachineReader, MachineSnapshotBuilder, MachineStore};
+use crate::operation::{EntryResponse, Operation, Response};
+use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
+
+/// Places of the key space's overlay that are folded for each operation applied: about two
+/// records, so that `apply` slows to a half, not to a crawl, until a view's overlay is gone.
+const FOLD_PER_OPERATION: usize = 4;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct Machine {
+    pub(crate) keys: KeySpace,
+    pub(crate) last_applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+}
+
+impl Machine {
+    /// The last entry applied, or covered by the snapshot installed.
+    pub fn last_applied(&self) -> Option<LogId> {
+        self.last_applied
+    }
+
+    /// The last membership applied, with the id of its entry.
+    pub fn membership(&self) -> &StoredMembership {
+        &self.membership
+    }
+
+    /// The value of `key`, copied.
+    pub fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.keys.get(key).map(Bytes::copy_from_slice)
+    }
+
+    /// How much is stored.
+    pub fn size(&self) -> Size {
+        self.keys.size()
+    }
+
+    /// Applies entries in order, and answers each.
+    ///
+    /// # Errors
+    /// An entry whose index isn't above the one before it, or above the last applied one.
+    /// Nothing is applied then.
+    pub fn apply(&mut self, entries: Vec<Entry>) -> Result<Vec<EntryResponse>, ApplyError> {
+        let mut last_applied = self.last_applied;
+        for entry in &entries {
+            if let Some(last) = last_applied
+                && entry.log_id.index <= last.index
+            {
+                return Err(ApplyError { got: entry.log_id, last_applied: last });
+            }
+            last_applied = Some(entry.log_id);
+        }
+        Ok(entries.into_iter().map(|entry| self.apply_one(entry)).collect())
+    }
+
+    fn apply_one(&mut self, entry: Entry) -> EntryResponse {
+        self.last_applied = Some(entry.log_id);
+        match entry.payload {
+            EntryPayload::Blank => EntryResponse::Blank,
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership);
+                EntryResponse::Membership
+            }
+            EntryPayload::Normal(batch) => {
+                let operations = batch.operations();
+                self.keys.fold(FOLD_PER_OPERATION.saturating_mul(operations.len()));
+                let responses = operations.iter().map(|op| run(&mut self.keys, op)).collect();
+                EntryResponse::Batch(responses)
+            }
+        }
+    }
+
+    /// The state of this moment, for a snapshot. Takes microseconds however many keys there are.
+    pub fn freeze(&mut self) -> FrozenMachine {
+        FrozenMachine {
+            keys: self.keys.freeze(),
+            last_applied: self.last_applied,
+            membership: self.membership.clone(),
+        }
+    }
+}
+
+/// Values are copied out of the entry: a slice would keep alive the whole frame it arrived in.
+fn run(keys: &mut KeySpace, operation: &Operation) -> Response {
+    match operation {
+        Operation::Set(set) => Response::Set { previous: keys.set(set.key(), set.value()) },
+        Operation::Del(del) => {
+            let deleted = del.keys().iter().filter(|key| keys.remove(key)).count() as u64;
+            Response::Del { deleted }
+        }
+    }
+}
+
+/// A [`Machine`] as it was at one moment. Later changes don't show (R27, R61).
+#[derive(Debug, Clone)]
+pub struct FrozenMachine {
+    pub(crate) keys: View,
+    pub(crate) last_applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+}
+
+/// An entry that was applied before, or comes out of order. Nothing was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("entry {got} is not above the last applied entry {last_applied}")]
+pub struct ApplyError {
+    /// The entry's id.
+    pub got: LogId,
+    /// The entry before it.
+    pub last_applied: LogId,
+}

@@ -1,0 +1,287 @@
+//! [`MachineStore`]: openraft's face of the [`Machine`]. Locks, calls, answers; no decisions.
+//!
+//! Volatile: neither state nor snapshot outlives the process.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use bytes::Bytes;
+use openraft::storage::RaftStateMachine;
+use openraft::{OptionalSend, RaftSnapshotBuilder};
+use tracing::Instrument;
+
+use super::{FrozenMachine, Machine, Size};
+use crate::operation::EntryResponse;
+use crate::snapshot::{self, SnapshotData, SnapshotError};
+use crate::types::{
+    Entry, EntryPayload, LogId, Snapshot, SnapshotMeta, StorageError, StorageIOError,
+    StoredMembership, TypeConfig,
+};
+
+/// The state machine of one node and its current snapshot, in memory.
+#[derive(Debug, Default)]
+pub struct MachineStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    machine: RwLock<Machine>,
+    current: Mutex<Option<(SnapshotMeta, Bytes)>>,
+    /// Tells the snapshot ids of this store from those of any other.
+    store_id: u64,
+    snapshots_built: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            machine: RwLock::default(),
+            current: Mutex::default(),
+            // The standard library's only source of randomness.
+            store_id: RandomState::new().hash_one(0),
+            snapshots_built: AtomicU64::new(0),
+        }
+    }
+}
+
+// A panic while a lock was held can't have left a half-done change: the machine checks first.
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Machine> {
+        self.machine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Machine> {
+        self.machine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<(SnapshotMeta, Bytes)>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_snapshot_id(&self, last_applied: Option<LogId>) -> String {
+        let built = self.snapshots_built.fetch_add(1, Ordering::Relaxed);
+        let place = last_applied.map_or_else(|| "empty".to_owned(), |last| last.to_string());
+        format!("{place}-{:016x}-{built}", self.store_id)
+    }
+}
+
+impl MachineStore {
+    /// A handle that reads the state while openraft owns the store.
+    pub fn reader(&self) -> MachineReader {
+        MachineReader { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Reads a [`MachineStore`]'s state. Clones read the same state; a read waits for the entries
+/// that are being applied at that moment, never for a snapshot.
+#[derive(Debug, Clone)]
+pub struct MachineReader {
+    shared: Arc<Shared>,
+}
+
+impl MachineReader {
+    /// The value of `key`, copied.
+    pub fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.shared.read().get(key)
+    }
+
+    /// How much is stored.
+    pub fn size(&self) -> Size {
+        self.shared.read().size()
+    }
+
+    /// The last entry applied.
+    pub fn last_applied(&self) -> Option<LogId> {
+        self.shared.read().last_applied()
+    }
+
+    /// The state of this moment. Takes microseconds.
+    pub fn freeze(&self) -> FrozenMachine {
+        self.shared.write().freeze()
+    }
+
+    /// 128 bits over keys and values: equal on nodes that hold the same. Reads everything, so
+    /// call it off the runtime's worker threads; `apply` goes on meanwhile.
+    pub fn digest(&self) -> u128 {
+        snapshot::digest(&self.freeze())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for MachineStore {
+    type SnapshotBuilder = MachineSnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        let machine = self.shared.read();
+        Ok((machine.last_applied(), machine.membership().clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<EntryResponse>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let span = tracing::debug_span!("apply", entries = entries.len());
+        let _entered = span.enter();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            trace_operations(&entries);
+        }
+        let applied = self.shared.write().apply(entries);
+        applied.map_err(|error| {
+            tracing::error!(%error, "apply refused");
+            StorageIOError::apply(error.got, &error).into()
+        })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> MachineSnapshotBuilder {
+        let frozen = Arc::new(self.shared.write().freeze());
+        MachineSnapshotBuilder { shared: Arc::clone(&self.shared), frozen }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
+        Ok(Box::new(SnapshotData::new()))
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        data: Box<SnapshotData>,
+    ) -> Result<(), StorageError> {
+        let span = tracing::info_span!(
+            "snapshot_install",
+            snapshot_id = %meta.snapshot_id,
+            bytes = data.len(),
+            keys = tracing::field::Empty,
+            elapsed_ms = tracing::field::Empty,
+        );
+        let shared = Arc::clone(&self.shared);
+        let (id, signature) = (meta.snapshot_id.clone(), meta.signature());
+        let meta = meta.clone();
+        let install = move || shared.install(meta, data.into_bytes());
+        let installed = off_the_runtime(install).instrument(span.clone()).await;
+        installed.map_err(|error| {
+            span.in_scope(|| tracing::error!(%error, snapshot_id = %id, "snapshot refused"));
+            StorageIOError::read_snapshot(Some(signature), &error).into()
+        })
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
+        Ok(self.shared.current().as_ref().map(|(meta, bytes)| snapshot_of(meta, bytes)))
+    }
+}
+
+fn snapshot_of(meta: &SnapshotMeta, bytes: &Bytes) -> Snapshot {
+    Snapshot { meta: meta.clone(), snapshot: Box::new(SnapshotData::from(bytes.clone())) }
+}
+
+fn trace_operations(entries: &[Entry]) {
+    for entry in entries {
+        match &entry.payload {
+            EntryPayload::Blank => tracing::debug!(log_id = %entry.log_id, kind = "blank"),
+            EntryPayload::Membership(membership) => {
+                tracing::debug!(log_id = %entry.log_id, kind = "membership", %membership);
+            }
+            EntryPayload::Normal(batch) => {
+                for operation in batch.operations() {
+                    tracing::debug!(log_id = %entry.log_id, kind = operation.name());
+                }
+            }
+        }
+    }
+}
+
+/// Runs long work where it keeps no async task waiting. If the caller is dropped the work still
+/// finishes.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
+) -> Result<T, WorkError> {
+    let span = tracing::Span::current();
+    Ok(tokio::task::spawn_blocking(move || span.in_scope(work)).await??)
+}
+
+/// Why a snapshot wasn't built or installed.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("the runtime stopped")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl Shared {
+    /// Reads and verifies all of it first; the live state is replaced in one step, and the old
+    /// one is freed after the lock is.
+    fn install(&self, meta: SnapshotMeta, bytes: Bytes) -> Result<(), SnapshotError> {
+        let started = Instant::now();
+        let machine = snapshot::read(&bytes, &meta)?;
+        let keys = machine.size().keys;
+        let replaced = {
+            let mut live = self.write();
+            let mut current = self.current();
+            *current = Some((meta, bytes));
+            std::mem::replace(&mut *live, machine)
+        };
+        drop(replaced);
+        finished(keys, started);
+        tracing::info!("snapshot installed");
+        Ok(())
+    }
+
+    /// Makes a built snapshot the current one, unless a newer one was installed meanwhile.
+    fn keep(&self, meta: &SnapshotMeta, bytes: &Bytes) {
+        let mut current = self.current();
+        match &*current {
+            Some((newer, _)) if newer.last_log_id > meta.last_log_id => {
+                tracing::info!(newer = %newer.snapshot_id, "a newer snapshot stays current");
+            }
+            _ => *current = Some((meta.clone(), bytes.clone())),
+        }
+    }
+}
+
+fn finished(keys: u64, started: Instant) {
+    let span = tracing::Span::current();
+    span.record("keys", keys);
+    span.record("elapsed_ms", started.elapsed().as_millis() as u64);
+}
+
+/// Builds a snapshot of the moment at which the builder was made, beside `apply`.
+#[derive(Debug)]
+pub struct MachineSnapshotBuilder {
+    shared: Arc<Shared>,
+    frozen: Arc<FrozenMachine>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        let meta = SnapshotMeta {
+            last_log_id: self.frozen.last_applied,
+            last_membership: self.frozen.membership.clone(),
+            snapshot_id: self.shared.next_snapshot_id(self.frozen.last_applied),
+        };
+        let span = tracing::info_span!(
+            "snapshot_build",
+            snapshot_id = %meta.snapshot_id,
+            bytes = tracing::field::Empty,
+            keys = tracing::field::Empty,
+            elapsed_ms = tracing::field::Empty,
+        );
+        let frozen = Arc::clone(&self.frozen);
+        let build = move || {
+            let started = Instant::now();
+            let bytes = snapshot::write(&frozen);
+            tracing::Span::current().record("bytes", bytes.len());
+            finished(frozen.keys.size().keys, started);
+            tracing::info!("snapshot built");
+            Ok(bytes)
+        };
+        let built = off_the_runtime(build).instrument(span).await;
+        let bytes = built
+            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
+        self.shared.keep(&meta, &bytes);
+        Ok(snapshot_of(&meta, &bytes))
+    }
+}

@@ -1,0 +1,272 @@
+//! What clients ask for: operations within their limits, batches of them, and their responses.
+//!
+//! Guarantees: an [`Operation`] that came out of a constructor or the codec is well formed (keys
+//! are never empty, DEL names at least one); one that came out of a constructor is also within
+//! the [`Limits`] it was made with. Nobody checks again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// No limit allows a longer key: the state machine counts its bytes in 31 bits.
+pub const MAX_KEY_BYTES: usize = (1 << 31) - 1;
+
+/// The most that an operation may carry. Checked where an operation is made, before it is
+/// proposed; a log written under wider limits stays readable.
+///
+/// The defaults are far below Redis's 512 MiB because a Raft entry travels whole: an entry that
+/// needs longer on the wire than a heartbeat interval can't be replicated by openraft 0.9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in one key. Default 64 KiB; beyond [`MAX_KEY_BYTES`] it has no effect.
+    pub max_key_bytes: usize,
+    /// Bytes in one value. Default 1 MiB.
+    pub max_value_bytes: usize,
+    /// Keys in one DEL. Default 1024.
+    pub max_del_keys: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_key_bytes: 64 << 10, max_value_bytes: 1 << 20, max_del_keys: 1024 }
+    }
+}
+
+/// One command on the key-value state machine, with Redis's names and semantics.
+///
+/// A new kind of operation gets a new variant here and a new field number in the schema; stored
+/// logs stay readable, and a node that doesn't know the new kind refuses the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// `SET key value`
+    Set(Set),
+    /// `DEL key [key ...]`
+    Del(Del),
+}
+
+/// `SET key value`: binds the key to the value, whatever was there before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    key: Bytes,
+    value: Bytes,
+}
+
+impl Set {
+    /// Never empty.
+    pub fn key(&self) -> &Bytes {
+        &self.key
+    }
+
+    /// May be empty.
+    pub fn value(&self) -> &Bytes {
+        &self.value
+    }
+}
+
+/// `DEL key [key ...]`: removes the keys; one that is named twice counts once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Del {
+    keys: Box<[Bytes]>,
+}
+
+impl Del {
+    /// At least one, none of them empty.
+    pub fn keys(&self) -> &[Bytes] {
+        &self.keys
+    }
+}
+
+impl Operation {
+    /// `SET key value`.
+    ///
+    /// # Errors
+    /// An empty or oversized key, or an oversized value, with the limit it breaks.
+    pub fn set(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        let (key, value) = (key.into(), value.into());
+        check_key(&key, limits)?;
+        if value.len() > limits.max_value_bytes {
+            return Err(LimitError::ValueTooLong { got: value.len(), max: limits.max_value_bytes });
+        }
+        Ok(Self::Set(Set { key, value }))
+    }
+
+    /// `DEL key [key ...]`.
+    ///
+    /// # Errors
+    /// No key, too many keys, or an empty or oversized one, with the limit it breaks.
+    pub fn del<K: Into<Bytes>>(
+        keys: impl IntoIterator<Item = K>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        let keys: Box<[Bytes]> = keys.into_iter().map(Into::into).collect();
+        if keys.is_empty() {
+            return Err(LimitError::NoKey);
+        }
+        if keys.len() > limits.max_del_keys {
+            return Err(LimitError::TooManyKeys { got: keys.len(), max: limits.max_del_keys });
+        }
+        keys.iter().try_for_each(|key| check_key(key, limits))?;
+        Ok(Self::Del(Del { keys }))
+    }
+
+    /// The command's name, as Redis spells it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Set(_) => "SET",
+            Self::Del(_) => "DEL",
+        }
+    }
+
+    /// Bytes of all keys and values.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Set(Set { key, value }) => key.len() + value.len(),
+            Self::Del(Del { keys }) => keys.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// For the codec, which has made sure that the key is neither empty nor beyond [`MAX_KEY_BYTES`].
+    pub(crate) fn decoded_set(key: Bytes, value: Bytes) -> Self {
+        Self::Set(Set { key, value })
+    }
+
+    /// For the codec, which has made sure of the same for each key, and that there is one.
+    pub(crate) fn decoded_del(keys: Box<[Bytes]>) -> Self {
+        Self::Del(Del { keys })
+    }
+}
+
+fn check_key(key: &Bytes, limits: &Limits) -> Result<(), LimitError> {
+    if key.is_empty() {
+        return Err(LimitError::EmptyKey);
+    }
+    let max = limits.max_key_bytes.min(MAX_KEY_BYTES);
+    if key.len() > max {
+        return Err(LimitError::KeyTooLong { got: key.len(), max });
+    }
+    Ok(())
+}
+
+/// What one operation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// Answers SET.
+    Set {
+        /// The value that was replaced; `None` if the key did not exist.
+        previous: Option<Bytes>,
+    },
+    /// Answers DEL.
+    Del {
+        /// How many of the keys existed and are gone now.
+        deleted: u64,
+    },
+}
+
+/// The normal payload of a log entry: operations in the order in which they were proposed.
+///
+/// Cheap to clone: log, replication and apply share one list, and the list shares its bytes with
+/// whoever proposed them or with the frame they arrived in.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    operations: Arc<[Operation]>,
+    payload_bytes: usize,
+    /// The batch as it arrived. Sent on as it is, so that fields of a newer schema pass through.
+    encoded: Option<Bytes>,
+}
+
+impl Batch {
+    /// A batch of operations proposed here.
+    pub fn new(operations: impl Into<Arc<[Operation]>>) -> Self {
+        Self::from_parts(operations.into(), None)
+    }
+
+    /// For the codec: a batch that arrived as `encoded`.
+    pub(crate) fn decoded(operations: Arc<[Operation]>, encoded: Bytes) -> Self {
+        Self::from_parts(operations, Some(encoded))
+    }
+
+    fn from_parts(operations: Arc<[Operation]>, encoded: Option<Bytes>) -> Self {
+        let payload_bytes = operations.iter().map(Operation::payload_bytes).sum();
+        Self { operations, payload_bytes, encoded }
+    }
+
+    /// In the order in which they are applied.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The bytes as they arrived, if the batch wasn't made here.
+    pub(crate) fn encoded(&self) -> Option<&Bytes> {
+        self.encoded.as_ref()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_bytes
+    }
+}
+
+/// Equal operations make equal batches, wherever they came from.
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.operations == other.operations
+    }
+}
+
+impl Eq for Batch {}
+
+impl From<Operation> for Batch {
+    fn from(operation: Operation) -> Self {
+        Self::new([operation])
+    }
+}
+
+/// What applying one log entry gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryResponse {
+    /// A blank entry does nothing.
+    Blank,
+    /// A membership entry was stored.
+    Membership,
+    /// One response for each operation of the batch, in its order.
+    Batch(Vec<Response>),
+}
+
+/// An operation beyond the limits. Nothing was proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// Keys have at least one byte.
+    #[error("key is empty: a key has at least 1 byte")]
+    EmptyKey,
+    /// See [`Limits::max_key_bytes`].
+    #[error("key has {got} bytes: at most {max} are allowed (max_key_bytes)")]
+    KeyTooLong {
+        /// Bytes in the key.
+        got: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// See [`Limits::max_value_bytes`].
+    #[error("value has {got} bytes: at most {max} are allowed (max_value_bytes)")]
+    ValueTooLong {
+        /// Bytes in the value.
+        got: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// DEL needs something to delete.
+    #[error("DEL without a key: at least 1 is needed")]
+    NoKey,
+    /// See [`Limits::max_del_keys`].
+    #[error("DEL with {got} keys: at most {max} are allowed (max_del_keys)")]
+    TooManyKeys {
+        /// Keys named.
+        got: usize,
+        /// Keys allowed.
+        max: usize,
+    },
+}

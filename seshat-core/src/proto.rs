@@ -1,0 +1,10 @@
+//! The schema of everything stored or sent, generated from `proto/seshat/v1`.
+//!
+//! The generated file is checked in, so that building needs no protobuf compiler; the test
+//! `proto_drift` regenerates it and compares. Nothing outside [`codec`](crate::codec) should
+//! need these types: it turns them into checked domain types and back.
+
+// Generated: its lints are prost's, its docs are the comments of the schema.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[rustfmt::skip]
+pub mod v1;
