@@ -1,1 +1,96 @@
-//! What a node stores: a log, a state machine, and a way to read the latter.
+//! What a node is built on: a log store, a state machine, and a way to read the latter.
+
+use std::error::Error;
+use std::future::Future;
+
+use bytes::Bytes;
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+
+use crate::log::LogStore;
+use crate::machine::{MachineReader, MachineStore};
+use crate::types::TypeConfig;
+
+/// A log store and a state machine that belong together.
+///
+/// Any pair that keeps openraft's storage contract will do; `(log, machine, reader)` is one.
+pub trait Storage: Send + 'static {
+    /// Keeps entries, vote and committed id.
+    type Log: RaftLogStorage<TypeConfig>;
+    /// Applies entries, builds and installs snapshots.
+    type Machine: RaftStateMachine<TypeConfig>;
+    /// Reads the state while openraft owns the machine.
+    type Reader: StateReader;
+
+    /// The parts, to be given to openraft.
+    fn into_parts(self) -> (Self::Log, Self::Machine, Self::Reader);
+}
+
+/// Reads the state machine of a node beside `apply`. Clones read the same state.
+pub trait StateReader: Clone + Send + Sync + 'static {
+    /// Why a read fails.
+    type Error: Error + Send + Sync + 'static;
+
+    /// The value of `key` after some prefix of the log; a later read sees no shorter one.
+    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
+}
+
+impl StateReader for MachineReader {
+    type Error = std::convert::Infallible;
+
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Self::Error> {
+        Ok(Self::get(self, key))
+    }
+}
+
+impl<L, M, R> Storage for (L, M, R)
+where
+    L: RaftLogStorage<TypeConfig>,
+    M: RaftStateMachine<TypeConfig>,
+    R: StateReader,
+{
+    type Log = L;
+    type Machine = M;
+    type Reader = R;
+
+    fn into_parts(self) -> (L, M, R) {
+        self
+    }
+}
+
+/// Everything in memory: nothing outlives the process.
+///
+/// A clone shares log and state. Starting a node on a clone, after the one before was shut down,
+/// is what a restart would be if memory were a disk; tests do that.
+///
+/// ```
+/// use seshat_core::storage::{MemStorage, Storage};
+///
+/// let (log, machine, reader) = MemStorage::new().into_parts();
+/// assert_eq!(reader.size().keys, 0);
+/// # drop((log, machine));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct MemStorage {
+    /// Entries, vote and committed id.
+    pub log: LogStore,
+    /// The state machine and its current snapshot.
+    pub machine: MachineStore,
+}
+
+impl MemStorage {
+    /// A fresh node's storage.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Storage for MemStorage {
+    type Log = LogStore;
+    type Machine = MachineStore;
+    type Reader = MachineReader;
+
+    fn into_parts(self) -> (LogStore, MachineStore, MachineReader) {
+        let reader = self.machine.reader();
+        (self.log, self.machine, reader)
+    }
+}

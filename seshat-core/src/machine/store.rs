@@ -20,8 +20,8 @@ use crate::types::{
     StoredMembership, TypeConfig,
 };
 
-/// The state machine of one node and its current snapshot, in memory.
-#[derive(Debug, Default)]
+/// The state machine of one node and its current snapshot, in memory. Clones share both.
+#[derive(Debug, Clone, Default)]
 pub struct MachineStore {
     shared: Arc<Shared>,
 }

@@ -1,0 +1,275 @@
+//! What a node returns: one error for each operation, with what it found and what it needs.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use openraft::error::{
+    ChangeMembershipError, CheckIsLeaderError, ClientWriteError, Fatal, ForwardToLeader, RaftError,
+};
+
+use crate::operation::LimitError;
+use crate::types::{Node, NodeId, StorageError};
+
+/// Who leads, as far as the node that was asked knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it is; `None` if the membership doesn't say.
+    pub address: Option<String>,
+}
+
+impl fmt::Display for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Some(address) => write!(f, "node {} at {address}", self.id),
+            None => write!(f, "node {}, address unknown", self.id),
+        }
+    }
+}
+
+/// Renders `None` as well.
+struct MaybeLeader<'a>(&'a Option<Leader>);
+
+impl fmt::Display for MaybeLeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(leader) => write!(f, "ask {leader}"),
+            None => write!(f, "no leader is known, try again later"),
+        }
+    }
+}
+
+/// Only the leader can do what was asked. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this node is not the leader: {}", MaybeLeader(.leader))]
+pub struct NotLeader {
+    /// Who can, if it is known.
+    pub leader: Option<Leader>,
+}
+
+impl From<ForwardToLeader<NodeId, Node>> for NotLeader {
+    fn from(forward: ForwardToLeader<NodeId, Node>) -> Self {
+        let address = forward.leader_node.map(|node| node.addr);
+        Self { leader: forward.leader_id.map(|id| Leader { id, address }) }
+    }
+}
+
+/// The node can't go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Stopped {
+    /// It was shut down.
+    #[error("the node is shut down")]
+    ShutDown,
+    /// Its storage failed; openraft stops then, lest it does harm.
+    #[error("the node stopped because its storage failed")]
+    Storage(#[source] Box<StorageError>),
+    /// It panicked.
+    #[error("the node stopped because of a panic")]
+    Panicked,
+}
+
+impl From<Fatal<NodeId>> for Stopped {
+    fn from(fatal: Fatal<NodeId>) -> Self {
+        match fatal {
+            Fatal::StorageError(error) => Self::Storage(Box::new(error)),
+            Fatal::Panicked => Self::Panicked,
+            Fatal::Stopped => Self::ShutDown,
+        }
+    }
+}
+
+/// Why an operation has no response.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ProposeError {
+    /// The operation is beyond the limits. Nothing was proposed.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// Nothing was proposed here, or what was proposed was overwritten by another leader.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// No quorum answered in time. The operation may still be applied later, or never.
+    #[error("no quorum within {waited:?}: whether the operation will be applied is not known")]
+    NoQuorum {
+        /// How long the proposal waited.
+        waited: Duration,
+    },
+    /// More was waiting than the node may hold, for all the time. Nothing was proposed.
+    #[error("the queue was full for {waited:?}: {queue_bytes} bytes of proposals are waiting")]
+    QueueFull {
+        /// How long the proposal waited for a place.
+        waited: Duration,
+        /// What the queue holds at most.
+        queue_bytes: usize,
+    },
+    /// The node stopped. Whether the operation will be applied is not known.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The state machine broke its contract. The operation was applied.
+    #[error("the state machine answered {got} of {expected} operations")]
+    Unanswered {
+        /// Responses it gave.
+        got: usize,
+        /// Operations in the entry.
+        expected: usize,
+    },
+}
+
+/// Why a linearizable read, or any read, has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Only the leader can tell what is committed.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// No quorum confirmed in time that this node still leads.
+    #[error("no quorum within {waited:?} confirmed that this node leads")]
+    NoQuorum {
+        /// How long the read waited.
+        waited: Duration,
+    },
+    /// The node stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The state machine could not be read.
+    #[error("the state could not be read")]
+    Storage(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why a membership did not change.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MembershipError {
+    /// Only the leader changes the membership. Nothing was done.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// openraft refused it, for example because another change is under way. Nothing was done.
+    #[error("the membership can't be changed")]
+    Refused(#[from] ChangeMembershipError<NodeId>),
+    /// No quorum answered in time. The change may still happen later.
+    #[error("no quorum within {waited:?}: whether the membership will change is not known")]
+    NoQuorum {
+        /// How long the change waited.
+        waited: Duration,
+    },
+    /// The node stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a cluster was not initialized.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InitializeError {
+    /// The node has a log or has voted: it belongs to a cluster already. Harmless.
+    #[error(
+        "node {node_id} already belongs to a cluster: it has voted {vote} and its last entry is {last:?}"
+    )]
+    AlreadyInitialized {
+        /// The node.
+        node_id: NodeId,
+        /// Its vote.
+        vote: crate::types::Vote,
+        /// Its last entry.
+        last: Option<crate::types::LogId>,
+    },
+    /// The members don't include the node. Can't happen with a valid configuration.
+    #[error("node {node_id} is not among the initial members")]
+    NotAMember {
+        /// The node.
+        node_id: NodeId,
+    },
+    /// The node stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// openraft refuses the configuration. Can't happen with a valid one.
+    #[error("openraft refuses the configuration")]
+    Config(#[source] openraft::ConfigError),
+    /// What is stored could not be read, or makes no sense.
+    #[error("node {node_id} could not start from its storage")]
+    Stopped {
+        /// The node.
+        node_id: NodeId,
+        /// What happened.
+        #[source]
+        source: Stopped,
+    },
+}
+
+/// What was waited for did not happen in time.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum WaitError {
+    /// Too late.
+    #[error("node {node_id} waited {waited:?} in vain for: {what}")]
+    Timeout {
+        /// The node.
+        node_id: NodeId,
+        /// What it waited for.
+        what: &'static str,
+        /// How long.
+        waited: Duration,
+    },
+    /// The node stopped meanwhile.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a leader could not hand over. It still shuts down; an election follows after a timeout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandoverError {
+    /// There is no other voter.
+    #[error("no other voter could take over")]
+    Alone,
+    /// No other voter caught up in time.
+    #[error("no voter caught up within {waited:?}")]
+    NoneCaughtUp {
+        /// How long.
+        waited: Duration,
+    },
+    /// Entries were appended meanwhile, or another leader took over.
+    #[error("the log moved while leadership was handed over")]
+    LogMoved,
+    /// Too few voters granted the successor's vote, or it did not answer.
+    #[error("node {successor} was not confirmed within {waited:?}")]
+    NotConfirmed {
+        /// Who was to take over.
+        successor: NodeId,
+        /// How long.
+        waited: Duration,
+    },
+    /// The node stopped before.
+    #[error("the node stopped before it could hand over")]
+    Stopped,
+}
+
+impl From<RaftError<NodeId, ClientWriteError<NodeId, Node>>> for MembershipError {
+    fn from(error: RaftError<NodeId, ClientWriteError<NodeId, Node>>) -> Self {
+        match error {
+            RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+                NotLeader::from(forward).into()
+            }
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => error.into(),
+            RaftError::Fatal(fatal) => Stopped::from(fatal).into(),
+        }
+    }
+}
+
+impl ReadError {
+    pub(crate) fn from_raft(
+        error: RaftError<NodeId, CheckIsLeaderError<NodeId, Node>>,
+        waited: Duration,
+    ) -> Self {
+        match error {
+            RaftError::APIError(CheckIsLeaderError::ForwardToLeader(forward)) => {
+                NotLeader::from(forward).into()
+            }
+            RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_)) => {
+                Self::NoQuorum { waited }
+            }
+            RaftError::Fatal(fatal) => Stopped::from(fatal).into(),
+        }
+    }
+}

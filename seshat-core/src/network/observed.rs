@@ -1,0 +1,129 @@
+//! [`Observed`]: any transport, with a span around every call that elects or replicates.
+
+use std::future::Future;
+
+use openraft::error::{
+    Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::{LogIdOptionExt, OptionalSend};
+use tracing::Instrument;
+
+use crate::types::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
+};
+
+/// The transport `N` of node `node_id`.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed<N> {
+    node_id: NodeId,
+    inner: N,
+}
+
+/// One connection of an [`Observed`] transport.
+pub(crate) struct ObservedConnection<N> {
+    node_id: NodeId,
+    target: NodeId,
+    inner: N,
+}
+
+impl<N> Observed<N> {
+    pub(crate) fn new(node_id: NodeId, inner: N) -> Self {
+        Self { node_id, inner }
+    }
+}
+
+impl<N: RaftNetworkFactory<TypeConfig>> RaftNetworkFactory<TypeConfig> for Observed<N> {
+    type Network = ObservedConnection<N::Network>;
+
+    async fn new_client(&mut self, target: NodeId, node: &Node) -> Self::Network {
+        let inner = self.inner.new_client(target, node).await;
+        ObservedConnection { node_id: self.node_id, target, inner }
+    }
+}
+
+impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<N> {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
+        let span = tracing::debug_span!(
+            "replication",
+            node_id = self.node_id,
+            target = self.target,
+            entries = rpc.entries.len(),
+            commit_index = rpc.leader_commit.index(),
+        );
+        let sent = self.inner.append_entries(rpc, option).instrument(span.clone()).await;
+        if let Err(error) = &sent {
+            span.in_scope(|| tracing::debug!(%error, "replication failed"));
+        }
+        sent
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        rpc: InstallSnapshotRequest,
+        option: RPCOption,
+    ) -> Result<
+        InstallSnapshotResponse,
+        RPCError<NodeId, Node, RaftError<NodeId, InstallSnapshotError>>,
+    > {
+        let span = tracing::debug_span!(
+            "snapshot_chunk",
+            node_id = self.node_id,
+            target = self.target,
+            offset = rpc.offset,
+            bytes = rpc.data.len(),
+        );
+        self.inner.install_snapshot(rpc, option).instrument(span).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest,
+        option: RPCOption,
+    ) -> Result<VoteResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
+        let span = tracing::info_span!(
+            "election",
+            node_id = self.node_id,
+            term = rpc.vote.leader_id.term,
+            target = self.target,
+        );
+        let answer = self.inner.vote(rpc, option).instrument(span.clone()).await;
+        span.in_scope(|| match &answer {
+            Ok(answer) => tracing::info!(granted = answer.vote_granted, "vote answered"),
+            Err(error) => tracing::warn!(%error, "vote not answered"),
+        });
+        answer
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
+        let span = tracing::info_span!(
+            "snapshot_send",
+            node_id = self.node_id,
+            target = self.target,
+            snapshot_id = %snapshot.meta.snapshot_id,
+            bytes = snapshot.snapshot.len(),
+        );
+        let sent = self.inner.full_snapshot(vote, snapshot, cancel, option);
+        let sent = sent.instrument(span.clone()).await;
+        span.in_scope(|| match &sent {
+            Ok(_) => tracing::info!("snapshot sent"),
+            Err(error) => tracing::warn!(%error, "snapshot not sent"),
+        });
+        sent
+    }
+
+    fn backoff(&self) -> Backoff {
+        self.inner.backoff()
+    }
+}

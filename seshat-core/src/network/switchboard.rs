@@ -1,0 +1,161 @@
+//! [`Switchboard`]: connects nodes of one process, and gets in their way on demand.
+//!
+//! For tests, demonstrations and the conformance kit. It works for any openraft type
+//! configuration. Each direction between two nodes is a link of its own with [`Faults`] of its
+//! own; what happens to the n-th message of a link follows from the seed, the link and n alone.
+
+mod connection;
+mod link;
+mod wire;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openraft::{Raft, RaftTypeConfig};
+
+pub use self::connection::{Connection, Port, Undelivered};
+pub use self::link::Faults;
+use self::link::{Fate, Link};
+pub use self::wire::{Carry, Direct, Encoded, Wire};
+use crate::types::TypeConfig;
+
+/// Connects any number of nodes. Clones are the same switchboard.
+///
+/// Messages cross it encoded and decoded ([`Encoded`]) or as they are ([`Direct`]).
+///
+/// ```
+/// use seshat_core::network::Switchboard;
+/// use seshat_core::network::switchboard::Faults;
+///
+/// let switchboard: Switchboard = Switchboard::new(42);
+/// let network_of_node_1 = switchboard.port(1);
+/// switchboard.set_faults(1, 2, Faults { drop: 0.1, ..Faults::default() });
+/// switchboard.partition(&[&[1], &[2, 3]]);
+/// switchboard.heal();
+/// # drop(network_of_node_1);
+/// ```
+pub struct Switchboard<C: RaftTypeConfig = TypeConfig, W = Encoded> {
+    shared: Arc<Shared<C>>,
+    wire: W,
+}
+
+struct Shared<C: RaftTypeConfig> {
+    seed: u64,
+    state: Mutex<State<C>>,
+}
+
+struct State<C: RaftTypeConfig> {
+    nodes: HashMap<C::NodeId, Raft<C>>,
+    links: HashMap<(C::NodeId, C::NodeId), Link>,
+}
+
+impl<C: RaftTypeConfig, W: Clone> Clone for Switchboard<C, W> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), wire: self.wire.clone() }
+    }
+}
+
+impl<C: RaftTypeConfig, W> fmt::Debug for Switchboard<C, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Switchboard").field("seed", &self.shared.seed).finish_non_exhaustive()
+    }
+}
+
+impl<C: RaftTypeConfig> Switchboard<C, Encoded> {
+    /// No nodes, no faults. Messages are encoded and decoded.
+    pub fn new(seed: u64) -> Self {
+        Self::with_wire(seed, Encoded)
+    }
+}
+
+impl<C: RaftTypeConfig> Switchboard<C, Direct> {
+    /// No nodes, no faults. Messages move as they are, without a copy.
+    pub fn direct(seed: u64) -> Self {
+        Self::with_wire(seed, Direct)
+    }
+}
+
+impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
+    /// No nodes, no faults. Messages cross by `wire`.
+    pub fn with_wire(seed: u64, wire: W) -> Self {
+        let state = Mutex::new(State { nodes: HashMap::new(), links: HashMap::new() });
+        Self { shared: Arc::new(Shared { seed, state }), wire }
+    }
+
+    /// The network of node `id`, to start it with.
+    pub fn port(&self, id: C::NodeId) -> Port<C, W> {
+        Port::new(self.clone(), id)
+    }
+
+    /// Makes node `id` reachable. Replaces an earlier one of that id.
+    pub fn plug(&self, id: C::NodeId, raft: Raft<C>) {
+        self.lock().nodes.insert(id, raft);
+    }
+
+    /// Makes node `id` unreachable, as if its process had ended.
+    pub fn unplug(&self, id: &C::NodeId) {
+        self.lock().nodes.remove(id);
+    }
+
+    /// What happens from now on to messages from one node to another. Answers count as messages
+    /// in their own direction.
+    pub fn set_faults(&self, from: C::NodeId, to: C::NodeId, faults: Faults) {
+        self.with_link(from, to, |link| link.faults = faults);
+    }
+
+    /// Cuts one direction: messages that way fail at once.
+    pub fn cut(&self, from: C::NodeId, to: C::NodeId) {
+        self.with_link(from, to, |link| link.faults.cut = true);
+    }
+
+    /// Cuts both directions between nodes of different groups, and heals those within a group.
+    /// Nodes that are in no group keep their links.
+    pub fn partition(&self, groups: &[&[C::NodeId]]) {
+        for (i, here) in groups.iter().enumerate() {
+            for (j, there) in groups.iter().enumerate() {
+                for (from, to) in here.iter().flat_map(|a| there.iter().map(move |b| (a, b))) {
+                    self.with_link(from.clone(), to.clone(), |link| link.faults.cut = i != j);
+                }
+            }
+        }
+    }
+
+    /// Cuts node `id` off from every other node that is plugged in.
+    pub fn isolate(&self, id: &C::NodeId) {
+        let others: BTreeSet<_> =
+            self.lock().nodes.keys().filter(|other| *other != id).cloned().collect();
+        let others: Vec<_> = others.into_iter().collect();
+        self.partition(&[std::slice::from_ref(id), &others]);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.lock().links.values_mut().for_each(|link| link.faults = Faults::default());
+    }
+
+    /// Decides the next message of a link.
+    fn fate(&self, from: &C::NodeId, to: &C::NodeId) -> Fate {
+        match self.lock().links.get_mut(&(from.clone(), to.clone())) {
+            Some(link) => link.fate(),
+            None => Fate::default(),
+        }
+    }
+
+    fn node(&self, id: &C::NodeId) -> Option<Raft<C>> {
+        self.lock().nodes.get(id).cloned()
+    }
+
+    fn with_link(&self, from: C::NodeId, to: C::NodeId, change: impl FnOnce(&mut Link)) {
+        let mut hasher = DefaultHasher::new();
+        (self.shared.seed, &from, &to).hash(&mut hasher);
+        let seed = hasher.finish();
+        change(self.lock().links.entry((from, to)).or_insert_with(|| Link::new(seed)));
+    }
+
+    // Every change under the lock is a single insertion, removal or assignment.
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,455 @@
+//! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
+
+mod batcher;
+mod handover;
+mod policy;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::ChangeMembers;
+use openraft::error::RaftError;
+use openraft::network::RaftNetworkFactory;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::batcher::Batcher;
+use self::handover::{Peers, hand_over};
+use self::policy::{Metered, Policy};
+use crate::config::NodeConfig;
+use crate::error::{
+    HandoverError, InitializeError, MembershipError, ProposeError, ReadError, StartError, Stopped,
+    WaitError,
+};
+use crate::machine::MachineReader;
+use crate::network::Observed;
+use crate::operation::{Operation, Response};
+use crate::storage::{StateReader, Storage};
+use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
+
+/// One member of a cluster, running. Clones are the same node.
+///
+/// Generic over log store and state machine ([`Storage`]) and over the network, of which only the
+/// state's reader shows in the type. Dropping the last clone stops the node without ceremony;
+/// [`shutdown`](RaftNode::shutdown) hands leadership over first.
+///
+/// # Example
+///
+/// ```
+/// use seshat_core::config::NodeConfig;
+/// use seshat_core::network::StubNetwork;
+/// use seshat_core::node::RaftNode;
+/// use seshat_core::operation::Operation;
+/// use seshat_core::storage::MemStorage;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = NodeConfig::builder(1).member(1, "127.0.0.1").single_node().build()?;
+/// let node = RaftNode::start(config, MemStorage::new(), StubNetwork).await?;
+/// node.initialize().await?;
+/// node.wait_for_leader(std::time::Duration::from_secs(5)).await?;
+///
+/// let set = Operation::set("greeting", "hello", node.limits())?;
+/// node.propose(set).await?;
+/// assert_eq!(node.read_linearizable(b"greeting").await?.as_deref(), Some(&b"hello"[..]));
+/// node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RaftNode<R = MachineReader> {
+    inner: Arc<Inner<R>>,
+}
+
+struct Inner<R> {
+    config: NodeConfig,
+    raft: Raft,
+    reader: R,
+    batcher: Batcher,
+    driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    peers: Box<dyn Peers>,
+    /// Ends with the node.
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl<R> Drop for Inner<R> {
+    fn drop(&mut self) {
+        self.batcher.close();
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl<R> Clone for RaftNode<R> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<R> fmt::Debug for RaftNode<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaftNode").field("node_id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// What a shutdown did about leadership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handover {
+    /// The node did not lead.
+    NotLeading,
+    /// That node leads now.
+    To(NodeId),
+    /// Nobody took over; the others elect a leader after a timeout.
+    Failed(HandoverError),
+}
+
+impl<R: StateReader> RaftNode<R> {
+    /// Starts a node from what its storage holds. A fresh one waits to be
+    /// [initialized](RaftNode::initialize), or to be added to a cluster by its leader.
+    ///
+    /// Needs a tokio runtime with time enabled; tasks run on it until the node stops.
+    ///
+    /// # Errors
+    /// The storage can't be read.
+    pub async fn start<S, N>(config: NodeConfig, storage: S, network: N) -> Result<Self, StartError>
+    where
+        S: Storage<Reader = R>,
+        N: RaftNetworkFactory<TypeConfig> + Clone,
+    {
+        let node_id = config.node_id();
+        let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
+        let (log, machine, reader) = storage.into_parts();
+        let policy = Arc::new(Policy::new(config.snapshot()));
+        let machine = Metered::new(machine, Arc::clone(&policy));
+        let network = Observed::new(node_id, network);
+
+        let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
+        let raft =
+            raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
+
+        let (batcher, driver) =
+            Batcher::new(config.batch(), config.propose_timeout(), raft.clone());
+        let tasks = vec![
+            tokio::spawn(policy.run(raft.clone())),
+            tokio::spawn(trace_leadership(node_id, raft.clone())),
+        ];
+        let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
+        tracing::info!(node_id, members = ?config.members(), "node started");
+        let peers = Box::new(network);
+        Ok(Self { inner: Arc::new(Inner { config, raft, reader, batcher, driver, peers, tasks }) })
+    }
+
+    /// Makes the configured initial members a cluster. One of them suffices; it campaigns at
+    /// once.
+    ///
+    /// # Errors
+    /// The node belongs to a cluster already, which a caller that only wants that may ignore.
+    pub async fn initialize(&self) -> Result<(), InitializeError> {
+        use openraft::error::InitializeError as Raft;
+        let node_id = self.id();
+        let members = self.inner.config.members().iter();
+        let members = members
+            .map(|(id, address)| (*id, Node::new(address)))
+            .collect::<std::collections::BTreeMap<_, _>>();
+        match self.inner.raft.initialize(members).await {
+            Ok(()) => Ok(()),
+            Err(RaftError::APIError(Raft::NotAllowed(found))) => {
+                let (vote, last) = (found.vote, found.last_log_id);
+                Err(InitializeError::AlreadyInitialized { node_id, vote, last })
+            }
+            Err(RaftError::APIError(Raft::NotInMembers(_))) => {
+                Err(InitializeError::NotAMember { node_id })
+            }
+            Err(RaftError::Fatal(fatal)) => Err(Stopped::from(fatal).into()),
+        }
+    }
+
+    /// Proposes an operation and waits until it is applied here.
+    ///
+    /// Operations of one caller that awaits each, or polls them in order, are applied in that
+    /// order. Waits at most the configured `propose_timeout`. Dropping the future gives the
+    /// response up; the operation may still be applied.
+    ///
+    /// # Errors
+    /// See [`ProposeError`], which says for each case whether the operation may have been, or may
+    /// yet be, applied.
+    pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
+        self.inner.batcher.propose(operation).await
+    }
+
+    /// `SET key value`, within this node's limits. See [`propose`](RaftNode::propose).
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn set(
+        &self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<Response, ProposeError> {
+        self.propose(Operation::set(key, value, self.limits())?).await
+    }
+
+    /// `DEL key [key ...]`, within this node's limits. See [`propose`](RaftNode::propose).
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn del<K: Into<Bytes>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Response, ProposeError> {
+        let operation = Operation::del(keys, self.limits())?;
+        self.propose(operation).await
+    }
+
+    /// The value of `key` as this node has it: some committed state, not necessarily the latest.
+    ///
+    /// # Errors
+    /// The state machine can't be read.
+    pub async fn read(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
+    }
+
+    /// The value of `key` after everything that was acknowledged before the call (Raft
+    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads).
+    ///
+    /// # Errors
+    /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
+    pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        let (started, timeout) = (Instant::now(), self.inner.config.propose_timeout());
+        match tokio::time::timeout(timeout, self.inner.raft.ensure_linearizable()).await {
+            Ok(Ok(_)) => self.read(key).await,
+            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
+            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
+        }
+    }
+
+    /// Adds a node that receives the log but doesn't vote, and waits until it has caught up with
+    /// what this node had when it began.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]. A node that can't be reached is a `NoQuorum` after
+    /// `propose_timeout`; it is a learner all the same.
+    pub async fn add_learner(
+        &self,
+        id: NodeId,
+        address: impl Into<String>,
+    ) -> Result<(), MembershipError> {
+        let node = Node { addr: address.into() };
+        let added = self.inner.raft.add_learner(id, node, true);
+        self.within_timeout(added).await
+    }
+
+    /// Makes exactly `voters` the voters, through joint consensus. Each must be a learner or a
+    /// voter already. Voters that are left out stay as learners if `retain`, and are removed
+    /// otherwise.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn change_membership(
+        &self,
+        voters: BTreeSet<NodeId>,
+        retain: bool,
+    ) -> Result<(), MembershipError> {
+        let changed = self.inner.raft.change_membership(voters, retain);
+        self.within_timeout(changed).await
+    }
+
+    /// Removes learners.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn remove_learners(&self, ids: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        let changed = self.inner.raft.change_membership(ChangeMembers::RemoveNodes(ids), false);
+        self.within_timeout(changed).await
+    }
+
+    async fn within_timeout<T, E: Into<MembershipError>>(
+        &self,
+        change: impl Future<Output = Result<T, E>>,
+    ) -> Result<(), MembershipError> {
+        let timeout = self.inner.config.propose_timeout();
+        match tokio::time::timeout(timeout, change).await {
+            Ok(changed) => changed.map(drop).map_err(Into::into),
+            Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
+        }
+    }
+
+    /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
+    /// `metrics.snapshot`. Does nothing while one is being built.
+    ///
+    /// # Errors
+    /// The node stopped.
+    pub async fn trigger_snapshot(&self) -> Result<(), Stopped> {
+        Ok(self.inner.raft.trigger().snapshot().await?)
+    }
+
+    /// Purges log entries up to `index`, as far as a snapshot covers them.
+    ///
+    /// # Errors
+    /// The node stopped.
+    pub async fn trigger_purge(&self, index: u64) -> Result<(), Stopped> {
+        Ok(self.inner.raft.trigger().purge_log(index).await?)
+    }
+
+    /// Campaigns now. Voters refuse while they hear from a leader.
+    ///
+    /// # Errors
+    /// The node stopped.
+    pub async fn trigger_election(&self) -> Result<(), Stopped> {
+        Ok(self.inner.raft.trigger().elect().await?)
+    }
+
+    /// Waits until `condition` holds for what the node reports of itself; `what` names it in the
+    /// error.
+    ///
+    /// # Errors
+    /// It didn't within `timeout`, or the node stopped.
+    pub async fn wait_until(
+        &self,
+        timeout: Duration,
+        what: &'static str,
+        condition: impl Fn(&RaftMetrics) -> bool,
+    ) -> Result<RaftMetrics, WaitError> {
+        let mut metrics = self.metrics();
+        let met = metrics.wait_for(|now| now.running_state.is_err() || condition(now));
+        match tokio::time::timeout(timeout, met).await {
+            Ok(Ok(now)) => match &now.running_state {
+                Ok(()) => Ok(now.clone()),
+                Err(fatal) => Err(Stopped::from(fatal.clone()).into()),
+            },
+            Ok(Err(_)) => Err(Stopped::ShutDown.into()),
+            Err(_) => Err(WaitError::Timeout { node_id: self.id(), what, waited: timeout }),
+        }
+    }
+
+    /// Waits until this node knows a leader; returns its id.
+    ///
+    /// # Errors
+    /// It knew none within `timeout`, or it stopped.
+    pub async fn wait_for_leader(&self, timeout: Duration) -> Result<NodeId, WaitError> {
+        let known = self.wait_until(timeout, "a leader", |now| now.current_leader.is_some());
+        let none = WaitError::Timeout { node_id: self.id(), what: "a leader", waited: timeout };
+        known.await?.current_leader.ok_or(none)
+    }
+
+    /// Waits until the entry at `index` is applied here.
+    ///
+    /// # Errors
+    /// It wasn't within `timeout`, or the node stopped.
+    pub async fn wait_for_applied(&self, timeout: Duration, index: u64) -> Result<(), WaitError> {
+        let applied = |now: &RaftMetrics| now.last_applied.is_some_and(|last| last.index >= index);
+        self.wait_until(timeout, "an entry to be applied", applied).await.map(drop)
+    }
+
+    /// Stops the node for good: refuses proposals, answers those that wait, hands leadership over
+    /// if it leads, stops. Takes at most `propose_timeout` and the maximal election timeout.
+    /// Calling it again, or while it runs, does nothing.
+    pub async fn shutdown(&self) -> Handover {
+        let inner = &*self.inner;
+        inner.batcher.close();
+        let driver = inner.driver.lock().await.take();
+        if let Some(driver) = driver {
+            // An entry without a quorum ends with its proposers' deadlines.
+            let drained = tokio::time::timeout(inner.config.propose_timeout(), driver).await;
+            tracing::debug!(drained = drained.is_ok(), "proposals answered");
+        }
+        let started = Instant::now();
+        let timeout = inner.config.election_timeout_max();
+        let handover = match hand_over(&inner.raft, &*inner.peers, timeout).await {
+            Ok(None) => Handover::NotLeading,
+            Ok(Some(successor)) => {
+                let elapsed_ms = started.elapsed().as_millis() as u64;
+                tracing::info!(
+                    node_id = self.id(),
+                    successor,
+                    elapsed_ms,
+                    "leadership handed over"
+                );
+                Handover::To(successor)
+            }
+            Err(error) => {
+                tracing::warn!(node_id = self.id(), %error, "leadership not handed over");
+                Handover::Failed(error)
+            }
+        };
+        self.stop().await;
+        handover
+    }
+
+    /// Stops the node at once, as a crash would: proposals that wait end with
+    /// [`Stopped::ShutDown`], nobody takes over.
+    pub async fn stop(&self) {
+        self.inner.batcher.close();
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::error!(node_id = self.id(), %error, "the node's core could not be joined");
+        }
+        self.inner.tasks.iter().for_each(JoinHandle::abort);
+        tracing::info!(node_id = self.id(), "node stopped");
+    }
+}
+
+impl<R> RaftNode<R> {
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.inner.config.node_id()
+    }
+
+    /// What the node was started with.
+    pub fn config(&self) -> &NodeConfig {
+        &self.inner.config
+    }
+
+    /// What an operation may carry when it is proposed here.
+    pub fn limits(&self) -> &crate::operation::Limits {
+        self.inner.config.limits()
+    }
+
+    /// openraft's own handle: what a transport's server side calls, and everything that has no
+    /// method here.
+    pub fn raft(&self) -> &Raft {
+        &self.inner.raft
+    }
+
+    /// Reads the state machine, local and unconfirmed.
+    pub fn reader(&self) -> &R {
+        &self.inner.reader
+    }
+
+    /// What the node reports of itself, as it changes.
+    pub fn metrics(&self) -> watch::Receiver<RaftMetrics> {
+        self.inner.raft.metrics()
+    }
+
+    /// Whether the node leads, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        self.inner.raft.metrics().borrow().state.is_leader()
+    }
+
+    /// The last entry applied here.
+    pub fn last_applied(&self) -> Option<LogId> {
+        self.inner.raft.metrics().borrow().last_applied
+    }
+}
+
+/// One event for each change of leader or role.
+async fn trace_leadership(node_id: NodeId, raft: Raft) {
+    let mut server = raft.server_metrics();
+    let mut before = None;
+    loop {
+        {
+            let now = server.borrow_and_update();
+            let leadership = Some((now.state, now.current_leader, now.vote.leader_id.term));
+            if leadership != before {
+                let (state, leader, term) =
+                    (now.state, now.current_leader, now.vote.leader_id.term);
+                tracing::info!(node_id, ?state, leader, term, "leadership changed");
+                before = leadership;
+            }
+        }
+        if server.changed().await.is_err() {
+            return;
+        }
+    }
+}

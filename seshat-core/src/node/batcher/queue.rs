@@ -1,0 +1,244 @@
+//! The queue of proposals, and the ones that wait for an entry.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::sync::{Notify, Semaphore, TryAcquireError};
+use tokio::time::Instant;
+
+use crate::config::BatchConfig;
+use crate::error::{ProposeError, Stopped};
+use crate::operation::{Operation, Response};
+
+/// What an operation takes in the queue beside its payload, in bytes. Bounds the number of small
+/// ones.
+const OVERHEAD: usize = 256;
+
+type Reply = oneshot::Sender<Result<Response, ProposeError>>;
+
+#[derive(Debug)]
+struct Proposal {
+    operation: Operation,
+    weight: u32,
+    deadline: Instant,
+    reply: Reply,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    /// Told when the queue stops being empty, and when it is closed.
+    wake: Notify,
+    /// One permit a byte. Waiting proposers get them in turn.
+    space: Arc<Semaphore>,
+    queue_bytes: usize,
+    max_operations: usize,
+    max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    proposals: VecDeque<Proposal>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(config: &BatchConfig) -> Self {
+        Self {
+            inner: Mutex::default(),
+            wake: Notify::new(),
+            space: Arc::new(Semaphore::new(config.queue_bytes)),
+            queue_bytes: config.queue_bytes,
+            max_operations: config.max_operations,
+            max_bytes: config.max_bytes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.queue_bytes - self.space.available_permits()
+    }
+
+    /// Queues an operation, waiting for a place until `deadline`.
+    pub(super) async fn push(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<oneshot::Receiver<Result<Response, ProposeError>>, ProposeError> {
+        // `queue_bytes` fits (`BatchConfig`), so the weight does.
+        let weight = (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32;
+        match self.space.try_acquire_many(weight) {
+            Ok(place) => place.forget(),
+            Err(TryAcquireError::Closed) => return Err(Stopped::ShutDown.into()),
+            Err(TryAcquireError::NoPermits) => {
+                let place = self.space.acquire_many(weight);
+                match tokio::time::timeout_at(deadline, place).await {
+                    Ok(Ok(place)) => place.forget(),
+                    Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
+                    Err(_) => {
+                        let queue_bytes = self.queue_bytes;
+                        return Err(ProposeError::QueueFull { waited: timeout, queue_bytes });
+                    }
+                }
+            }
+        }
+
+        let (reply, answer) = oneshot::channel();
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(Stopped::ShutDown.into());
+        }
+        let was_empty = inner.proposals.is_empty();
+        inner.proposals.push_back(Proposal { operation, weight, deadline, reply });
+        drop(inner);
+        if was_empty {
+            self.wake.notify_one();
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.space.close();
+        self.wake.notify_one();
+    }
+
+    /// The next entry's operations, in order, and who waits for them. Waits for the first one;
+    /// `None` once the queue is closed and empty.
+    pub(super) async fn next_batch(&self) -> Option<(Vec<Operation>, Waiting)> {
+        loop {
+            let closed = {
+                let mut inner = self.lock();
+                let (operations, waiting) = self.take(&mut inner.proposals);
+                if !operations.is_empty() {
+                    return Some((operations, waiting));
+                }
+                inner.closed
+            };
+            if closed {
+                return None;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// As much as one entry may carry, at least one operation if there is any. Skips those that
+    /// nobody waits for any more.
+    fn take(&self, proposals: &mut VecDeque<Proposal>) -> (Vec<Operation>, Waiting) {
+        let limit = proposals.len().min(self.max_operations);
+        let mut operations = Vec::with_capacity(limit);
+        let mut replies = VecDeque::with_capacity(limit);
+        let (mut bytes, mut freed) = (0, 0);
+        while let Some(next) = proposals.front() {
+            let abandoned = next.reply.is_closed();
+            let size = next.operation.payload_bytes();
+            let full = operations.len() >= self.max_operations || bytes + size > self.max_bytes;
+            if full && !abandoned && !operations.is_empty() {
+                break;
+            }
+            let Some(Proposal { operation, weight, deadline, reply }) = proposals.pop_front()
+            else {
+                break;
+            };
+            freed += weight as usize;
+            if !abandoned {
+                bytes += size;
+                operations.push(operation);
+                replies.push_back((deadline, Some(reply)));
+            }
+        }
+        let place = Place { space: Arc::clone(&self.space), bytes: freed };
+        (operations, Waiting { replies, expired: 0, _place: place })
+    }
+
+    /// The earliest deadline in the queue. Deadlines ascend but for proposers that waited for a
+    /// place, whose deadlines are earlier and are noticed as they reach the front.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lock().proposals.front().map(|proposal| proposal.deadline)
+    }
+
+    /// Answers those at the front whose deadline has passed with `error`.
+    pub(super) fn expire(&self, error: &ProposeError) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        while inner.proposals.front().is_some_and(|next| next.deadline <= now) {
+            let Some(late) = inner.proposals.pop_front() else { break };
+            self.space.add_permits(late.weight as usize);
+            // Whoever dropped the future doesn't hear it.
+            let _ = late.reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// Gives a place in the queue back when it is dropped.
+#[derive(Debug)]
+struct Place {
+    space: Arc<Semaphore>,
+    bytes: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.space.add_permits(self.bytes);
+    }
+}
+
+/// The proposers that wait for one entry, in the order of its operations.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// `None` once answered.
+    replies: VecDeque<(Instant, Option<Reply>)>,
+    /// How many of the first ones have been answered.
+    expired: usize,
+    _place: Place,
+}
+
+impl Waiting {
+    /// The earliest deadline; `None` if nobody waits any more.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.replies.get(self.expired).map(|(deadline, _)| *deadline)
+    }
+
+    /// Answers those whose deadline has passed.
+    pub(super) fn expire(&mut self, error: &ProposeError) {
+        let now = Instant::now();
+        for (deadline, reply) in self.replies.range_mut(self.expired..) {
+            if *deadline > now {
+                break;
+            }
+            self.expired += 1;
+            if let Some(reply) = reply.take() {
+                // Whoever dropped the future doesn't hear it.
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+    }
+
+    /// Answers each with its own response.
+    pub(super) fn answer(self, responses: Vec<Response>) {
+        let (got, expected) = (responses.len(), self.replies.len());
+        let mut responses = responses.into_iter();
+        for (_, reply) in self.replies {
+            let response = responses.next().ok_or(ProposeError::Unanswered { got, expected });
+            if let Some(reply) = reply {
+                // Whoever dropped the future doesn't hear it.
+                let _ = reply.send(response);
+            }
+        }
+    }
+
+    /// Answers each with the same error.
+    pub(super) fn fail(self, error: &ProposeError) {
+        for reply in self.replies.into_iter().filter_map(|(_, reply)| reply) {
+            // Whoever dropped the future doesn't hear it.
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+}

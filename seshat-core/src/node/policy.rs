@@ -1,0 +1,160 @@
+//! When to take a snapshot: when the log that was applied since the last one outweighs it.
+//!
+//! A snapshot costs what the state is big, so a fixed number of entries between two makes a
+//! large state pay for ever. Here the log must grow by a share of the last snapshot's size, as
+//! in Redis's `auto-aof-rewrite-percentage`: the work per byte written stays the same.
+//!
+//! [`Metered`] counts what passes through a state machine; [`Policy`] decides.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use openraft::storage::RaftStateMachine;
+use openraft::{OptionalSend, RaftSnapshotBuilder};
+use tokio::sync::Notify;
+
+use crate::config::SnapshotConfig;
+use crate::operation::EntryResponse;
+use crate::types::{
+    Entry, EntryPayload, LogId, Raft, Snapshot, SnapshotMeta, StorageError, StoredMembership,
+    TypeConfig,
+};
+
+/// What an entry takes in the log beside its payload, roughly, in bytes.
+const ENTRY_OVERHEAD: u64 = 128;
+
+/// See the [module](self). Shared by a state machine, its builders, and the task that triggers.
+#[derive(Debug)]
+pub(super) struct Policy {
+    min_log_bytes: u64,
+    growth_percent: u32,
+    /// Applied since the view of the last snapshot was taken.
+    log_bytes: AtomicU64,
+    snapshot_bytes: AtomicU64,
+    building: AtomicBool,
+    due: Notify,
+}
+
+impl Policy {
+    pub(super) fn new(config: &SnapshotConfig) -> Self {
+        Self {
+            min_log_bytes: config.min_log_bytes,
+            growth_percent: config.growth_percent,
+            log_bytes: AtomicU64::new(0),
+            snapshot_bytes: AtomicU64::new(0),
+            building: AtomicBool::new(false),
+            due: Notify::new(),
+        }
+    }
+
+    /// Triggers a snapshot whenever one is due, until the node stops.
+    pub(super) async fn run(self: Arc<Self>, raft: Raft) {
+        loop {
+            self.due.notified().await;
+            if raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn applied(&self, bytes: u64) {
+        let log = self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let share = self.snapshot_bytes.load(Ordering::Relaxed) / 100;
+        let growth = share.saturating_mul(self.growth_percent.into());
+        let due = log >= self.min_log_bytes.max(growth);
+        if due && !self.building.swap(true, Ordering::Relaxed) {
+            self.due.notify_one();
+        }
+    }
+
+    /// A snapshot's view was taken: what is applied from now on isn't in it.
+    fn viewed(&self) {
+        self.building.store(true, Ordering::Relaxed);
+        self.log_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// The snapshot is built or installed, or failed, of which `bytes` is `None`.
+    fn finished(&self, bytes: Option<usize>) {
+        if let Some(bytes) = bytes {
+            self.snapshot_bytes.store(bytes as u64, Ordering::Relaxed);
+        }
+        self.building.store(false, Ordering::Relaxed);
+    }
+}
+
+fn log_bytes(entry: &Entry) -> u64 {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => ENTRY_OVERHEAD + batch.payload_bytes() as u64,
+        EntryPayload::Blank | EntryPayload::Membership(_) => ENTRY_OVERHEAD,
+    }
+}
+
+/// Any state machine, or snapshot builder, with its traffic counted.
+#[derive(Debug)]
+pub(super) struct Metered<T> {
+    inner: T,
+    policy: Arc<Policy>,
+}
+
+impl<T> Metered<T> {
+    pub(super) fn new(inner: T, policy: Arc<Policy>) -> Self {
+        Self { inner, policy }
+    }
+}
+
+impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M> {
+    type SnapshotBuilder = Metered<M::SnapshotBuilder>;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        self.inner.applied_state().await
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<EntryResponse>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut bytes = 0;
+        let counted = entries.into_iter().inspect(|entry| bytes += log_bytes(entry));
+        let counted: Vec<Entry> = counted.collect();
+        let responses = self.inner.apply(counted).await?;
+        self.policy.applied(bytes);
+        Ok(responses)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        self.policy.viewed();
+        let builder = self.inner.get_snapshot_builder().await;
+        Metered::new(builder, Arc::clone(&self.policy))
+    }
+
+    async fn begin_receiving_snapshot(
+        &mut self,
+    ) -> Result<Box<crate::snapshot::SnapshotData>, StorageError> {
+        self.inner.begin_receiving_snapshot().await
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        data: Box<crate::snapshot::SnapshotData>,
+    ) -> Result<(), StorageError> {
+        let bytes = data.len();
+        self.policy.viewed();
+        let installed = self.inner.install_snapshot(meta, data).await;
+        self.policy.finished(installed.is_ok().then_some(bytes));
+        installed
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
+        self.inner.get_current_snapshot().await
+    }
+}
+
+impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Metered<B> {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        let built = self.inner.build_snapshot().await;
+        self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
+        built
+    }
+}
