@@ -3,22 +3,24 @@
 //! openraft 0.9 has no call for it, and a follower can't just be told to campaign: voters refuse
 //! a candidate until the leader's lease (the maximal election timeout) has run out. What its
 //! rules do allow is that one node campaigns on behalf of another. A vote is a promise to follow
-//! `(term, node)`; any AppendEntries with a greater vote makes its receiver store that vote, and
-//! a vote that isn't committed has no lease. And a node that receives a *committed* vote for
-//! itself leads from then on.
+//! `(term, node)`. Any AppendEntries with a greater vote makes its receiver store that vote, even
+//! if it then refuses the entries, and a vote that isn't committed carries no lease. And a node
+//! that is asked for a *committed* vote for itself leads from then on.
 //!
 //! So the leader L, in term T, with a successor S:
 //!
 //! 1. waits until S has L's whole log, while L takes no more proposals;
-//! 2. sends itself an empty AppendEntries with the vote `(T+1, S)`, which ends its leadership and
+//! 2. sends itself an AppendEntries with the vote `(T+1, S)`, which ends its leadership and its
 //!    lease, then an ordinary request for that vote with S's last log id. It grants it only if
-//!    its own log is no longer than S's (Raft paper, section 5.4.1), so if that moved, all ends;
-//! 3. does the same to the other voters;
-//! 4. once a quorum has granted it, counting L and S, sends S the committed vote.
+//!    its own log is no longer than S's (Raft paper, section 5.4.1): had it grown, all would end
+//!    here;
+//! 3. does the same to the other voters, until a quorum has granted it, counting L and S;
+//! 4. does the same to S, but with the vote committed.
 //!
-//! Safe, because S leads only with a log that a quorum has checked and a vote that a quorum has
-//! stored. Quick: two round trips instead of a lease and an election timeout. If it fails on the
-//! way, the voters elect somebody after an election timeout, as if L had just stopped.
+//! Safe, because S leads only with a vote that a quorum has stored and a log that each of them
+//! has compared with its own. Quick: two round trips, four beyond three voters, instead of a
+//! lease and an election timeout. If it fails on the way, the voters elect somebody after an
+//! election timeout, as if L had just stopped.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -80,9 +82,17 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> Peers for N {
     }
 }
 
-/// An AppendEntries that only carries a vote.
+/// An AppendEntries that makes the receiver store `vote`, and nothing else: its log can't match
+/// an entry that no log holds. The answer is a conflict; a log that conflicts beyond its end
+/// isn't truncated.
 fn only_vote(vote: Vote) -> AppendEntriesRequest {
-    AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
+    let nowhere = LogId::new(vote.leader_id, u64::MAX - 1);
+    AppendEntriesRequest {
+        vote,
+        prev_log_id: Some(nowhere),
+        entries: Vec::new(),
+        leader_commit: None,
+    }
 }
 
 /// Who is to take over, and what makes it so.
@@ -171,7 +181,6 @@ async fn step_down(raft: &Raft, plan: &Succession) -> Result<(), HandoverError> 
 
 /// Steps 3 and 4. Whether the successor leads.
 async fn establish(raft: &Raft, peers: &dyn Peers, plan: &Succession, timeout: Duration) -> bool {
-    let option = || RPCOption::new(timeout);
     let me = raft.metrics().borrow().id;
     let mut granted = BTreeSet::from([me, plan.successor.0]);
 
@@ -179,16 +188,10 @@ async fn establish(raft: &Raft, peers: &dyn Peers, plan: &Succession, timeout: D
     for (id, node) in plan.membership.nodes() {
         let is_voter = plan.membership.get_joint_config().iter().any(|set| set.contains(id));
         if is_voter && !granted.contains(id) {
-            let to = (*id, node.clone());
-            let end_lease = peers.append(to.clone(), only_vote(plan.vote), option());
             let request = VoteRequest::new(plan.vote, plan.last_log_id);
-            let ask = peers.vote(to, request, option());
-            let (id, vote) = (*id, plan.vote);
-            asked.spawn(async move {
-                end_lease.await.ok()?;
-                let answer = ask.await.ok()?;
-                (answer.vote_granted && answer.vote == vote).then_some(id)
-            });
+            let answer = request_vote(peers, (*id, node.clone()), plan.vote, request, timeout);
+            let id = *id;
+            asked.spawn(async move { answer.await.then_some(id) });
         }
     }
     while !is_quorum(&plan.membership, &granted) {
@@ -199,15 +202,36 @@ async fn establish(raft: &Raft, peers: &dyn Peers, plan: &Succession, timeout: D
         }
     }
 
-    let vote = Vote { committed: true, ..plan.vote };
-    let told = peers.append(plan.successor.clone(), only_vote(vote), option()).await;
-    if !matches!(told, Ok(AppendEntriesResponse::Success)) {
+    // Committed: by this message, and only by this, the successor learns that it leads.
+    let elected = Vote { committed: true, ..plan.vote };
+    let request = VoteRequest::new(elected, plan.last_log_id);
+    if !request_vote(peers, plan.successor.clone(), plan.vote, request, timeout).await {
         return false;
     }
     // Until this node has heard from the new leader itself, it would not know whom to name.
     let mut server = raft.server_metrics();
     let followed = server.wait_for(|server| server.current_leader == Some(plan.successor.0)).await;
     followed.is_ok()
+}
+
+/// Ends the lease of the leader that a voter follows, then asks for its vote. Whether it granted
+/// what was asked for.
+fn request_vote(
+    peers: &dyn Peers,
+    to: (NodeId, Node),
+    vote: Vote,
+    request: VoteRequest,
+    timeout: Duration,
+) -> impl Future<Output = bool> + Send + 'static {
+    let wanted = request.vote;
+    let end_lease = peers.append(to.clone(), only_vote(vote), RPCOption::new(timeout));
+    let ask = peers.vote(to, request, RPCOption::new(timeout));
+    async move {
+        if end_lease.await.is_err() {
+            return false;
+        }
+        ask.await.is_ok_and(|answer| answer.vote_granted && answer.vote == wanted)
+    }
 }
 
 /// Whether `granted` holds a majority of every voter set.
