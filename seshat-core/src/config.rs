@@ -1,85 +1,277 @@
-//! Stub until the real one lands.
-#![allow(missing_docs)]
-use crate::operation::Limits;
+//! A node's configuration, parsed and validated once.
+//!
+//! Guarantees: a [`NodeConfig`] keeps every bound that its getters state, whether it came from
+//! [code](NodeConfig::builder) or from [TOML](NodeConfig::from_toml). Nobody checks again. Input
+//! that breaks a rule is refused with every [`Violation`] in it, not just the first.
+
+mod address;
+mod builder;
+mod error;
+mod raw;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
-#[derive(Debug, Clone)]
+
+pub use self::builder::NodeConfigBuilder;
+pub use self::error::{ConfigError, Field, Rule, Violation};
+use crate::operation::Limits;
+use crate::types::NodeId;
+
+/// The port of a member whose address names none.
+pub const DEFAULT_RAFT_PORT: u16 = 7379;
+
+/// The longest interval or timeout, 2³² - 1 ms (49 days): openraft adds its durations to each
+/// other and to the clock without looking.
+pub const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
+
+/// How much one log entry carries, and how much may wait to be carried.
+///
+/// In TOML the table `[batch]`; a key that is left out keeps its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
+    /// Operations that one log entry may carry. At least 1; default 1024.
     pub max_operations: usize,
+    /// Bytes of keys and values that one log entry may carry. At least 1; default 1 MiB.
     pub max_bytes: usize,
+    /// Bytes of proposals that may wait before `propose` pushes back. At least
+    /// [`max_bytes`](Self::max_bytes) and at most 2³² - 1; default 64 MiB.
     pub queue_bytes: usize,
 }
-#[derive(Debug, Clone)]
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self { max_operations: 1024, max_bytes: 1 << 20, queue_bytes: 64 << 20 }
+    }
+}
+
+/// When a snapshot is taken, and how much of the log stays behind it.
+///
+/// A snapshot is taken when the log bytes applied since the last one exceed both
+/// [`min_log_bytes`](Self::min_log_bytes) and [`growth_percent`](Self::growth_percent) of the
+/// last one's size, as Redis rewrites its append-only file by `auto-aof-rewrite-min-size` and
+/// `auto-aof-rewrite-percentage`. What snapshots cost thus follows the size of the state: a state
+/// ten times as large is written a tenth as often.
+///
+/// In TOML the table `[snapshot]`; a key that is left out keeps its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotConfig {
+    /// Log bytes that are never worth a snapshot. At least 1; default 64 MiB.
     pub min_log_bytes: u64,
+    /// Log bytes that are worth a snapshot, in percent of the last one's size. At least 1;
+    /// default 100.
     pub growth_percent: u32,
+    /// Entries kept behind a snapshot, so that a follower that lags less is sent these rather
+    /// than the whole state. Default 1000; 0 keeps none.
     pub logs_to_keep: u64,
 }
-#[derive(Debug, Clone)]
-pub struct NodeConfig {
-    pub node_id: u64,
-    pub members: BTreeMap<u64, String>,
-    pub batch: BatchConfig,
-    pub snapshot: SnapshotConfig,
-    pub limits: Limits,
-}
-pub struct NodeConfigBuilder(NodeConfig);
-impl NodeConfig {
-    pub fn builder(id: u64) -> NodeConfigBuilder {
-        NodeConfigBuilder(NodeConfig {
-            node_id: id,
-            members: BTreeMap::new(),
-            batch: BatchConfig { max_operations: 1024, max_bytes: 1 << 20, queue_bytes: 64 << 20 },
-            snapshot: SnapshotConfig {
-                min_log_bytes: 64 << 20,
-                growth_percent: 100,
-                logs_to_keep: 1000,
-            },
-            limits: Limits::default(),
-        })
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self { min_log_bytes: 64 << 20, growth_percent: 100, logs_to_keep: 1000 }
     }
-    pub fn node_id(&self) -> u64 {
+}
+
+/// A node's configuration, valid by construction.
+///
+/// Every duration is a whole number of milliseconds, at least 1 ms and at most [`MAX_DURATION`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    node_id: NodeId,
+    members: BTreeMap<NodeId, String>,
+    cluster_name: String,
+    heartbeat_interval: Duration,
+    election_timeout_min: Duration,
+    election_timeout_max: Duration,
+    rpc_timeout: Duration,
+    propose_timeout: Duration,
+    max_payload_entries: u64,
+    batch: BatchConfig,
+    snapshot: SnapshotConfig,
+    limits: Limits,
+}
+
+impl NodeConfig {
+    /// Starts a configuration in code, with every default and no members.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use seshat_core::config::NodeConfig;
+    ///
+    /// let config = NodeConfig::builder(1)
+    ///     .member(1, "seshat-1")
+    ///     .member(2, "seshat-2:7400")
+    ///     .member(3, "::1")
+    ///     .heartbeat_interval(Duration::from_millis(50))
+    ///     .build()?;
+    ///
+    /// assert_eq!(config.members()[&1], "seshat-1:7379");
+    /// assert_eq!(config.members()[&2], "seshat-2:7400");
+    /// assert_eq!(config.members()[&3], "[::1]:7379");
+    /// assert_eq!(config.election_timeout_min(), Duration::from_millis(500));
+    /// # Ok::<(), seshat_core::config::ConfigError>(())
+    /// ```
+    pub fn builder(node_id: NodeId) -> NodeConfigBuilder {
+        NodeConfigBuilder::new(node_id)
+    }
+
+    /// Reads a configuration from TOML. Only `node_id` and `members` have no default.
+    ///
+    /// Durations are integers in milliseconds. Every key there is, the optional ones with their
+    /// defaults:
+    ///
+    /// ```
+    /// use seshat_core::config::NodeConfig;
+    ///
+    /// let config = NodeConfig::from_toml(r#"
+    ///     node_id = 1
+    ///     single_node = false
+    ///     cluster_name = "seshat"
+    ///     heartbeat_ms = 100
+    ///     election_min_ms = 500
+    ///     election_max_ms = 1000
+    ///     rpc_timeout_ms = 5000
+    ///     propose_timeout_ms = 5000
+    ///     max_payload_entries = 300
+    ///
+    ///     [[members]]
+    ///     id = 1
+    ///     address = "10.0.0.1:7379"
+    ///     [[members]]
+    ///     id = 2
+    ///     address = "10.0.0.2:7379"
+    ///     [[members]]
+    ///     id = 3
+    ///     address = "10.0.0.3:7379"
+    ///
+    ///     [batch]
+    ///     max_operations = 1024
+    ///     max_bytes = 1_048_576
+    ///     queue_bytes = 67_108_864
+    ///
+    ///     [snapshot]
+    ///     min_log_bytes = 67_108_864
+    ///     growth_percent = 100
+    ///     logs_to_keep = 1000
+    ///
+    ///     [limits]
+    ///     max_key_bytes = 65_536
+    ///     max_value_bytes = 1_048_576
+    ///     max_del_keys = 1024
+    /// "#)?;
+    ///
+    /// let in_code = NodeConfig::builder(1)
+    ///     .member(1, "10.0.0.1")
+    ///     .member(2, "10.0.0.2")
+    ///     .member(3, "10.0.0.3")
+    ///     .build()?;
+    /// assert_eq!(config, in_code);
+    /// # Ok::<(), seshat_core::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::Toml`] if the text is not TOML, has a key that is not above, or a value of
+    /// another type; else [`ConfigError::Invalid`] with every rule it breaks.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        raw::parse(text).map_err(ConfigError::Toml)?.build()
+    }
+
+    /// This node. At least 1, and one of [`members`](Self::members); no default.
+    pub fn node_id(&self) -> NodeId {
         self.node_id
     }
-    pub fn members(&self) -> &BTreeMap<u64, String> {
+
+    /// The members that a new cluster starts with, this node among them: ids of at least 1, each
+    /// at an address of its own. No default.
+    ///
+    /// They are an odd number and at least 3, or exactly 1 if
+    /// [`single_node`](NodeConfigBuilder::single_node) was asked for.
+    ///
+    /// An address is a host and a port, `host:7379`, `10.0.0.1:7379` or `[::1]:7379`, with the
+    /// name in lower case and the port [`DEFAULT_RAFT_PORT`] where none was given.
+    pub fn members(&self) -> &BTreeMap<NodeId, String> {
         &self.members
     }
+
+    /// Names the cluster. Not empty; default `seshat`.
+    pub fn cluster_name(&self) -> &str {
+        &self.cluster_name
+    }
+
+    /// How often a leader tells its followers that it lives. Shorter than
+    /// [`election_timeout_min`](Self::election_timeout_min); default 100 ms, in TOML
+    /// `heartbeat_ms`.
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.heartbeat_interval
+    }
+
+    /// The soonest that a follower without a leader stands for election. Shorter than
+    /// [`election_timeout_max`](Self::election_timeout_max); default 500 ms, in TOML
+    /// `election_min_ms`.
+    pub fn election_timeout_min(&self) -> Duration {
+        self.election_timeout_min
+    }
+
+    /// Each node picks its timeout at random below this. Default 1 s, in TOML `election_max_ms`.
+    pub fn election_timeout_max(&self) -> Duration {
+        self.election_timeout_max
+    }
+
+    /// How long a call to another node may take. Default 5 s, in TOML `rpc_timeout_ms`.
+    pub fn rpc_timeout(&self) -> Duration {
+        self.rpc_timeout
+    }
+
+    /// How long `propose`, a linearizable read or a membership change waits for a quorum.
+    /// Default 5 s, in TOML `propose_timeout_ms`.
+    pub fn propose_timeout(&self) -> Duration {
+        self.propose_timeout
+    }
+
+    /// Entries that one AppendEntries call may carry. At least 1 and at most 2³² - 1; default
+    /// 300.
+    pub fn max_payload_entries(&self) -> u64 {
+        self.max_payload_entries
+    }
+
+    /// How proposals become log entries.
     pub fn batch(&self) -> &BatchConfig {
         &self.batch
     }
+
+    /// When snapshots are taken.
     pub fn snapshot(&self) -> &SnapshotConfig {
         &self.snapshot
     }
+
+    /// The most that an operation may carry. `max_key_bytes` and `max_del_keys` are at least 1.
+    ///
+    /// In TOML the table `[limits]`; a key that is left out keeps its default.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-    pub fn propose_timeout(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-    pub fn election_timeout_max(&self) -> Duration {
-        Duration::from_secs(1)
-    }
+
+    /// What openraft is told, which passes its own validation; what is not named here is
+    /// openraft's default.
+    ///
+    /// Its snapshot policy is "never": it can only count entries, so the node triggers snapshots
+    /// itself, by [size](SnapshotConfig).
     pub fn raft_config(&self) -> openraft::Config {
         openraft::Config {
-            heartbeat_interval: 100,
-            election_timeout_min: 500,
-            election_timeout_max: 1000,
-            install_snapshot_timeout: 5000,
+            cluster_name: self.cluster_name.clone(),
+            heartbeat_interval: millis(self.heartbeat_interval),
+            election_timeout_min: millis(self.election_timeout_min),
+            election_timeout_max: millis(self.election_timeout_max),
+            install_snapshot_timeout: millis(self.rpc_timeout),
+            max_payload_entries: self.max_payload_entries,
             snapshot_policy: openraft::SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.snapshot.logs_to_keep,
-            ..Default::default()
+            ..openraft::Config::default()
         }
     }
 }
-impl NodeConfigBuilder {
-    pub fn member(mut self, id: u64, a: impl Into<String>) -> Self {
-        self.0.members.insert(id, a.into());
-        self
-    }
-    pub fn single_node(self) -> Self {
-        self
-    }
-    pub fn build(self) -> Result<NodeConfig, std::convert::Infallible> {
-        Ok(self.0)
-    }
+
+/// Exact for every duration of a [`NodeConfig`].
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,33 @@
-//! Seshat's consensus layer.
+//! Seshat's consensus layer: a Raft core on [openraft] 0.9, with protobuf from end to end.
+//!
+//! # The flow, and where each step lives
+//!
+//! ```text
+//! propose(Operation) ── node ── batcher ──▶ Entry ──▶ log store ──▶ Log        (replicated: codec ── network)
+//!                                 Log ── openraft: committed ──▶ machine store ──▶ Machine ──▶ Response
+//! Machine ── snapshot build ──▶ bytes ── network ──▶ snapshot install ──▶ Machine;   then Log::purge
+//! ```
+//!
+//! In the order in which data passes them:
+//!
+//! - [`operation`]: what clients ask for, within limits; batches; responses.
+//! - [`types`]: the one place that spells openraft's generics.
+//! - [`proto`], [`codec`]: the schema, and checked domain types to bytes and back.
+//! - [`log`]: the log, and openraft's face of it.
+//! - [`machine`], [`snapshot`]: the state machine, and a frozen one to bytes and back.
+//! - [`storage`]: what a node is built on; [`MemStorage`](storage::MemStorage).
+//! - [`network`]: what a transport must do; a stub, and a switchboard for one process.
+//! - [`config`], [`error`]: what a node is given, and what it says when it can't.
+//! - [`node`]: [`RaftNode`](node::RaftNode), which knows all of the above.
+//!
+//! # What it doesn't do
+//!
+//! - Storage is in memory. A node that restarts has forgotten its vote and its log, so it must
+//!   not rejoin its cluster under its old id: by the Raft paper it could vote twice in a term.
+//!   Remove it and add it as a new member.
+//! - There is no transport between processes yet.
+//! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
+//!   may be applied twice.
 
 pub mod codec;
 pub mod config;
@@ -12,3 +41,5 @@ pub mod proto;
 pub mod snapshot;
 pub mod storage;
 pub mod types;
+
+pub use openraft;

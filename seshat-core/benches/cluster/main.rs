@@ -1,0 +1,122 @@
+//! Clusters under load: single nodes and three nodes on a direct in-process network (nothing is
+//! encoded), closed loops of 1 to 1024 clients, 16-byte keys and 128-byte values.
+//!
+//! - naive: openraft on the naive stores, one operation an entry;
+//! - null: openraft on stores that keep no payload, one operation an entry: its own ceiling;
+//! - unbatched: our stores, one operation an entry;
+//! - ours: a `RaftNode`, which packs what is queued into one entry.
+//!
+//! Then the same with snapshots taken by policy, at 100 k and 1 M keys.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    dead_code,
+    reason = "a benchmark"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod load;
+mod target;
+
+use common::measure::{Scale, median};
+use load::{Load, Outcome};
+
+const CLIENTS: [usize; 6] = [1, 2, 8, 64, 256, 1024];
+const KINDS: [&str; 4] = ["naive", "null", "unbatched", "ours"];
+
+fn main() {
+    let scale = Scale::from_environment();
+    if let Some(load) = Load::from_arguments() {
+        println!("{}", target::run(&load).to_line());
+        return;
+    }
+    common::table::print_machine(&scale);
+    for nodes in [1, 3] {
+        throughput(scale, nodes);
+    }
+    with_snapshots(scale);
+    println!("\nOver the encoding switchboard, three nodes:\n");
+    let encoded = measure(scale, Load::new("encoded", 3, 256));
+    println!("256 clients: {}", encoded.describe());
+}
+
+/// The outcome with the median throughput.
+fn measure(scale: Scale, load: Load) -> Outcome {
+    let mut outcomes: Vec<Outcome> = (0..scale.rounds).map(|_| load.in_child(scale)).collect();
+    outcomes.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    outcomes.swap_remove(outcomes.len() / 2)
+}
+
+fn throughput(scale: Scale, nodes: usize) {
+    println!("\n{nodes} node(s): operations per second, p50/p99 in us, CPU us per operation\n");
+    println!("| clients | naive | null | unbatched | ours | ours / naive | ours / null |");
+    println!("|--:|--:|--:|--:|--:|--:|--:|");
+    let mut lone = Vec::new();
+    for clients in CLIENTS {
+        // In turn, so that a slow spell of the machine meets all of them.
+        let mut rounds: [Vec<Outcome>; 4] = Default::default();
+        for _ in 0..scale.rounds {
+            for (kind, outcomes) in KINDS.iter().zip(&mut rounds) {
+                outcomes.push(Load::new(kind, nodes, clients).in_child(scale));
+            }
+        }
+        let ratio = |base: usize| {
+            let pairs = rounds[3].iter().zip(&rounds[base]);
+            median(pairs.map(|(ours, base)| ours.per_second / base.per_second).collect())
+        };
+        let (to_naive, to_null) = (ratio(0), ratio(1));
+        if clients == 1 {
+            let pairs = rounds[3].iter().zip(&rounds[2]);
+            lone = pairs.map(|(ours, unbatched)| ours.p50_us / unbatched.p50_us).collect();
+        }
+        let cells: Vec<String> = rounds.map(|outcomes| middle(outcomes).describe()).into();
+        println!("| {clients} | {} | {to_naive:.2}x | {to_null:.2}x |", cells.join(" | "));
+        if nodes == 3 && clients == 256 {
+            verdict("three nodes, 256 clients: ours / naive", to_naive, 4.0);
+            verdict("three nodes, 256 clients: ours / null", to_null, 1.0);
+        }
+    }
+    let lone = median(lone);
+    println!("\nlone client, p50: {lone:.2}x of unbatched (aim: no worse)");
+}
+
+fn middle(mut outcomes: Vec<Outcome>) -> Outcome {
+    outcomes.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    outcomes.swap_remove(outcomes.len() / 2)
+}
+
+fn verdict(what: &str, got: f64, aim: f64) {
+    let reached = if got >= aim { "reached" } else { "MISSED" };
+    println!("<!-- {what}: {got:.2}x, aim >= {aim}x: {reached} -->");
+}
+
+fn with_snapshots(scale: Scale) {
+    println!("\nThree nodes, 256 clients, snapshots by policy (the log grows by the size of the state between two)\n");
+    println!("| keys | without | with | snapshots taken | with / without |");
+    println!("|--:|--:|--:|--:|--:|");
+    for keys in [scale.keys / 10, scale.keys] {
+        let mut ratios = Vec::new();
+        let mut pairs = Vec::new();
+        for _ in 0..scale.rounds {
+            let long = Load { keys, seconds: 6.0, prefill: true, ..Load::new("ours", 3, 256) };
+            let without = long.in_child(scale);
+            let with = Load { kind: "policy".to_owned(), ..long }.in_child(scale);
+            ratios.push(with.per_second / without.per_second);
+            pairs.push((with.per_second, without, with));
+        }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (_, without, with) = pairs.swap_remove(pairs.len() / 2);
+        let ratio = median(ratios);
+        println!(
+            "| {keys} | {} | {} | {} | {ratio:.2}x |",
+            without.describe(),
+            with.describe(),
+            with.snapshots
+        );
+        verdict(&format!("{keys} keys: with / without"), ratio, 0.8);
+    }
+}

@@ -1,0 +1,284 @@
+//! Puts a configuration together and checks it.
+//!
+//! Guarantees: the only way to a [`NodeConfig`], so this is where every rule is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::address::normalise;
+use super::{
+    BatchConfig, ConfigError, Field, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
+};
+use crate::operation::Limits;
+use crate::types::NodeId;
+
+const MOST: u64 = u32::MAX as u64;
+
+/// Collects what a [`NodeConfig`] is made of; nothing is checked before
+/// [`build`](Self::build).
+///
+/// Bounds and defaults are documented at the getters of the same name.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct NodeConfigBuilder {
+    pub(super) node_id: NodeId,
+    pub(super) members: Vec<(NodeId, String)>,
+    pub(super) single_node: bool,
+    pub(super) cluster_name: String,
+    pub(super) heartbeat_interval: Duration,
+    pub(super) election_timeout_min: Duration,
+    pub(super) election_timeout_max: Duration,
+    pub(super) rpc_timeout: Duration,
+    pub(super) propose_timeout: Duration,
+    pub(super) max_payload_entries: u64,
+    pub(super) batch: BatchConfig,
+    pub(super) snapshot: SnapshotConfig,
+    pub(super) limits: Limits,
+}
+
+impl NodeConfigBuilder {
+    /// Every default, and no members.
+    pub(super) fn new(node_id: NodeId) -> Self {
+        Self {
+            node_id,
+            members: Vec::new(),
+            single_node: false,
+            cluster_name: "seshat".to_owned(),
+            heartbeat_interval: Duration::from_millis(100),
+            election_timeout_min: Duration::from_millis(500),
+            election_timeout_max: Duration::from_millis(1000),
+            rpc_timeout: Duration::from_secs(5),
+            propose_timeout: Duration::from_secs(5),
+            max_payload_entries: 300,
+            batch: BatchConfig::default(),
+            snapshot: SnapshotConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Adds one of the [`NodeConfig::members`], this node among them. The address is a host name,
+    /// an IPv4 address or an IPv6 address, with or without a port: `host`, `host:7379`,
+    /// `10.0.0.1`, `::1`, `[::1]` or `[::1]:7379`.
+    pub fn member(mut self, id: NodeId, address: impl Into<String>) -> Self {
+        self.members.push((id, address.into()));
+        self
+    }
+
+    /// Asks for a cluster of exactly one member, which survives no loss. Without it there are at
+    /// least 3.
+    pub fn single_node(mut self) -> Self {
+        self.single_node = true;
+        self
+    }
+
+    /// See [`NodeConfig::cluster_name`].
+    pub fn cluster_name(mut self, name: impl Into<String>) -> Self {
+        self.cluster_name = name.into();
+        self
+    }
+
+    /// See [`NodeConfig::heartbeat_interval`].
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval;
+        self
+    }
+
+    /// See [`NodeConfig::election_timeout_min`].
+    pub fn election_timeout_min(mut self, timeout: Duration) -> Self {
+        self.election_timeout_min = timeout;
+        self
+    }
+
+    /// See [`NodeConfig::election_timeout_max`].
+    pub fn election_timeout_max(mut self, timeout: Duration) -> Self {
+        self.election_timeout_max = timeout;
+        self
+    }
+
+    /// See [`NodeConfig::rpc_timeout`].
+    pub fn rpc_timeout(mut self, timeout: Duration) -> Self {
+        self.rpc_timeout = timeout;
+        self
+    }
+
+    /// See [`NodeConfig::propose_timeout`].
+    pub fn propose_timeout(mut self, timeout: Duration) -> Self {
+        self.propose_timeout = timeout;
+        self
+    }
+
+    /// See [`NodeConfig::max_payload_entries`].
+    pub fn max_payload_entries(mut self, entries: u64) -> Self {
+        self.max_payload_entries = entries;
+        self
+    }
+
+    /// See [`NodeConfig::batch`].
+    pub fn batch(mut self, batch: BatchConfig) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// See [`NodeConfig::snapshot`].
+    pub fn snapshot(mut self, snapshot: SnapshotConfig) -> Self {
+        self.snapshot = snapshot;
+        self
+    }
+
+    /// See [`NodeConfig::limits`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every rule that is broken.
+    pub fn build(self) -> Result<NodeConfig, ConfigError> {
+        let mut broken = Broken::default();
+        broken.unless(self.node_id >= 1, Field::NodeId, self.node_id, Rule::AtLeast(1));
+        let members = self.check_members(&mut broken);
+        if self.cluster_name.is_empty() {
+            broken.add(Field::ClusterName, "\"\"", Rule::NotEmpty);
+        }
+        self.check_durations(&mut broken);
+        self.check_amounts(&mut broken);
+        if !broken.0.is_empty() {
+            return Err(ConfigError::Invalid(broken.0));
+        }
+        Ok(NodeConfig {
+            node_id: self.node_id,
+            members,
+            cluster_name: self.cluster_name,
+            heartbeat_interval: self.heartbeat_interval,
+            election_timeout_min: self.election_timeout_min,
+            election_timeout_max: self.election_timeout_max,
+            rpc_timeout: self.rpc_timeout,
+            propose_timeout: self.propose_timeout,
+            max_payload_entries: self.max_payload_entries,
+            batch: self.batch,
+            snapshot: self.snapshot,
+            limits: self.limits,
+        })
+    }
+
+    fn check_members(&self, broken: &mut Broken) -> BTreeMap<NodeId, String> {
+        let mut members: Vec<(NodeId, String)> = Vec::with_capacity(self.members.len());
+        for (id, given) in &self.members {
+            let field = Field::MemberAddress { id: *id };
+            broken.unless(*id >= 1, Field::MemberId, id, Rule::AtLeast(1));
+            let new = members.iter().all(|(other, _)| other != id);
+            broken.unless(new, Field::MemberId, id, Rule::UniqueId);
+            let address = normalise(given).unwrap_or_else(|rules| {
+                for rule in rules {
+                    broken.add(field, format!("{given:?}"), rule);
+                }
+                given.clone()
+            });
+            let holder = members.iter().find(|(other, at)| other != id && *at == address);
+            if let Some((other, _)) = holder {
+                broken.add(field, format!("{address:?}"), Rule::UniqueAddress(*other));
+            }
+            members.push((*id, address));
+        }
+
+        let members: BTreeMap<_, _> = members.into_iter().collect();
+        let ids = || format!("{:?}", members.keys().collect::<Vec<_>>());
+        let count = members.len();
+        if self.single_node {
+            broken.unless(count == 1, Field::Members, ids(), Rule::OneMember);
+        } else {
+            broken.unless(count >= 3, Field::Members, ids(), Rule::AtLeastThreeMembers);
+            broken.unless(count % 2 == 1, Field::Members, ids(), Rule::OddMembers);
+        }
+        let included = members.contains_key(&self.node_id);
+        broken.unless(included, Field::NodeId, self.node_id, Rule::Member);
+        members
+    }
+
+    fn check_durations(&self, broken: &mut Broken) {
+        let (heartbeat, min, max) =
+            (self.heartbeat_interval, self.election_timeout_min, self.election_timeout_max);
+        for (field, duration) in [
+            (Field::HeartbeatInterval, heartbeat),
+            (Field::ElectionTimeoutMin, min),
+            (Field::ElectionTimeoutMax, max),
+            (Field::RpcTimeout, self.rpc_timeout),
+            (Field::ProposeTimeout, self.propose_timeout),
+        ] {
+            let value = Millis(duration);
+            broken.unless(!duration.is_zero(), field, value, Rule::AtLeast(1));
+            broken.unless(value.fraction() == 0, field, value, Rule::WholeMilliseconds);
+            let most = super::millis(MAX_DURATION);
+            broken.unless(duration <= MAX_DURATION, field, value, Rule::AtMost(most));
+        }
+        let rule = Rule::MoreThanHeartbeat(heartbeat);
+        broken.unless(min > heartbeat, Field::ElectionTimeoutMin, Millis(min), rule);
+        let rule = Rule::MoreThanElectionMin(min);
+        broken.unless(max > min, Field::ElectionTimeoutMax, Millis(max), rule);
+    }
+
+    fn check_amounts(&self, broken: &mut Broken) {
+        let Self { batch, snapshot, limits, max_payload_entries, .. } = self;
+        for (field, value) in [
+            (Field::MaxPayloadEntries, *max_payload_entries),
+            (Field::BatchMaxOperations, batch.max_operations as u64),
+            (Field::BatchMaxBytes, batch.max_bytes as u64),
+            (Field::SnapshotMinLogBytes, snapshot.min_log_bytes),
+            (Field::SnapshotGrowthPercent, snapshot.growth_percent.into()),
+            (Field::LimitsMaxKeyBytes, limits.max_key_bytes as u64),
+            (Field::LimitsMaxDelKeys, limits.max_del_keys as u64),
+        ] {
+            broken.unless(value >= 1, field, value, Rule::AtLeast(1));
+        }
+        let filled = batch.queue_bytes >= batch.max_bytes;
+        let rule = Rule::AtLeastMaxBytes(batch.max_bytes);
+        broken.unless(filled, Field::BatchQueueBytes, batch.queue_bytes, rule);
+        // The queue counts its bytes in 32 bits; openraft adds the entries to a log index.
+        for (field, value) in [
+            (Field::BatchQueueBytes, batch.queue_bytes as u64),
+            (Field::MaxPayloadEntries, *max_payload_entries),
+        ] {
+            broken.unless(value <= MOST, field, value, Rule::AtMost(MOST));
+        }
+    }
+}
+
+/// The rules broken so far.
+#[derive(Default)]
+struct Broken(Vec<Violation>);
+
+impl Broken {
+    fn add(&mut self, field: Field, value: impl fmt::Display, rule: Rule) {
+        self.0.push(Violation { field, value: value.to_string(), rule });
+    }
+
+    fn unless(&mut self, kept: bool, field: Field, value: impl fmt::Display, rule: Rule) {
+        if !kept {
+            self.add(field, value, rule);
+        }
+    }
+}
+
+/// Displays a duration exactly, in milliseconds: `100`, `1.5`.
+#[derive(Clone, Copy)]
+pub(super) struct Millis(pub(super) Duration);
+
+impl Millis {
+    /// Nanoseconds beyond the last whole millisecond.
+    fn fraction(self) -> u32 {
+        self.0.subsec_nanos() % 1_000_000
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_millis())?;
+        match self.fraction() {
+            0 => Ok(()),
+            nanos => write!(f, ".{}", format!("{nanos:06}").trim_end_matches('0')),
+        }
+    }
+}
