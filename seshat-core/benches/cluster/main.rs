@@ -95,7 +95,9 @@ fn verdict(what: &str, got: f64, aim: f64) {
 }
 
 fn with_snapshots(scale: Scale) {
-    println!("\nThree nodes, 256 clients, snapshots by policy (the log grows by the size of the state between two)\n");
+    println!(
+        "\nThree nodes, 256 clients, snapshots by policy (the log grows by the size of the state between two)\n"
+    );
     println!("| keys | without | with | snapshots taken | with / without |");
     println!("|--:|--:|--:|--:|--:|");
     for keys in [scale.keys / 10, scale.keys] {

@@ -21,11 +21,8 @@ use super::load::{Load, Outcome, drive};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(load: &Load) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         match load.kind.as_str() {
             "naive" => naive(load).await,

@@ -19,7 +19,7 @@ use openraft::raft::ClientWriteResult;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::queue::{Queue, Waiting};
+use self::queue::{Queue, Turn, Waiting, Work};
 use crate::config::BatchConfig;
 use crate::error::{NotLeader, ProposeError, Stopped};
 use crate::operation::{Batch, EntryResponse, Operation, Response};
@@ -28,11 +28,15 @@ use crate::types::{Raft, TypeConfig};
 /// openraft's answer to one entry.
 type Answer = oneshot::Receiver<ClientWriteResult<TypeConfig>>;
 
-/// The proposing side. Clones share the queue.
-#[derive(Debug, Clone)]
+/// How long a lone proposer waits for its entry itself, before it leaves that to the driver, who
+/// minds deadlines and leadership.
+const LONE_PATIENCE: Duration = Duration::from_millis(20);
+
+/// The proposing side.
 pub(super) struct Batcher {
     queue: Arc<Queue>,
     timeout: Duration,
+    raft: Raft,
 }
 
 impl Batcher {
@@ -43,27 +47,53 @@ impl Batcher {
         raft: Raft,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
-        let driver = Driver { queue: Arc::clone(&queue), timeout, raft };
-        (Self { queue, timeout }, driver.run())
+        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone() };
+        (Self { queue, timeout, raft }, driver.run())
     }
 
     /// Proposes one operation and waits for its response. Dropping the future gives up the
     /// response, and the operation too if it isn't in an entry yet.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = self.queue.push(operation, deadline, self.timeout).await?;
+        let answer = match self.queue.try_turn() {
+            Some(turn) => match self.propose_alone(turn, operation, deadline).await {
+                Ok(response) => return response,
+                Err(left) => left,
+            },
+            None => self.queue.push(operation, deadline, self.timeout).await?,
+        };
         answer.await.unwrap_or(Err(Stopped::ShutDown.into()))
+    }
+
+    /// With nobody else about, an entry of one operation needs no driver. `Err` if it takes long
+    /// and was left to the driver.
+    async fn propose_alone(
+        &self,
+        turn: Turn<'_>,
+        operation: Operation,
+        deadline: Instant,
+    ) -> Result<Result<Response, ProposeError>, oneshot::Receiver<Result<Response, ProposeError>>>
+    {
+        let mut answer = match self.raft.client_write_ff(Batch::from(operation)).await {
+            Ok(answer) => answer,
+            Err(fatal) => return Ok(Err(Stopped::from(fatal).into())),
+        };
+        match tokio::time::timeout(LONE_PATIENCE, &mut answer).await {
+            Ok(answered) => Ok(responses(&self.raft, answered).and_then(|responses| {
+                let none = ProposeError::Unanswered { got: 0, expected: 1 };
+                responses.into_iter().next().ok_or(none)
+            })),
+            Err(_) => {
+                let (reply, left) = oneshot::channel();
+                turn.leave(answer, deadline, reply);
+                Err(left)
+            }
+        }
     }
 
     /// Refuses proposals from now on. The driver answers those that are queued, then ends.
     pub(super) fn close(&self) {
         self.queue.close();
-    }
-
-    /// Bytes that proposals take in the queue and in the entry under way.
-    #[cfg(test)]
-    fn used(&self) -> usize {
-        self.queue.used()
     }
 }
 
@@ -75,15 +105,22 @@ struct Driver {
 
 impl Driver {
     async fn run(self) {
-        while let Some((operations, waiting)) = self.queue.next_batch().await {
-            tracing::trace!(operations = operations.len(), "propose an entry");
-            match self.raft.client_write_ff(Batch::new(operations)).await {
-                Ok(answer) => self.under_way(answer, waiting).await,
-                Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
+        let mut next = self.queue.next(false).await;
+        while let Some(work) = next {
+            match work {
+                Work::Await(answer, waiting) => self.under_way(answer, waiting).await,
+                Work::Propose(operations, waiting) => {
+                    tracing::trace!(operations = operations.len(), "propose an entry");
+                    match self.raft.client_write_ff(Batch::new(operations)).await {
+                        Ok(answer) => self.under_way(answer, waiting).await,
+                        Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
+                    }
+                }
             }
             // Those who were just answered may have more to say: let them, so that it goes into
             // the next entry.
             tokio::task::yield_now().await;
+            next = self.queue.next(true).await;
         }
     }
 
@@ -99,7 +136,7 @@ impl Driver {
             };
             tokio::select! {
                 biased;
-                answered = &mut answer => return self.distribute(answered, waiting),
+                answered = &mut answer => return distribute(&self.raft, answered, waiting),
                 // The entry of a former leader may wait for a long time to be overwritten. What
                 // is queued behind it shall hear at once that this node doesn't lead.
                 Ok(()) = server.changed() => {
@@ -118,44 +155,47 @@ impl Driver {
 
     /// Goes on waiting for an entry's answer in a task of its own, until its last deadline.
     fn set_aside(&self, mut answer: Answer, mut waiting: Waiting) {
-        let this =
-            Self { queue: Arc::clone(&self.queue), timeout: self.timeout, raft: self.raft.clone() };
+        let (raft, waited) = (self.raft.clone(), self.timeout);
         tokio::spawn(async move {
             while let Some(deadline) = waiting.deadline() {
                 tokio::select! {
                     biased;
-                    answered = &mut answer => return this.distribute(answered, waiting),
+                    answered = &mut answer => return distribute(&raft, answered, waiting),
                     () = tokio::time::sleep_until(deadline) => {
-                        waiting.expire(&ProposeError::NoQuorum { waited: this.timeout });
+                        waiting.expire(&ProposeError::NoQuorum { waited });
                     }
                 }
             }
         });
     }
+}
 
-    fn distribute(
-        &self,
-        answered: Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>,
-        waiting: Waiting,
-    ) {
-        let error = match answered {
-            Ok(Ok(written)) => match written.data {
-                EntryResponse::Batch(responses) => return waiting.answer(responses),
-                EntryResponse::Blank | EntryResponse::Membership => {
-                    return waiting.answer(Vec::new());
-                }
-            },
-            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => NotLeader::from(forward).into(),
-            // Not an answer to a normal entry.
-            Ok(Err(ClientWriteError::ChangeMembershipError(_))) => {
-                NotLeader { leader: None }.into()
-            }
-            // openraft dropped the proposal: it stopped, and its metrics say why.
-            Err(_) => match &self.raft.metrics().borrow().running_state {
-                Err(fatal) => Stopped::from(fatal.clone()).into(),
-                Ok(()) => Stopped::ShutDown.into(),
-            },
-        };
-        waiting.fail(&error);
+type Answered = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
+
+fn distribute(raft: &Raft, answered: Answered, waiting: Waiting) {
+    match responses(raft, answered) {
+        Ok(responses) => waiting.answer(responses),
+        Err(error) => waiting.fail(&error),
+    }
+}
+
+/// The responses to an entry's operations.
+fn responses(raft: &Raft, answered: Answered) -> Result<Vec<Response>, ProposeError> {
+    match answered {
+        Ok(Ok(written)) => match written.data {
+            EntryResponse::Batch(responses) => Ok(responses),
+            // A foreign state machine's mistake; counted by the caller.
+            EntryResponse::Blank | EntryResponse::Membership => Ok(Vec::new()),
+        },
+        Ok(Err(ClientWriteError::ForwardToLeader(forward))) => Err(NotLeader::from(forward).into()),
+        // Not an answer to a normal entry.
+        Ok(Err(ClientWriteError::ChangeMembershipError(_))) => {
+            Err(NotLeader { leader: None }.into())
+        }
+        // openraft dropped the proposal: it stopped, and its metrics say why.
+        Err(_) => match &raft.metrics().borrow().running_state {
+            Err(fatal) => Err(Stopped::from(fatal.clone()).into()),
+            Ok(()) => Err(Stopped::ShutDown.into()),
+        },
     }
 }

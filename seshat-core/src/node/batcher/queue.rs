@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
+use super::Answer;
 use crate::config::BatchConfig;
 use crate::error::{ProposeError, Stopped};
 use crate::operation::{Operation, Response};
@@ -16,7 +17,7 @@ use crate::operation::{Operation, Response};
 /// ones.
 const OVERHEAD: usize = 256;
 
-type Reply = oneshot::Sender<Result<Response, ProposeError>>;
+pub(super) type Reply = oneshot::Sender<Result<Response, ProposeError>>;
 
 #[derive(Debug)]
 struct Proposal {
@@ -29,7 +30,7 @@ struct Proposal {
 #[derive(Debug)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
-    /// Told when the queue stops being empty, and when it is closed.
+    /// Told when there is something for the driver to do.
     wake: Notify,
     /// One permit a byte. Waiting proposers get them in turn.
     space: Arc<Semaphore>,
@@ -41,7 +42,19 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     proposals: VecDeque<Proposal>,
+    /// Whether an entry is under way: somebody holds the [`Turn`], or the driver does.
+    under_way: bool,
+    /// An entry that a lone proposer leaves to the driver.
+    left: Option<(Answer, Waiting)>,
     closed: bool,
+}
+
+/// What the driver does next. It has the turn then.
+pub(super) enum Work {
+    /// Propose these operations as one entry.
+    Propose(Vec<Operation>, Waiting),
+    /// Wait for an entry that is proposed already.
+    Await(Answer, Waiting),
 }
 
 impl Queue {
@@ -58,11 +71,6 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
-        self.queue_bytes - self.space.available_permits()
     }
 
     /// Queues an operation, waiting for a place until `deadline`.
@@ -95,13 +103,23 @@ impl Queue {
         if inner.closed {
             return Err(Stopped::ShutDown.into());
         }
-        let was_empty = inner.proposals.is_empty();
         inner.proposals.push_back(Proposal { operation, weight, deadline, reply });
+        let idle = !inner.under_way;
         drop(inner);
-        if was_empty {
+        if idle {
             self.wake.notify_one();
         }
         Ok(answer)
+    }
+
+    /// The turn, if no entry is under way and nobody waits.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
+        let mut inner = self.lock();
+        if inner.under_way || inner.closed || !inner.proposals.is_empty() {
+            return None;
+        }
+        inner.under_way = true;
+        Some(Turn { queue: self })
     }
 
     pub(super) fn close(&self) {
@@ -110,20 +128,26 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// The next entry's operations, in order, and who waits for them. Waits for the first one;
-    /// `None` once the queue is closed and empty.
-    pub(super) async fn next_batch(&self) -> Option<(Vec<Operation>, Waiting)> {
+    /// What the driver does next; `None` once the queue is closed and empty. Waits for the turn,
+    /// unless the driver still has it.
+    pub(super) async fn next(&self, mut has_turn: bool) -> Option<Work> {
         loop {
-            let closed = {
+            {
                 let mut inner = self.lock();
-                let (operations, waiting) = self.take(&mut inner.proposals);
-                if !operations.is_empty() {
-                    return Some((operations, waiting));
+                if let Some((answer, waiting)) = inner.left.take() {
+                    return Some(Work::Await(answer, waiting));
                 }
-                inner.closed
-            };
-            if closed {
-                return None;
+                if has_turn || !inner.under_way {
+                    let (operations, waiting) = self.take(&mut inner.proposals);
+                    inner.under_way = !operations.is_empty();
+                    has_turn = false;
+                    if !operations.is_empty() {
+                        return Some(Work::Propose(operations, waiting));
+                    }
+                    if inner.closed {
+                        return None;
+                    }
+                }
             }
             self.wake.notified().await;
         }
@@ -173,6 +197,34 @@ impl Queue {
             self.space.add_permits(late.weight as usize);
             // Whoever dropped the future doesn't hear it.
             let _ = late.reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// The right to have an entry under way. Dropping it passes the turn on.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    queue: &'a Queue,
+}
+
+impl Turn<'_> {
+    /// Leaves the turn and the entry under way to the driver.
+    pub(super) fn leave(self, answer: Answer, deadline: Instant, reply: Reply) {
+        let place = Place { space: Arc::clone(&self.queue.space), bytes: 0 };
+        let replies = VecDeque::from([(deadline, Some(reply))]);
+        let waiting = Waiting { replies, expired: 0, _place: place };
+        self.queue.lock().left = Some((answer, waiting));
+        self.queue.wake.notify_one();
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.queue.lock();
+        inner.under_way = false;
+        if !inner.proposals.is_empty() || inner.closed {
+            self.queue.wake.notify_one();
         }
     }
 }
