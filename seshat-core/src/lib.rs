@@ -43,3 +43,8 @@ pub mod storage;
 pub mod types;
 
 pub use openraft;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -121,6 +121,16 @@ impl Operation {
         }
     }
 
+    /// The keys it names.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        match self {
+            Self::Set(Set { key, .. }) => std::slice::from_ref(key),
+            Self::Del(Del { keys }) => keys,
+        }
+        .iter()
+        .map(AsRef::as_ref)
+    }
+
     /// Bytes of all keys and values.
     pub fn payload_bytes(&self) -> usize {
         match self {

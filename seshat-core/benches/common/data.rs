@@ -1,5 +1,7 @@
 //! Deterministic inputs: keys of 16 bytes, values of 128, and entries that carry them.
 
+use std::ops::Range;
+
 use openraft::{CommittedLeaderId, EntryPayload};
 use seshat_core::operation::{Batch, Limits, Operation};
 use seshat_core::types::{Entry, LogId};
@@ -82,8 +84,8 @@ pub(crate) fn packed(index: u64, keys: &[u64]) -> Entry {
     Entry { log_id: log_id(index), payload: EntryPayload::Normal(Batch::new(operations)) }
 }
 
-/// Entries 0 to `count`, in batches, each setting a key of its own.
-pub(crate) fn batches<E: Make>(count: u64, batch: u64) -> Vec<Vec<E>> {
-    let starts = (0..count).step_by(batch as usize);
-    starts.map(|at| (at..count.min(at + batch)).map(|i| E::make(i, i)).collect()).collect()
+/// The entries of those indexes, in batches, each setting a key of its own.
+pub(crate) fn batches<E: Make>(indexes: Range<u64>, batch: u64) -> Vec<Vec<E>> {
+    let starts = indexes.clone().step_by(batch as usize);
+    starts.map(|at| (at..indexes.end.min(at + batch)).map(|i| E::make(i, i)).collect()).collect()
 }

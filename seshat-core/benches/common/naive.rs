@@ -224,8 +224,10 @@ pub(crate) struct MachineStore<C: Naive> {
 struct MachineInner<C: Naive> {
     machine: RwLock<Machine<C>>,
     snapshots_built: AtomicU64,
-    current: RwLock<Option<(SnapshotMeta<u64, BasicNode>, Vec<u8>)>>,
+    current: RwLock<Option<StoredSnapshot>>,
 }
+
+type StoredSnapshot = (SnapshotMeta<u64, BasicNode>, Vec<u8>);
 
 #[derive(Debug, Clone, Default)]
 struct Machine<C: Naive> {

@@ -51,6 +51,11 @@ impl Record {
         self.bytes.split_at_checked(self.key_len()).unwrap_or_default()
     }
 
+    /// Of the key.
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.bytes.first().copied().unwrap_or_default()
+    }
+
     /// Key and value, one after the other.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

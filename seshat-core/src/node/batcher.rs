@@ -10,6 +10,7 @@
 
 mod queue;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use openraft::raft::ClientWriteResult;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::queue::{Queue, Turn, Waiting, Work};
+use self::queue::{Answered, Entered, Proposal, Queue, Turn, Waiting, Work};
 use crate::config::BatchConfig;
 use crate::error::{NotLeader, ProposeError, Stopped};
 use crate::operation::{Batch, EntryResponse, Operation, Response};
@@ -55,14 +56,16 @@ impl Batcher {
     /// response, and the operation too if it isn't in an entry yet.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = match self.queue.try_turn() {
-            Some(turn) => match self.propose_alone(turn, operation, deadline).await {
-                Ok(response) => return response,
-                Err(left) => left,
-            },
-            None => self.queue.push(operation, deadline, self.timeout).await?,
+        let answered = match self.queue.enter(operation, deadline, self.timeout).await? {
+            Entered::Queued(answered) => answered,
+            Entered::Alone(turn, operation) => {
+                match self.propose_alone(turn, operation, deadline).await {
+                    Ok(response) => return response,
+                    Err(left) => left,
+                }
+            }
         };
-        answer.await.unwrap_or(Err(Stopped::ShutDown.into()))
+        answered.await.unwrap_or(Err(Stopped::ShutDown.into()))
     }
 
     /// With nobody else about, an entry of one operation needs no driver. `Err` if it takes long
@@ -72,8 +75,7 @@ impl Batcher {
         turn: Turn<'_>,
         operation: Operation,
         deadline: Instant,
-    ) -> Result<Result<Response, ProposeError>, oneshot::Receiver<Result<Response, ProposeError>>>
-    {
+    ) -> Result<Result<Response, ProposeError>, Answered> {
         let mut answer = match self.raft.client_write_ff(Batch::from(operation)).await {
             Ok(answer) => answer,
             Err(fatal) => return Ok(Err(Stopped::from(fatal).into())),
@@ -105,14 +107,15 @@ struct Driver {
 
 impl Driver {
     async fn run(self) {
-        let mut next = self.queue.next(false).await;
+        let mut backlog = VecDeque::new();
+        let mut next = self.queue.next(&mut backlog, false).await;
         while let Some(work) = next {
             match work {
-                Work::Await(answer, waiting) => self.under_way(answer, waiting).await,
+                Work::Await(answer, waiting) => self.under_way(answer, waiting, &mut backlog).await,
                 Work::Propose(operations, waiting) => {
                     tracing::trace!(operations = operations.len(), "propose an entry");
                     match self.raft.client_write_ff(Batch::new(operations)).await {
-                        Ok(answer) => self.under_way(answer, waiting).await,
+                        Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
                         Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
                     }
                 }
@@ -120,15 +123,20 @@ impl Driver {
             // Those who were just answered may have more to say: let them, so that it goes into
             // the next entry.
             tokio::task::yield_now().await;
-            next = self.queue.next(true).await;
+            next = self.queue.next(&mut backlog, true).await;
         }
     }
 
     /// Waits for an entry's answer, and meanwhile for deadlines.
-    async fn under_way(&self, mut answer: Answer, mut waiting: Waiting) {
+    async fn under_way(
+        &self,
+        mut answer: Answer,
+        mut waiting: Waiting,
+        backlog: &mut VecDeque<Proposal>,
+    ) {
         let mut server = self.raft.server_metrics();
         loop {
-            let deadline = match (waiting.deadline(), self.queue.deadline()) {
+            let deadline = match (waiting.deadline(), self.queue.deadline(backlog)) {
                 (Some(a), Some(b)) => a.min(b),
                 // Nobody waits for the entry any more.
                 (None, _) => return,
@@ -147,7 +155,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => {
                     let late = ProposeError::NoQuorum { waited: self.timeout };
                     waiting.expire(&late);
-                    self.queue.expire(&late);
+                    self.queue.expire(backlog, &late);
                 }
             }
         }
@@ -170,9 +178,10 @@ impl Driver {
     }
 }
 
-type Answered = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
+/// How openraft's answer arrives.
+type Received = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
 
-fn distribute(raft: &Raft, answered: Answered, waiting: Waiting) {
+fn distribute(raft: &Raft, answered: Received, waiting: Waiting) {
     match responses(raft, answered) {
         Ok(responses) => waiting.answer(responses),
         Err(error) => waiting.fail(&error),
@@ -180,7 +189,7 @@ fn distribute(raft: &Raft, answered: Answered, waiting: Waiting) {
 }
 
 /// The responses to an entry's operations.
-fn responses(raft: &Raft, answered: Answered) -> Result<Vec<Response>, ProposeError> {
+fn responses(raft: &Raft, answered: Received) -> Result<Vec<Response>, ProposeError> {
     match answered {
         Ok(Ok(written)) => match written.data {
             EntryResponse::Batch(responses) => Ok(responses),

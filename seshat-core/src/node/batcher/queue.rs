@@ -1,4 +1,8 @@
-//! The queue of proposals, and the ones that wait for an entry.
+//! The queue of proposals, the turn to propose, and those who wait for an entry.
+//!
+//! One entry is under way at a time; who has the turn put it there. A proposer takes the turn
+//! itself if nobody has it and nobody waits; otherwise its proposal goes into the inbox, which the
+//! driver empties in one step whenever it runs out of proposals.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +22,10 @@ use crate::operation::{Operation, Response};
 const OVERHEAD: usize = 256;
 
 pub(super) type Reply = oneshot::Sender<Result<Response, ProposeError>>;
+pub(super) type Answered = oneshot::Receiver<Result<Response, ProposeError>>;
 
 #[derive(Debug)]
-struct Proposal {
+pub(super) struct Proposal {
     operation: Operation,
     weight: u32,
     deadline: Instant,
@@ -29,7 +34,7 @@ struct Proposal {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    inner: Mutex<Inner>,
+    inbox: Mutex<Inbox>,
     /// Told when there is something for the driver to do.
     wake: Notify,
     /// One permit a byte. Waiting proposers get them in turn.
@@ -40,13 +45,21 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Inbox {
     proposals: VecDeque<Proposal>,
-    /// Whether an entry is under way: somebody holds the [`Turn`], or the driver does.
-    under_way: bool,
-    /// An entry that a lone proposer leaves to the driver.
+    /// Whether somebody has the turn: a lone proposer ([`Turn`]) or the driver.
+    turn_taken: bool,
+    /// An entry that a lone proposer leaves to the driver, with the turn.
     left: Option<(Answer, Waiting)>,
     closed: bool,
+}
+
+/// What became of an operation that was to be proposed.
+pub(super) enum Entered<'a> {
+    /// Nobody else is about: propose it yourself.
+    Alone(Turn<'a>, Operation),
+    /// It waits for the driver.
+    Queued(Answered),
 }
 
 /// What the driver does next. It has the turn then.
@@ -60,7 +73,7 @@ pub(super) enum Work {
 impl Queue {
     pub(super) fn new(config: &BatchConfig) -> Self {
         Self {
-            inner: Mutex::default(),
+            inbox: Mutex::default(),
             wake: Notify::new(),
             space: Arc::new(Semaphore::new(config.queue_bytes)),
             queue_bytes: config.queue_bytes,
@@ -69,57 +82,84 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    // Every change under the lock is a single step.
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an operation, waiting for a place until `deadline`.
-    pub(super) async fn push(
+    /// Takes the turn for an operation, or queues it. Waits for a place until `deadline`.
+    pub(super) async fn enter(
         &self,
         operation: Operation,
         deadline: Instant,
         timeout: Duration,
-    ) -> Result<oneshot::Receiver<Result<Response, ProposeError>>, ProposeError> {
+    ) -> Result<Entered<'_>, ProposeError> {
         // `queue_bytes` fits (`BatchConfig`), so the weight does.
         let weight = (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32;
-        match self.space.try_acquire_many(weight) {
-            Ok(place) => place.forget(),
-            Err(TryAcquireError::Closed) => return Err(Stopped::ShutDown.into()),
-            Err(TryAcquireError::NoPermits) => {
-                let place = self.space.acquire_many(weight);
-                match tokio::time::timeout_at(deadline, place).await {
-                    Ok(Ok(place)) => place.forget(),
-                    Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
-                    Err(_) => {
-                        let queue_bytes = self.queue_bytes;
-                        return Err(ProposeError::QueueFull { waited: timeout, queue_bytes });
-                    }
-                }
+        let operation = match self.try_enter(operation, weight, deadline)? {
+            Ok(entered) => return Ok(entered),
+            Err(operation) => operation,
+        };
+        let place = self.space.acquire_many(weight);
+        match tokio::time::timeout_at(deadline, place).await {
+            Ok(Ok(place)) => place.forget(),
+            Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
+            Err(_) => {
+                let queue_bytes = self.queue_bytes;
+                return Err(ProposeError::QueueFull { waited: timeout, queue_bytes });
             }
         }
-
-        let (reply, answer) = oneshot::channel();
-        let mut inner = self.lock();
-        if inner.closed {
+        let inbox = self.lock();
+        if inbox.closed {
             return Err(Stopped::ShutDown.into());
         }
-        inner.proposals.push_back(Proposal { operation, weight, deadline, reply });
-        let idle = !inner.under_way;
-        drop(inner);
-        if idle {
-            self.wake.notify_one();
-        }
-        Ok(answer)
+        Ok(self.push(inbox, operation, weight, deadline))
     }
 
-    /// The turn, if no entry is under way and nobody waits.
-    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
-        let mut inner = self.lock();
-        if inner.under_way || inner.closed || !inner.proposals.is_empty() {
-            return None;
+    /// The operation comes back if there is no place for it.
+    fn try_enter(
+        &self,
+        operation: Operation,
+        weight: u32,
+        deadline: Instant,
+    ) -> Result<Result<Entered<'_>, Operation>, ProposeError> {
+        let inbox = self.lock();
+        if inbox.closed {
+            return Err(Stopped::ShutDown.into());
         }
-        inner.under_way = true;
-        Some(Turn { queue: self })
+        if !inbox.turn_taken && inbox.proposals.is_empty() {
+            return Ok(Ok(Entered::Alone(self.take_turn(inbox), operation)));
+        }
+        match self.space.try_acquire_many(weight) {
+            Ok(place) => {
+                place.forget();
+                Ok(Ok(self.push(inbox, operation, weight, deadline)))
+            }
+            Err(TryAcquireError::Closed) => Err(Stopped::ShutDown.into()),
+            Err(TryAcquireError::NoPermits) => Ok(Err(operation)),
+        }
+    }
+
+    fn take_turn(&self, mut inbox: MutexGuard<'_, Inbox>) -> Turn<'_> {
+        inbox.turn_taken = true;
+        Turn { queue: Some(self) }
+    }
+
+    fn push(
+        &self,
+        mut inbox: MutexGuard<'_, Inbox>,
+        operation: Operation,
+        weight: u32,
+        deadline: Instant,
+    ) -> Entered<'_> {
+        let (reply, response) = oneshot::channel();
+        inbox.proposals.push_back(Proposal { operation, weight, deadline, reply });
+        let nobody_drives = !inbox.turn_taken;
+        drop(inbox);
+        if nobody_drives {
+            self.wake.notify_one();
+        }
+        Entered::Queued(response)
     }
 
     pub(super) fn close(&self) {
@@ -128,103 +168,114 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// What the driver does next; `None` once the queue is closed and empty. Waits for the turn,
-    /// unless the driver still has it.
-    pub(super) async fn next(&self, mut has_turn: bool) -> Option<Work> {
+    /// What the driver does next; `None` once the queue is closed and empty. `backlog` is what
+    /// the driver has taken out of the inbox. Waits for the turn, unless the driver has it still.
+    pub(super) async fn next(
+        &self,
+        backlog: &mut VecDeque<Proposal>,
+        mut has_turn: bool,
+    ) -> Option<Work> {
         loop {
             {
-                let mut inner = self.lock();
-                if let Some((answer, waiting)) = inner.left.take() {
+                let mut inbox = self.lock();
+                if let Some((answer, waiting)) = inbox.left.take() {
                     return Some(Work::Await(answer, waiting));
                 }
-                if has_turn || !inner.under_way {
-                    let (operations, waiting) = self.take(&mut inner.proposals);
-                    inner.under_way = !operations.is_empty();
-                    has_turn = false;
-                    if !operations.is_empty() {
-                        return Some(Work::Propose(operations, waiting));
-                    }
-                    if inner.closed {
+                if backlog.is_empty() && (has_turn || !inbox.turn_taken) {
+                    std::mem::swap(backlog, &mut inbox.proposals);
+                    inbox.turn_taken = !backlog.is_empty();
+                    has_turn = inbox.turn_taken;
+                    if inbox.closed && !has_turn {
                         return None;
                     }
                 }
+            }
+            if has_turn {
+                let (operations, waiting) = self.take(backlog);
+                if !operations.is_empty() {
+                    return Some(Work::Propose(operations, waiting));
+                }
+                // Nobody waited for any of it. Look again.
+                continue;
             }
             self.wake.notified().await;
         }
     }
 
-    /// As much as one entry may carry, at least one operation if there is any. Skips those that
-    /// nobody waits for any more.
-    fn take(&self, proposals: &mut VecDeque<Proposal>) -> (Vec<Operation>, Waiting) {
-        let limit = proposals.len().min(self.max_operations);
+    /// As much as one entry may carry, at least one operation if anybody waits for one. Skips
+    /// those that nobody waits for any more.
+    fn take(&self, backlog: &mut VecDeque<Proposal>) -> (Vec<Operation>, Waiting) {
+        let limit = backlog.len().min(self.max_operations);
         let mut operations = Vec::with_capacity(limit);
         let mut replies = VecDeque::with_capacity(limit);
         let (mut bytes, mut freed) = (0, 0);
-        while let Some(next) = proposals.front() {
-            let abandoned = next.reply.is_closed();
-            let size = next.operation.payload_bytes();
+        while let Some(Proposal { operation, weight, deadline, reply }) = backlog.pop_front() {
+            let size = operation.payload_bytes();
             let full = operations.len() >= self.max_operations || bytes + size > self.max_bytes;
-            if full && !abandoned && !operations.is_empty() {
+            if reply.is_closed() {
+                freed += weight as usize;
+            } else if full && !operations.is_empty() {
+                backlog.push_front(Proposal { operation, weight, deadline, reply });
                 break;
-            }
-            let Some(Proposal { operation, weight, deadline, reply }) = proposals.pop_front()
-            else {
-                break;
-            };
-            freed += weight as usize;
-            if !abandoned {
+            } else {
+                freed += weight as usize;
                 bytes += size;
                 operations.push(operation);
                 replies.push_back((deadline, Some(reply)));
             }
         }
-        let place = Place { space: Arc::clone(&self.space), bytes: freed };
-        (operations, Waiting { replies, expired: 0, _place: place })
+        (operations, Waiting::new(replies, Place { space: Arc::clone(&self.space), bytes: freed }))
     }
 
     /// The earliest deadline in the queue. Deadlines ascend but for proposers that waited for a
     /// place, whose deadlines are earlier and are noticed as they reach the front.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.lock().proposals.front().map(|proposal| proposal.deadline)
+    pub(super) fn deadline(&self, backlog: &VecDeque<Proposal>) -> Option<Instant> {
+        match backlog.front() {
+            Some(proposal) => Some(proposal.deadline),
+            None => self.lock().proposals.front().map(|proposal| proposal.deadline),
+        }
     }
 
     /// Answers those at the front whose deadline has passed with `error`.
-    pub(super) fn expire(&self, error: &ProposeError) {
+    pub(super) fn expire(&self, backlog: &mut VecDeque<Proposal>, error: &ProposeError) {
         let now = Instant::now();
-        let mut inner = self.lock();
-        while inner.proposals.front().is_some_and(|next| next.deadline <= now) {
-            let Some(late) = inner.proposals.pop_front() else { break };
-            self.space.add_permits(late.weight as usize);
-            // Whoever dropped the future doesn't hear it.
-            let _ = late.reply.send(Err(error.clone()));
+        let mut inbox = self.lock();
+        for proposals in [backlog, &mut inbox.proposals] {
+            while proposals.front().is_some_and(|next| next.deadline <= now) {
+                let Some(late) = proposals.pop_front() else { break };
+                self.space.add_permits(late.weight as usize);
+                // Whoever dropped the future doesn't hear it.
+                let _ = late.reply.send(Err(error.clone()));
+            }
         }
     }
 }
 
-/// The right to have an entry under way. Dropping it passes the turn on.
+/// A lone proposer's right to have an entry under way. Dropping it passes the turn on.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
-    queue: &'a Queue,
+    /// `None` once the turn is left to the driver.
+    queue: Option<&'a Queue>,
 }
 
 impl Turn<'_> {
-    /// Leaves the turn and the entry under way to the driver.
-    pub(super) fn leave(self, answer: Answer, deadline: Instant, reply: Reply) {
-        let place = Place { space: Arc::clone(&self.queue.space), bytes: 0 };
-        let replies = VecDeque::from([(deadline, Some(reply))]);
-        let waiting = Waiting { replies, expired: 0, _place: place };
-        self.queue.lock().left = Some((answer, waiting));
-        self.queue.wake.notify_one();
-        std::mem::forget(self);
+    /// Leaves the turn, and the entry under way, to the driver.
+    pub(super) fn leave(mut self, answer: Answer, deadline: Instant, reply: Reply) {
+        let Some(queue) = self.queue.take() else { return };
+        let place = Place { space: Arc::clone(&queue.space), bytes: 0 };
+        let waiting = Waiting::new(VecDeque::from([(deadline, Some(reply))]), place);
+        queue.lock().left = Some((answer, waiting));
+        queue.wake.notify_one();
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut inner = self.queue.lock();
-        inner.under_way = false;
-        if !inner.proposals.is_empty() || inner.closed {
-            self.queue.wake.notify_one();
+        let Some(queue) = self.queue else { return };
+        let mut inbox = queue.lock();
+        inbox.turn_taken = false;
+        if !inbox.proposals.is_empty() || inbox.closed {
+            queue.wake.notify_one();
         }
     }
 }
@@ -253,6 +304,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    fn new(replies: VecDeque<(Instant, Option<Reply>)>, place: Place) -> Self {
+        Self { replies, expired: 0, _place: place }
+    }
+
     /// The earliest deadline; `None` if nobody waits any more.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.replies.get(self.expired).map(|(deadline, _)| *deadline)
