@@ -12,6 +12,7 @@
 mod store;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
 pub use self::store::LogStore;
@@ -123,7 +124,7 @@ impl Log {
         }
     }
 
-    /// Lets a log that never held or purged anything begin at `index` instead of 0.
+    /// Lets a log that holds nothing and has purged nothing begin at `index` instead of 0.
     ///
     /// openraft's engine never needs it; its test suite does.
     ///
@@ -171,6 +172,10 @@ impl Log {
             }
         }
         let next = upto.index.saturating_add(1);
+        // A log that began elsewhere has nothing there, and a marker would leave a hole after it.
+        if next < self.first && !self.is_empty() {
+            return Ok(Removed::default());
+        }
         let agrees = self.entries(upto.index..next).all(|entry| entry.log_id == upto);
         let gone = if agrees { self.position(next) } else { self.len() };
         let removed = self.entries.drain(..gone).collect();
@@ -196,7 +201,7 @@ impl Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The entry would leave a hole, or overlap one that exists or was purged.
-    #[error("entry {got} does not continue the log: expected index {expected} after {last:?}")]
+    #[error("entry {got} does not continue the log, which ends with {}: expected index {expected}", OrNothing(.last))]
     NotConsecutive {
         /// The entry's id.
         got: LogId,
@@ -213,6 +218,17 @@ pub enum AppendError {
         /// The entry before it.
         last: LogId,
     },
+}
+
+struct OrNothing<'a>(&'a Option<LogId>);
+
+impl fmt::Display for OrNothing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => id.fmt(f),
+            None => f.write_str("nothing"),
+        }
+    }
 }
 
 /// A log with a history can't begin elsewhere.

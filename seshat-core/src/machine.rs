@@ -12,6 +12,7 @@ mod store;
 
 use bytes::Bytes;
 
+use self::keyspace::GROUP;
 pub use self::keyspace::Size;
 pub(crate) use self::keyspace::{KeySpace, View};
 pub(crate) use self::record::Record;
@@ -22,10 +23,6 @@ use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 /// Places of the key space's overlay that are folded for each operation applied: about two
 /// records, so that `apply` slows to a half, not to a crawl, until a view's overlay is gone.
 const FOLD_PER_OPERATION: usize = 4;
-
-/// Operations whose memory is touched together before they are run. Few enough that what was
-/// touched first is still in the cache.
-const GROUP: usize = 16;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -71,26 +68,30 @@ impl Machine {
             }
             last_applied = Some(entry.log_id);
         }
-        Ok(entries.into_iter().map(|entry| self.apply_one(entry)).collect())
+        let count: usize = entries.iter().map(|entry| operations(entry).len()).sum();
+        self.keys.fold(FOLD_PER_OPERATION.saturating_mul(count));
+        let mut ahead = Ahead { keys: entries.iter().flat_map(operations).map(first_key), left: 0 };
+        Ok(entries.iter().map(|entry| self.apply_one(entry, &mut ahead)).collect())
     }
 
-    fn apply_one(&mut self, entry: Entry) -> EntryResponse {
+    fn apply_one<'a>(
+        &mut self,
+        entry: &'a Entry,
+        ahead: &mut Ahead<impl Iterator<Item = &'a [u8]>>,
+    ) -> EntryResponse {
         self.last_applied = Some(entry.log_id);
-        match entry.payload {
+        match &entry.payload {
             EntryPayload::Blank => EntryResponse::Blank,
             EntryPayload::Membership(membership) => {
-                self.membership = StoredMembership::new(Some(entry.log_id), membership);
+                self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 EntryResponse::Membership
             }
             EntryPayload::Normal(batch) => {
-                let operations = batch.operations();
-                self.keys.fold(FOLD_PER_OPERATION.saturating_mul(operations.len()));
-                let mut responses = Vec::with_capacity(operations.len());
-                for group in operations.chunks(GROUP) {
-                    self.keys.touch(group.iter().flat_map(Operation::keys));
-                    responses.extend(group.iter().map(|op| run(&mut self.keys, op)));
-                }
-                EntryResponse::Batch(responses)
+                let run = |operation| {
+                    ahead.look(&self.keys);
+                    run(&mut self.keys, operation)
+                };
+                EntryResponse::Batch(batch.operations().iter().map(run).collect())
             }
         }
     }
@@ -102,6 +103,38 @@ impl Machine {
             last_applied: self.last_applied,
             membership: self.membership.clone(),
         }
+    }
+}
+
+fn operations(entry: &Entry) -> &[Operation] {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => batch.operations(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => &[],
+    }
+}
+
+/// The key that decides where an operation looks first.
+fn first_key(operation: &Operation) -> &[u8] {
+    match operation {
+        Operation::Set(set) => set.key(),
+        Operation::Del(del) => del.keys().first().map(AsRef::as_ref).unwrap_or_default(),
+    }
+}
+
+/// Has the key space read, a group at a time, what the operations to come will need.
+struct Ahead<I> {
+    keys: I,
+    /// Operations until the next group is due.
+    left: usize,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Ahead<I> {
+    fn look(&mut self, space: &KeySpace) {
+        if self.left == 0 {
+            space.expect(self.keys.by_ref().take(GROUP));
+            self.left = GROUP;
+        }
+        self.left -= 1;
     }
 }
 
@@ -132,4 +165,32 @@ pub struct ApplyError {
     pub got: LogId,
     /// The entry before it.
     pub last_applied: LogId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Batch, Limits};
+    use crate::types::LeaderId;
+
+    #[test]
+    fn applying_folds_what_a_view_left_behind() {
+        let mut machine = Machine::default();
+        let mut index = 0;
+        let mut apply = |machine: &mut Machine, n: u32| {
+            index += 1;
+            let set = Operation::set(n.to_be_bytes().to_vec(), "", &Limits::default()).unwrap();
+            let log_id = LogId::new(LeaderId::new(1, 1), index);
+            let payload = EntryPayload::Normal(Batch::from(set));
+            machine.apply(vec![Entry { log_id, payload }]).unwrap();
+        };
+        (0..500).for_each(|n| apply(&mut machine, n));
+        let view = machine.freeze();
+        (250..750).for_each(|n| apply(&mut machine, n));
+        assert!(!machine.keys.is_flat());
+        drop(view);
+        // Twice the places of 500 records, at 4 an operation.
+        (0..500).for_each(|n| apply(&mut machine, n));
+        assert!(machine.keys.is_flat());
+    }
 }

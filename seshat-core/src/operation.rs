@@ -121,16 +121,6 @@ impl Operation {
         }
     }
 
-    /// The keys it names.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        match self {
-            Self::Set(Set { key, .. }) => std::slice::from_ref(key),
-            Self::Del(Del { keys }) => keys,
-        }
-        .iter()
-        .map(AsRef::as_ref)
-    }
-
     /// Bytes of all keys and values.
     pub fn payload_bytes(&self) -> usize {
         match self {
@@ -166,7 +156,8 @@ fn check_key(key: &Bytes, limits: &Limits) -> Result<(), LimitError> {
 pub enum Response {
     /// Answers SET.
     Set {
-        /// The value that was replaced; `None` if the key did not exist.
+        /// The value that was replaced; `None` if the key did not exist. It may share memory with
+        /// other responses: copy it to keep it.
         previous: Option<Bytes>,
     },
     /// Answers DEL.

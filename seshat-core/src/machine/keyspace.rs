@@ -14,7 +14,7 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -48,6 +48,27 @@ fn find_frozen<'a>(frozen: &'a [Arc<Layer>], hash: u32, key: &[u8]) -> Option<&'
     frozen.iter().rev().find_map(|layer| find(layer, hash, key))
 }
 
+/// Records that are looked at together, so that their cache misses overlap.
+pub(crate) const GROUP: usize = 32;
+
+/// Reads what a lookup of each hash will read, first in the tables, then behind them. The loads
+/// of one round don't depend on each other, so the processor waits for all of them at once
+/// rather than for one after the other.
+fn touch(layer: &Layer, hashes: &[u32]) {
+    if layer.is_empty() {
+        return;
+    }
+    let find = |hash: &u32| {
+        let hash = *hash;
+        layer.find(Record::table_hash(hash), move |record| record.hash() == hash)
+    };
+    let found = hashes.iter().filter(|hash| find(hash).is_some()).count();
+    if std::hint::black_box(found) > 0 {
+        let ends = hashes.iter().filter_map(find).map(Record::touch);
+        std::hint::black_box(ends.fold(0, u8::wrapping_add));
+    }
+}
+
 /// How much a [`KeySpace`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
@@ -68,6 +89,24 @@ pub(crate) struct KeySpace {
     /// Where [`fold`](KeySpace::fold) goes on in `overlay`.
     cursor: usize,
     hasher: RandomState,
+    replaced: Replaced,
+}
+
+/// Values that were replaced, until those who replaced them have read them. They share chunks,
+/// which costs less than an allocation each; a chunk lives as long as any value in it.
+#[derive(Debug, Default)]
+struct Replaced(BytesMut);
+
+impl Replaced {
+    const CHUNK: usize = 16 << 10;
+
+    fn keep(&mut self, value: &[u8]) -> Bytes {
+        if self.0.capacity() < value.len() {
+            self.0 = BytesMut::with_capacity(value.len().max(Self::CHUNK));
+        }
+        self.0.extend_from_slice(value);
+        self.0.split().freeze()
+    }
 }
 
 impl KeySpace {
@@ -85,49 +124,45 @@ impl KeySpace {
         (self.hasher.hash_one(key) >> 32) as u32
     }
 
+    /// Makes the changes of up to [`GROUP`] keys, which follow, find what they need in the cache.
+    pub(crate) fn expect<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let mut hashes = [0; GROUP];
+        let mut count = 0;
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = self.hash(key);
+            count += 1;
+        }
+        let hashes = hashes.get(..count).unwrap_or_default();
+        touch(&self.overlay, hashes);
+        touch(&self.top, hashes);
+        self.frozen.iter().for_each(|layer| touch(layer, hashes));
+    }
+
     /// The value of `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(key);
         find(&self.overlay, hash, key)
             .or_else(|| find(&self.top, hash, key))
             .or_else(|| find_frozen(&self.frozen, hash, key))
-            .filter(|record| !record.is_tombstone())
-            .map(Record::value)
-    }
-
-    /// Reads what a change of these keys will need, and changes nothing. The loads of different
-    /// keys don't depend on each other, so the processor waits for memory once for all of them
-    /// rather than once for each.
-    pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        let mut touched = 0;
-        for key in keys {
-            let hash = self.hash(key);
-            self.top.find(Record::table_hash(hash), |record| {
-                touched ^= record.first_byte();
-                false
-            });
-        }
-        std::hint::black_box(touched);
+            .and_then(Record::live)
     }
 
     /// Binds `key` to `value`; returns what was there before.
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) -> Option<Bytes> {
         let hash = self.hash(key);
         let overlaid = take(&mut self.overlay, hash, key);
-        let record = Record::new(hash, key, value);
         let previous = match entry(&mut self.top, hash, key) {
             Entry::Occupied(mut there) => {
-                let covered = std::mem::replace(there.get_mut(), record);
-                overlaid.unwrap_or(covered).into_value()
+                let there = there.get_mut();
+                let was = overlaid.as_ref().unwrap_or(there).live();
+                let previous = was.map(|value| self.replaced.keep(value));
+                there.bind(key, value);
+                previous
             }
             Entry::Vacant(free) => {
-                free.insert(record);
-                match overlaid {
-                    Some(record) => record.into_value(),
-                    None => find_frozen(&self.frozen, hash, key)
-                        .filter(|record| !record.is_tombstone())
-                        .map(|record| Bytes::copy_from_slice(record.value())),
-                }
+                free.insert(Record::new(hash, key, value));
+                let was = overlaid.as_ref().or_else(|| find_frozen(&self.frozen, hash, key));
+                was.and_then(Record::live).map(|value| self.replaced.keep(value))
             }
         };
         self.size.bytes += value.len() as u64;
@@ -141,11 +176,21 @@ impl KeySpace {
         previous
     }
 
+    /// Binds a key that isn't there, as whoever fills an empty space knows.
+    pub(crate) fn insert_new(&mut self, key: &[u8], value: &[u8]) {
+        let hash = self.hash(key);
+        let record = Record::new(hash, key, value);
+        let hasher = |record: &Record| Record::table_hash(record.hash());
+        self.top.insert_unique(Record::table_hash(hash), record, hasher);
+        self.size.keys += 1;
+        self.size.bytes += (key.len() + value.len()) as u64;
+    }
+
     /// Removes `key`; returns whether it was there.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
         let hash = self.hash(key);
         let overlaid = take(&mut self.overlay, hash, key);
-        let below = find_frozen(&self.frozen, hash, key).filter(|record| !record.is_tombstone());
+        let below = find_frozen(&self.frozen, hash, key).filter(|record| record.live().is_some());
         let covered = match entry(&mut self.top, hash, key) {
             Entry::Occupied(there) if below.is_none() => Some(there.remove().0),
             Entry::Occupied(mut there) => {
@@ -158,9 +203,9 @@ impl KeySpace {
             Entry::Vacant(_) => None,
         };
         let was = overlaid.as_ref().or(covered.as_ref()).or(below);
-        let Some(was) = was.filter(|record| !record.is_tombstone()) else { return false };
+        let Some(value) = was.and_then(Record::live) else { return false };
         self.size.keys -= 1;
-        self.size.bytes -= (key.len() + was.value().len()) as u64;
+        self.size.bytes -= (key.len() + value.len()) as u64;
         true
     }
 
@@ -182,23 +227,38 @@ impl KeySpace {
         }
         let lowest = self.frozen.is_empty();
         let end = self.overlay.num_buckets().min(self.cursor.saturating_add(buckets));
-        for bucket in self.cursor..end {
-            let Ok(there) = self.overlay.get_bucket_entry(bucket) else { continue };
-            let record = there.remove().0;
-            match entry(&mut self.top, record.hash(), record.key()) {
-                Entry::Occupied(covered) if record.is_tombstone() && lowest => {
-                    covered.remove();
-                }
-                Entry::Occupied(mut covered) => *covered.get_mut() = record,
-                Entry::Vacant(_) if record.is_tombstone() && lowest => {}
-                Entry::Vacant(free) => {
-                    free.insert(record);
-                }
+        for start in (self.cursor..end).step_by(GROUP) {
+            let buckets = start..end.min(start + GROUP);
+            let (mut hashes, mut count) = ([0; GROUP], 0);
+            let records = buckets.clone().filter_map(|bucket| self.overlay.get_bucket(bucket));
+            for (hash, record) in hashes.iter_mut().zip(records) {
+                *hash = record.hash();
+                count += 1;
+                std::hint::black_box(record.touch());
+            }
+            touch(&self.top, hashes.get(..count).unwrap_or_default());
+            for bucket in buckets {
+                self.fold_one(bucket, lowest);
             }
         }
         self.cursor = end;
         if self.overlay.is_empty() {
             self.overlay = Layer::new();
+        }
+    }
+
+    fn fold_one(&mut self, bucket: usize, lowest: bool) {
+        let Ok(there) = self.overlay.get_bucket_entry(bucket) else { return };
+        let record = there.remove().0;
+        match entry(&mut self.top, record.hash(), record.key()) {
+            Entry::Occupied(covered) if record.is_tombstone() && lowest => {
+                covered.remove();
+            }
+            Entry::Occupied(mut covered) => *covered.get_mut() = record,
+            Entry::Vacant(_) if record.is_tombstone() && lowest => {}
+            Entry::Vacant(free) => {
+                free.insert(record);
+            }
         }
     }
 
@@ -249,5 +309,87 @@ impl View {
                         || find_frozen(newer, record.hash(), record.key()).is_none())
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u32) -> [u8; 4] {
+        n.to_be_bytes()
+    }
+
+    /// Three layers, of which the upper ones overwrite and delete; the views that made them.
+    fn layered() -> (KeySpace, [View; 2]) {
+        let mut keys = KeySpace::default();
+        (0..100).for_each(|n| drop(keys.set(&key(n), b"lowest")));
+        let lower = keys.freeze();
+        (0..150).step_by(2).for_each(|n| drop(keys.set(&key(n), b"middle")));
+        (0..20).for_each(|n| assert!(keys.remove(&key(n))));
+        let upper = keys.freeze();
+        (20..60).for_each(|n| assert!(keys.remove(&key(n))));
+        (0..5).for_each(|n| drop(keys.set(&key(n), b"top")));
+        (keys, [lower, upper])
+    }
+
+    fn records(layer: &Layer) -> usize {
+        layer.iter().filter(|record| !record.is_tombstone()).count()
+    }
+
+    #[test]
+    fn folding_bit_by_bit_ends_with_one_layer_that_holds_each_key_once_and_no_tombstone() {
+        for step in [1, 3, 16, 1_000] {
+            let (mut keys, views) = layered();
+            drop(views);
+            (0..1_000).for_each(|_| keys.fold(step));
+            assert!(keys.is_flat(), "folding {step} places at a time never ends");
+            assert_eq!(keys.top.len() as u64, keys.size().keys);
+            assert_eq!(records(&keys.top), keys.top.len());
+        }
+    }
+
+    #[test]
+    fn folding_goes_on_after_a_view_interrupted_it() {
+        let (mut keys, views) = layered();
+        drop(views);
+        for round in 0..5 {
+            (0..50).for_each(|n| drop(keys.set(&key(3 * n + round), b"again")));
+            keys.fold(20);
+            assert!(!keys.overlay.is_empty(), "nothing to interrupt");
+            drop(keys.freeze());
+        }
+        (0..1_000).for_each(|_| keys.fold(3));
+        assert!(keys.is_flat());
+        assert_eq!(records(&keys.top) as u64, keys.size().keys);
+    }
+
+    #[test]
+    fn a_held_view_keeps_what_it_froze_from_being_folded_into() {
+        let (mut keys, [lower, upper]) = layered();
+        drop(lower);
+        keys.fold(1_000);
+        assert_eq!((keys.frozen.len(), keys.overlay.len()), (2, 0), "the upper view holds both");
+        let another = upper.clone();
+        drop(upper);
+        keys.fold(1_000);
+        assert_eq!(keys.frozen.len(), 2, "its clone still does");
+        drop(another);
+        (0..2).for_each(|_| keys.fold(1_000));
+        assert!(keys.is_flat());
+    }
+
+    #[test]
+    fn removing_leaves_a_tombstone_only_where_it_hides_something() {
+        let mut keys = KeySpace::default();
+        keys.set(b"below", b"");
+        let held = keys.freeze();
+        keys.set(b"new", b"");
+        assert!(keys.remove(b"new") && !keys.remove(b"never") && keys.remove(b"below"));
+        assert_eq!(keys.top.len(), 1);
+        let also_held = keys.freeze();
+        assert!(!keys.remove(b"below"));
+        assert!(keys.top.is_empty(), "a tombstone above a tombstone");
+        drop((held, also_held));
     }
 }

@@ -1,7 +1,5 @@
 //! One key with its value, or the news that a key is gone, in a single allocation.
 
-use bytes::{Buf, Bytes};
-
 /// Set in `head` when the key is gone. Keys are shorter (`MAX_KEY_BYTES`).
 const GONE: u32 = 1 << 31;
 
@@ -41,9 +39,21 @@ impl Record {
         self.split().0
     }
 
-    /// Empty for a tombstone.
-    pub(crate) fn value(&self) -> &[u8] {
-        self.split().1
+    /// The value; `None` for a tombstone.
+    pub(crate) fn live(&self) -> Option<&[u8]> {
+        (!self.is_tombstone()).then(|| self.split().1)
+    }
+
+    /// Gives the record's key a value. Reuses the memory if the length stays the same.
+    pub(crate) fn bind(&mut self, key: &[u8], value: &[u8]) {
+        let key_len = self.key_len();
+        match self.bytes.get_mut(key_len..) {
+            Some(old) if old.len() == value.len() => {
+                old.copy_from_slice(value);
+                self.head = key_len as u32;
+            }
+            _ => *self = Self::new(self.hash, key, value),
+        }
     }
 
     pub(crate) fn split(&self) -> (&[u8], &[u8]) {
@@ -51,25 +61,15 @@ impl Record {
         self.bytes.split_at_checked(self.key_len()).unwrap_or_default()
     }
 
-    /// Of the key.
-    pub(crate) fn first_byte(&self) -> u8 {
-        self.bytes.first().copied().unwrap_or_default()
-    }
-
     /// Key and value, one after the other.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The value without a copy; `None` for a tombstone.
-    pub(crate) fn into_value(self) -> Option<Bytes> {
-        if self.is_tombstone() {
-            return None;
-        }
-        let key_len = self.key_len();
-        let mut bytes = Bytes::from(self.bytes);
-        bytes.advance(key_len);
-        Some(bytes)
+    /// Something of the record's first and last cache line.
+    pub(crate) fn touch(&self) -> u8 {
+        let ends = [self.bytes.first(), self.bytes.last()];
+        ends.into_iter().flatten().fold(0, |sum, byte| sum ^ byte)
     }
 
     /// Whether this is a record of that key.

@@ -9,17 +9,17 @@ use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
 
 /// Long enough for anything that happens at all.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Cluster {
-    pub switchboard: Switchboard,
-    pub nodes: BTreeMap<u64, RaftNode>,
+pub(crate) struct Cluster {
+    pub(crate) switchboard: Switchboard,
+    pub(crate) nodes: BTreeMap<u64, RaftNode>,
     storages: BTreeMap<u64, MemStorage>,
     members: Vec<u64>,
 }
 
 /// The configuration of node `id` in a cluster of `members`.
-pub fn config(id: u64, members: &[u64]) -> NodeConfig {
+pub(crate) fn config(id: u64, members: &[u64]) -> NodeConfig {
     let builder = NodeConfig::builder(id);
     let builder = if members.len() == 1 { builder.single_node() } else { builder };
     let with_member = |builder: seshat_core::config::NodeConfigBuilder, member: &u64| {
@@ -30,7 +30,7 @@ pub fn config(id: u64, members: &[u64]) -> NodeConfig {
 
 impl Cluster {
     /// Starts nodes 1 to `size` and waits for a leader.
-    pub async fn start(size: u64) -> Self {
+    pub(crate) async fn start(size: u64) -> Self {
         let mut cluster = Self {
             switchboard: Switchboard::new(7),
             nodes: BTreeMap::new(),
@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     /// Starts a node on what it stored before, if anything.
-    pub async fn start_node(&mut self, id: u64) -> RaftNode {
+    pub(crate) async fn start_node(&mut self, id: u64) -> RaftNode {
         let storage = self.storages.entry(id).or_default().clone();
         let members = if self.members.contains(&id) {
             self.members.clone()
@@ -65,13 +65,13 @@ impl Cluster {
     }
 
     /// Ends a node as a crash would.
-    pub async fn kill(&mut self, id: u64) {
+    pub(crate) async fn kill(&mut self, id: u64) {
         self.switchboard.unplug(&id);
         self.nodes.remove(&id).unwrap().stop().await;
     }
 
     /// The node that all reachable nodes in `among` take for the leader.
-    pub async fn leader_among(&self, among: &[u64]) -> RaftNode {
+    pub(crate) async fn leader_among(&self, among: &[u64]) -> RaftNode {
         let agreed = async {
             loop {
                 let mut leaders = Vec::new();
@@ -92,17 +92,17 @@ impl Cluster {
     }
 
     /// The leader of all nodes.
-    pub async fn leader(&self) -> RaftNode {
+    pub(crate) async fn leader(&self) -> RaftNode {
         self.leader_among(&self.nodes.keys().copied().collect::<Vec<_>>()).await
     }
 
     /// A node other than `leader`.
-    pub fn follower_of(&self, leader: &RaftNode) -> RaftNode {
+    pub(crate) fn follower_of(&self, leader: &RaftNode) -> RaftNode {
         self.nodes.values().find(|node| node.id() != leader.id()).unwrap().clone()
     }
 
     /// Waits until every node has applied what the leader has, and compares their states.
-    pub async fn assert_equal_digests(&self) {
+    pub(crate) async fn assert_equal_digests(&self) {
         let leader = self.leader().await;
         let index = leader.metrics().borrow().last_log_index.unwrap();
         let mut digests = BTreeMap::new();
@@ -114,7 +114,7 @@ impl Cluster {
         assert!(digests.values().all(|digest| digest == first), "digests differ: {digests:x?}");
     }
 
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         for node in self.nodes.values() {
             node.stop().await;
         }

@@ -1,0 +1,349 @@
+//! The values of which the fixtures were made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, Message};
+use seshat_core::log::HardState;
+use seshat_core::machine::Machine;
+use seshat_core::operation::{Batch, Limits, Operation, Response};
+use seshat_core::snapshot::{self, Header};
+use seshat_core::types::{
+    AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
+    InstallSnapshotResponse, LeaderId, LogId, Membership, Node, SnapshotMeta, SnapshotResponse,
+    StoredMembership, Vote, VoteRequest, VoteResponse,
+};
+
+use super::schema::Layout;
+
+/// The greatest term and index.
+const MAX: u64 = u64::MAX - 1;
+
+pub(crate) struct Fixture {
+    /// Folder and file, without the ending. Named as the schema's file and the message.
+    pub(crate) name: &'static str,
+    /// What kind of message.
+    pub(crate) schema: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) layout: Layout,
+    pub(crate) encoded: Bytes,
+    /// Whether bytes decode to the value.
+    pub(crate) check: Box<dyn Fn(Bytes) -> Result<(), String>>,
+}
+
+fn fixture<M: Message + PartialEq + Debug + 'static>(
+    name: &'static str,
+    what: &'static str,
+    value: M,
+) -> Fixture {
+    fixture_by(name, what, value, M::eq)
+}
+
+fn fixture_by<M: Message + Debug + 'static>(
+    name: &'static str,
+    what: &'static str,
+    value: M,
+    same: fn(&M, &M) -> bool,
+) -> Fixture {
+    let encoded = value.encode();
+    let check = move |bytes| match M::decode(bytes) {
+        Ok(got) if same(&got, &value) => Ok(()),
+        Ok(got) => Err(format!("reads as {got:?} rather than {value:?}")),
+        Err(error) => Err(format!("can't be read: {error}")),
+    };
+    let layout = Layout::Message(M::NAME);
+    Fixture { name, schema: M::NAME, what, layout, encoded, check: Box::new(check) }
+}
+
+fn append(name: &'static str, what: &'static str, value: AppendEntriesRequest) -> Fixture {
+    fixture_by(name, what, value, |a, b| {
+        (a.vote, a.prev_log_id, a.leader_commit) == (b.vote, b.prev_log_id, b.leader_commit)
+            && a.entries == b.entries
+    })
+}
+
+/// A whole snapshot of the state after `entries`.
+fn whole(name: &'static str, what: &'static str, entries: Vec<Entry>) -> Fixture {
+    let mut machine = Machine::default();
+    machine.apply(entries).expect("the entries ascend");
+    let frozen = machine.freeze();
+    let meta = SnapshotMeta {
+        last_log_id: machine.last_applied(),
+        last_membership: machine.membership().clone(),
+        snapshot_id: "fixture".to_owned(),
+    };
+    let encoded = snapshot::write(&frozen);
+    let check = move |bytes: Bytes| {
+        let mut read = snapshot::read(&bytes, &meta).map_err(|error| error.to_string())?;
+        let same = snapshot::digest(&read.freeze()) == snapshot::digest(&frozen);
+        if same { Ok(()) } else { Err("reads as other keys and values".to_owned()) }
+    };
+    let (schema, layout) = ("a whole snapshot", Layout::Snapshot);
+    Fixture { name, schema, what, layout, encoded, check: Box::new(check) }
+}
+
+fn set(key: &'static str, value: impl Into<Bytes>) -> Operation {
+    Operation::set(key, value, &Limits::default()).expect("within the limits")
+}
+
+fn del<const N: usize>(keys: [&'static str; N]) -> Operation {
+    Operation::del(keys, &Limits::default()).expect("within the limits")
+}
+
+fn batch() -> Batch {
+    Batch::new([set("key", "value"), del(["gone", "key"]), set("\0", "")])
+}
+
+fn id(term: u64, node: u64, index: u64) -> LogId {
+    LogId::new(LeaderId::new(term, node), index)
+}
+
+fn vote(term: u64, node_id: u64, committed: bool) -> Vote {
+    Vote { leader_id: LeaderId::new(term, node_id), committed }
+}
+
+fn membership<const C: usize>(configs: [&[u64]; C], nodes: &[(u64, &str)]) -> Membership {
+    let configs = configs.iter().map(|ids| BTreeSet::from_iter(ids.iter().copied())).collect();
+    let nodes = nodes.iter().map(|(id, addr)| (*id, Node { addr: (*addr).to_owned() }));
+    Membership::new(configs, BTreeMap::from_iter(nodes))
+}
+
+fn three_voters() -> Membership {
+    membership([&[1, 2, 3]], &[(1, "a:7001"), (2, "b:7002"), (3, "c:7003")])
+}
+
+fn joint() -> Membership {
+    let nodes = [(1, "a:7001"), (2, "b:7002"), (3, "[::1]:7003"), (300, "ψ.example:7004"), (9, "")];
+    membership([&[1, 2, 3], &[2, 3, 300]], &nodes)
+}
+
+fn stored() -> StoredMembership {
+    StoredMembership::new(Some(id(2, 1, 7)), three_voters())
+}
+
+fn entry(log_id: LogId, payload: EntryPayload) -> Entry {
+    Entry { log_id, payload }
+}
+
+fn normal(log_id: LogId, batch: Batch) -> Entry {
+    entry(log_id, EntryPayload::Normal(batch))
+}
+
+fn meta() -> SnapshotMeta {
+    SnapshotMeta {
+        last_log_id: Some(id(3, 1, 300)),
+        last_membership: stored(),
+        snapshot_id: "T3-N1-300-00000000deadbeef-0".to_owned(),
+    }
+}
+
+fn empty_meta() -> SnapshotMeta {
+    SnapshotMeta { snapshot_id: "empty".to_owned(), ..SnapshotMeta::default() }
+}
+
+pub(crate) fn fixtures() -> Vec<Fixture> {
+    [operation(), log(), memberships(), snapshots(), raft()].into_iter().flatten().collect()
+}
+
+fn operation() -> Vec<Fixture> {
+    let long = vec![0xff; 200];
+    vec![
+        fixture("operation/operation_set", "SET key value", set("key", "value")),
+        fixture("operation/operation_set_empty", "SET key with an empty value", set("key", "")),
+        fixture("operation/operation_set_nul", "SET, key and value one NUL", set("\0", "\0")),
+        fixture("operation/operation_set_long", "SET, a length of two bytes", set("key", long)),
+        fixture("operation/operation_del", "DEL key", del(["key"])),
+        fixture("operation/operation_del_many", "DEL, keys in no order", del(["b", "a\0", "b"])),
+        fixture("operation/batch_empty", "no operation", Batch::new([])),
+        fixture("operation/batch", "SET, DEL, SET", batch()),
+        fixture("operation/response_set_absent", "no value", Response::Set { previous: None }),
+        fixture(
+            "operation/response_set_empty",
+            "the empty value was replaced",
+            Response::Set { previous: Some(Bytes::new()) },
+        ),
+        fixture(
+            "operation/response_set",
+            "a value was replaced",
+            Response::Set { previous: Some("old".into()) },
+        ),
+        fixture("operation/response_del_none", "none deleted", Response::Del { deleted: 0 }),
+        fixture("operation/response_del_max", "the most", Response::Del { deleted: u64::MAX }),
+    ]
+}
+
+fn log() -> Vec<Fixture> {
+    let none = HardState::default();
+    let zero = HardState {
+        vote: Some(Vote::default()),
+        committed: Some(LogId::default()),
+        purged: Some(LogId::default()),
+    };
+    let full = HardState {
+        vote: Some(vote(5, 2, false)),
+        committed: Some(id(4, 1, 200)),
+        purged: Some(id(3, 3, 100)),
+    };
+    vec![
+        fixture("log/log_id_zero", "all zeros, which is no byte", LogId::default()),
+        fixture("log/log_id", "term 3, node 1, index 300", id(3, 1, 300)),
+        fixture("log/log_id_max", "the greatest of each", id(MAX, u64::MAX, MAX)),
+        fixture("log/vote_zero", "all zeros, which is no byte", Vote::default()),
+        fixture("log/vote", "for node 2 in term 5, not granted yet", vote(5, 2, false)),
+        fixture("log/vote_max", "the greatest of each, committed", vote(MAX, u64::MAX, true)),
+        fixture("log/hard_state_empty", "a new node", none),
+        fixture("log/hard_state_zero", "all zeros, but present", zero),
+        fixture("log/hard_state", "all of it", full),
+        fixture("log/entry_blank", "blank", entry(id(1, 2, 0), EntryPayload::Blank)),
+        fixture("log/entry_batch", "a batch", normal(id(3, 1, 300), batch())),
+        fixture("log/entry_batch_empty", "no operation", normal(id(3, 1, 301), Batch::new([]))),
+        fixture(
+            "log/entry_membership",
+            "a joint config with learners",
+            entry(id(3, 1, 302), EntryPayload::Membership(joint())),
+        ),
+        fixture(
+            "log/entry_membership_empty",
+            "an uninitialized membership",
+            entry(id(0, 0, 0), EntryPayload::Membership(Membership::default())),
+        ),
+        fixture("log/entry_max", "the greatest id", normal(id(MAX, u64::MAX, MAX), batch())),
+    ]
+}
+
+fn memberships() -> Vec<Fixture> {
+    let addressless = membership([&[0, u64::MAX]], &[(0, ""), (u64::MAX, "")]);
+    vec![
+        fixture("membership/membership_empty", "uninitialized", Membership::default()),
+        fixture("membership/membership_three", "three voters", three_voters()),
+        fixture("membership/membership_joint", "joint, with node 9 as learner", joint()),
+        fixture("membership/membership_max", "extreme ids, no address", addressless),
+        fixture("membership/membership_learner", "no voter", membership([], &[(4, "d:7004")])),
+        fixture("membership/stored_membership_empty", "none yet", StoredMembership::default()),
+        fixture("membership/stored_membership", "three voters, and the id", stored()),
+    ]
+}
+
+fn snapshots() -> Vec<Fixture> {
+    let header = |last_log_id, last_membership, record_count, record_bytes| Header {
+        last_log_id,
+        last_membership,
+        record_count,
+        record_bytes,
+    };
+    let nothing = header(None, StoredMembership::default(), 0, 0);
+    let most = header(Some(id(MAX, u64::MAX, MAX)), stored(), u64::MAX, u64::MAX);
+    let state = vec![
+        entry(id(1, 1, 0), EntryPayload::Membership(three_voters())),
+        normal(id(1, 1, 1), Batch::new([set("a", "1"), set("a\0", ""), set("b", vec![0; 200])])),
+        normal(id(2, 2, 2), Batch::new([set("a", "2"), set("gone", "x"), del(["gone"])])),
+    ];
+    vec![
+        fixture("snapshot/snapshot_meta_empty", "of nothing", empty_meta()),
+        fixture("snapshot/snapshot_meta", "all of it", meta()),
+        fixture("snapshot/snapshot_header_empty", "of nothing", nothing),
+        fixture("snapshot/snapshot_header", "a few", header(Some(id(3, 1, 300)), stored(), 3, 99)),
+        fixture("snapshot/snapshot_header_max", "the greatest of each", most),
+        whole("snapshot/snapshot_empty", "of nothing", vec![]),
+        whole("snapshot/snapshot", "three keys of a cluster of three", state),
+    ]
+}
+
+fn raft() -> Vec<Fixture> {
+    let (sender, last) = (vote(3, 1, true), Some(id(3, 1, 300)));
+    let append_to = |prev_log_id, entries, leader_commit| AppendEntriesRequest {
+        vote: sender,
+        prev_log_id,
+        entries,
+        leader_commit,
+    };
+    let first = vec![
+        entry(id(0, 0, 0), EntryPayload::Membership(three_voters())),
+        entry(id(1, 1, 1), EntryPayload::Blank),
+        normal(id(1, 1, 2), batch()),
+    ];
+    let chunk = |meta, offset, data: &[u8], done| InstallSnapshotRequest {
+        vote: sender,
+        meta,
+        offset,
+        data: data.to_vec(),
+        done,
+    };
+    let answer =
+        |vote_granted, last_log_id| VoteResponse { vote: sender, vote_granted, last_log_id };
+    let opening = FullSnapshotHeader { vote: sender, meta: meta(), length: 1 << 33 };
+    vec![
+        append("raft/append_entries_request_heartbeat", "no entry", append_to(last, vec![], last)),
+        append(
+            "raft/append_entries_request_first",
+            "all kinds from 0",
+            append_to(None, first, None),
+        ),
+        append(
+            "raft/append_entries_request_after_zero",
+            "one entry after index 0, which is committed",
+            append_to(Some(id(0, 0, 0)), vec![normal(id(3, 1, 1), batch())], Some(id(0, 0, 0))),
+        ),
+        fixture(
+            "raft/append_entries_response_success",
+            "everything stored",
+            AppendEntriesResponse::Success,
+        ),
+        fixture(
+            "raft/append_entries_response_partial",
+            "stored up to 300",
+            AppendEntriesResponse::PartialSuccess(last),
+        ),
+        fixture(
+            "raft/append_entries_response_partial_none",
+            "nothing matches",
+            AppendEntriesResponse::PartialSuccess(None),
+        ),
+        fixture(
+            "raft/append_entries_response_conflict",
+            "prev_log_id differs",
+            AppendEntriesResponse::Conflict,
+        ),
+        fixture(
+            "raft/append_entries_response_higher_vote",
+            "a greater vote",
+            AppendEntriesResponse::HigherVote(vote(4, 2, false)),
+        ),
+        fixture("raft/vote_request", "log up to 300", VoteRequest::new(vote(4, 2, false), last)),
+        fixture("raft/vote_request_empty", "empty log", VoteRequest::new(vote(1, 2, false), None)),
+        fixture("raft/vote_response_granted", "granted, empty log", answer(true, None)),
+        fixture("raft/vote_response_refused", "refused, log up to 300", answer(false, last)),
+        fixture(
+            "raft/install_snapshot_request",
+            "first chunk",
+            chunk(meta(), 0, b"\0chunk", false),
+        ),
+        fixture(
+            "raft/install_snapshot_request_last",
+            "empty",
+            chunk(empty_meta(), u64::MAX, b"", true),
+        ),
+        fixture(
+            "raft/install_snapshot_response",
+            "the receiver's vote",
+            InstallSnapshotResponse { vote: vote(4, 2, true) },
+        ),
+        fixture("raft/full_snapshot_request_header", "header", FullSnapshotPart::Header(opening)),
+        fixture(
+            "raft/full_snapshot_request_chunk",
+            "chunk",
+            FullSnapshotPart::Chunk("\0chunk".into()),
+        ),
+        fixture(
+            "raft/full_snapshot_request_chunk_empty",
+            "no byte",
+            FullSnapshotPart::Chunk(Bytes::new()),
+        ),
+        fixture(
+            "raft/full_snapshot_response",
+            "a vote",
+            SnapshotResponse { vote: vote(4, 2, true) },
+        ),
+    ]
+}
