@@ -199,7 +199,7 @@ const HAND_MADE: [Line; 31] = [
     (b"\r\n", &[]),
     (b"SET empty \"\"\n", &[b"SET", b"empty", b""]),
     (b"SET empty-too ''\n", &[b"SET", b"empty-too", b""]),
-    (b"SET \"\" \"an empty key\"\n", &[b"SET", b"", b"an empty key"]),
+    (b"SET \"\\x00\" \"a key of a zero byte\"\n", &[b"SET", b"\x00", b"a key of a zero byte"]),
     (b"SET escapes \"\\n\\r\\t\\b\\a\\\\\\\"\"\n", &[b"SET", b"escapes", b"\n\r\t\x08\x07\\\""]),
     (
         b"SET binary \"\\x00\\x01\\x7f\\x80\\xfe\\xFF\"\n",
@@ -232,8 +232,8 @@ const HAND_MADE: [Line; 31] = [
     (b"DEL single\n", &[b"DEL", b"single"]),
     (b"del never-written\n", &[b"del", b"never-written"]),
     (
-        b"DEL double empty \"\" \"binary\\x00key\"\n",
-        &[b"DEL", b"double", b"empty", b"", b"binary\x00key"],
+        b"DEL double empty \"\\x00\" \"binary\\x00key\"\n",
+        &[b"DEL", b"double", b"empty", b"\x00", b"binary\x00key"],
     ),
     (b"DEL escapes escapes never-written\n", &[b"DEL", b"escapes", b"escapes", b"never-written"]),
     (b"Del 'opens-within:a word' \"utf-8\"\n", &[b"Del", b"opens-within:a word", b"utf-8"]),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub(crate) use operation::check_key;
 pub use raft::{FullSnapshotHeader, FullSnapshotPart};
-pub(crate) use snapshot::put_record;
+pub(crate) use snapshot::{plain_record, put_record};
 
 /// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
 /// the one it writes.

@@ -422,7 +422,8 @@ impl<R> RaftNode<R> {
         self.inner.raft.metrics()
     }
 
-    /// Whether the node leads, as far as it knows.
+    /// Whether the node leads, as far as it knows. A leader that was cut off, or that restarts with
+    /// what it stored, takes itself for one until it hears of its successor.
     pub fn is_leader(&self) -> bool {
         self.inner.raft.metrics().borrow().state.is_leader()
     }

@@ -8,13 +8,13 @@
 mod data;
 mod sort;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 pub use self::data::SnapshotData;
-use crate::codec::{self, DecodeError, Message, put_record};
+use crate::codec::{self, DecodeError, Message, plain_record, put_record};
 use crate::machine::{FrozenMachine, KeySpace, Machine, Record};
 use crate::proto::v1;
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
@@ -38,6 +38,8 @@ const TRAILER_LEN: usize = 10;
 const MIN_RECORD_LEN: usize = 4;
 /// Records that are looked at together, so that their cache misses overlap.
 const GROUP: usize = 64;
+/// Records that are inserted together, for the same reason.
+const INSERTED_AT_ONCE: usize = 1024;
 
 /// The bytes of a frozen machine.
 pub fn write(machine: &FrozenMachine) -> Bytes {
@@ -100,8 +102,9 @@ pub fn digest(machine: &FrozenMachine) -> u128 {
 /// # Errors
 /// See [`SnapshotError`].
 pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError> {
-    let mut body = checked_body(bytes)?;
-    let header = Header::decode(take(&mut body)?)?;
+    let body = checked_body(bytes)?;
+    let mut rest: &[u8] = &body;
+    let header = Header::decode(body.slice_ref(take(&mut rest)?))?;
     if header.last_log_id != meta.last_log_id {
         let (got, expected) = (header.last_log_id, meta.last_log_id);
         return Err(SnapshotError::LastLogId { got, expected });
@@ -113,7 +116,7 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
             expected: Box::new(meta.last_membership.clone()),
         });
     }
-    let keys = read_records(body, header.record_count, header.record_bytes)?;
+    let keys = read_records(&body.slice_ref(rest), header.record_count, header.record_bytes)?;
     Ok(Machine { keys, last_applied: header.last_log_id, membership: header.last_membership })
 }
 
@@ -133,31 +136,52 @@ fn checked_body(bytes: &Bytes) -> Result<Bytes, SnapshotError> {
 }
 
 /// The next length-delimited message.
-fn take(body: &mut Bytes) -> Result<Bytes, SnapshotError> {
-    let at = body.len();
-    match decode_varint(body) {
-        Ok(len) if len <= body.len() as u64 => Ok(body.split_to(len as usize)),
-        _ => Err(SnapshotError::Cut { before_end: at }),
-    }
+fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], SnapshotError> {
+    let at = rest.len();
+    let len = decode_varint(rest).ok().and_then(|len| usize::try_from(len).ok());
+    let split = len.and_then(|len| rest.split_at_checked(len));
+    let Some((message, after)) = split else { return Err(SnapshotError::Cut { before_end: at }) };
+    *rest = after;
+    Ok(message)
 }
 
-fn read_records(mut body: Bytes, count: u64, record_bytes: u64) -> Result<KeySpace, SnapshotError> {
+fn decode_record(message: Bytes) -> Result<v1::SnapshotRecord, DecodeError> {
+    v1::SnapshotRecord::decode(message).map_err(|source| {
+        DecodeError::new("SnapshotRecord", "*", codec::DecodeReason::Malformed(source))
+    })
+}
+
+fn read_records(body: &Bytes, count: u64, record_bytes: u64) -> Result<KeySpace, SnapshotError> {
     // The count is a claim; the bytes that are there bound what it can reserve.
     let possible = (body.len() / MIN_RECORD_LEN) as u64;
     let mut keys = KeySpace::with_capacity(count.min(possible) as usize);
-    let mut previous = Bytes::new();
-    while body.has_remaining() {
-        let message = take(&mut body)?;
-        let record = v1::SnapshotRecord::decode(message).map_err(|source| {
-            DecodeError::new("SnapshotRecord", "*", codec::DecodeReason::Malformed(source))
-        })?;
-        codec::check_key(&record.key, "SnapshotRecord", "key")?;
-        if record.key <= previous {
-            return Err(SnapshotError::Unordered { got: record.key, previous });
+    let mut rest: &[u8] = body;
+    let mut previous = Vec::new();
+    let mut records = Vec::with_capacity(INSERTED_AT_ONCE);
+    while !rest.is_empty() {
+        let message = take(&mut rest)?;
+        let uncommon;
+        let (key, value) = match plain_record(message) {
+            Some(record) => record,
+            None => {
+                uncommon = decode_record(body.slice_ref(message))?;
+                (&*uncommon.key, &*uncommon.value)
+            }
+        };
+        codec::check_key(key, "SnapshotRecord", "key")?;
+        if key <= previous.as_slice() {
+            let got = Bytes::copy_from_slice(key);
+            return Err(SnapshotError::Unordered { got, previous: previous.into() });
         }
-        keys.set(&record.key, &record.value);
-        previous = record.key;
+        // Keys that ascend strictly are all different.
+        records.push(keys.record(key, value));
+        if records.len() == INSERTED_AT_ONCE {
+            keys.insert_new(records.drain(..));
+        }
+        previous.clear();
+        previous.extend_from_slice(key);
     }
+    keys.insert_new(records.drain(..));
     let got = keys.size();
     if (got.keys, got.bytes) != (count, record_bytes) {
         let got = (got.keys, got.bytes);

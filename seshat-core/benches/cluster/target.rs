@@ -133,8 +133,12 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
         async move { drop(node.propose(set).await.unwrap()) }
     })
     .await;
-    let snapshot_id = |node: &RaftNode| node.metrics().borrow().snapshot.map_or(0, |id| id.index);
-    outcome.snapshots = nodes.iter().filter(|node| snapshot_id(node) > 0).count() as u64;
+    for node in &nodes {
+        let snapshot = node.raft().get_snapshot().await.unwrap();
+        // The last part of an id counts the builds of its node, from 0.
+        let built = snapshot.and_then(|it| it.meta.snapshot_id.rsplit('-').next()?.parse().ok());
+        outcome.snapshots += built.map_or(0, |last: u64| last + 1);
+    }
     outcome
 }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use prost::encoding::{
+    WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
+};
 
 use super::{DecodeError, DecodeReason, Message, parse, required};
 use crate::operation::{Batch, MAX_KEY_BYTES, Operation, Response};
@@ -23,6 +25,19 @@ pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
 pub(super) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
     put_field_head(tag, bytes.len(), buf);
     buf.put_slice(bytes);
+}
+
+/// The next field, if it is length-delimited and has that tag, below 16.
+pub(super) fn plain_field<'a>(tag: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (key, after) = rest.split_first()?;
+    if *key != tag << 3 | WireType::LengthDelimited as u8 {
+        return None;
+    }
+    let mut after = after;
+    let len = usize::try_from(decode_varint(&mut after).ok()?).ok()?;
+    let (field, after) = after.split_at_checked(len)?;
+    *rest = after;
+    Some(field)
 }
 
 /// proto3 leaves a default out.

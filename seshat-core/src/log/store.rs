@@ -16,9 +16,13 @@ use crate::types::{
     Entry, EntryPayload, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote,
 };
 
-/// Payload bytes that one replication read returns at most, if it has more than one entry: what
-/// can be sent within a heartbeat interval, openraft's timeout for an AppendEntries RPC.
-const REPLICATION_BYTES: usize = 4 << 20;
+/// What one replication read returns at most, if it has more than one entry, in bytes: so much
+/// that it is encoded, sent, decoded and stored within a heartbeat interval, openraft's timeout
+/// for an AppendEntries RPC, also on a busy machine.
+const REPLICATION_BYTES: usize = 1 << 20;
+
+/// What handling an operation costs beside its payload, as bytes.
+const OPERATION_OVERHEAD: usize = 64;
 
 /// The log, vote and committed id of one node, in memory.
 ///
@@ -73,7 +77,9 @@ impl LogStore {
 /// At least 1, so that a sum of 0 means that there was no entry yet.
 fn weight(entry: &Entry) -> usize {
     match &entry.payload {
-        EntryPayload::Normal(batch) => batch.payload_bytes().max(1),
+        EntryPayload::Normal(batch) => {
+            1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
+        }
         EntryPayload::Blank | EntryPayload::Membership(_) => 1,
     }
 }

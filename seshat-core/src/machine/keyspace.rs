@@ -176,14 +176,20 @@ impl KeySpace {
         previous
     }
 
-    /// Binds a key that isn't there, as whoever fills an empty space knows.
-    pub(crate) fn insert_new(&mut self, key: &[u8], value: &[u8]) {
-        let hash = self.hash(key);
-        let record = Record::new(hash, key, value);
-        let hasher = |record: &Record| Record::table_hash(record.hash());
-        self.top.insert_unique(Record::table_hash(hash), record, hasher);
-        self.size.keys += 1;
-        self.size.bytes += (key.len() + value.len()) as u64;
+    /// A record of a key and its value, to be [inserted](KeySpace::insert_new).
+    pub(crate) fn record(&self, key: &[u8], value: &[u8]) -> Record {
+        Record::new(self.hash(key), key, value)
+    }
+
+    /// Adds records of keys that aren't there, as whoever fills an empty space knows. Many at
+    /// once are faster: their cache misses overlap.
+    pub(crate) fn insert_new(&mut self, records: impl Iterator<Item = Record>) {
+        for record in records {
+            self.size.keys += 1;
+            self.size.bytes += record.bytes().len() as u64;
+            let hasher = |record: &Record| Record::table_hash(record.hash());
+            self.top.insert_unique(Record::table_hash(record.hash()), record, hasher);
+        }
     }
 
     /// Removes `key`; returns whether it was there.

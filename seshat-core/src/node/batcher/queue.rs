@@ -2,9 +2,11 @@
 //!
 //! One entry is under way at a time; who has the turn put it there. A proposer takes the turn
 //! itself if nobody has it and nobody waits; otherwise its proposal goes into the inbox, which the
-//! driver empties in one step whenever it runs out of proposals.
+//! driver empties in one step whenever it runs out of proposals. Proposals are queued in the order
+//! in which their futures were first polled, also while the queue is full.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +39,12 @@ pub(super) struct Queue {
     inbox: Mutex<Inbox>,
     /// Told when there is something for the driver to do.
     wake: Notify,
-    /// One permit a byte. Waiting proposers get them in turn.
+    /// One permit a byte.
     space: Arc<Semaphore>,
+    /// Held by the proposer that waits for space; others wait for it behind, in turn.
+    door: tokio::sync::Mutex<()>,
+    /// Proposers at the door. While there are any, nobody passes by.
+    at_door: AtomicUsize,
     queue_bytes: usize,
     max_operations: usize,
     max_bytes: usize,
@@ -76,6 +82,8 @@ impl Queue {
             inbox: Mutex::default(),
             wake: Notify::new(),
             space: Arc::new(Semaphore::new(config.queue_bytes)),
+            door: tokio::sync::Mutex::default(),
+            at_door: AtomicUsize::new(0),
             queue_bytes: config.queue_bytes,
             max_operations: config.max_operations,
             max_bytes: config.max_bytes,
@@ -100,20 +108,27 @@ impl Queue {
             Ok(entered) => return Ok(entered),
             Err(operation) => operation,
         };
-        let place = self.space.acquire_many(weight);
-        match tokio::time::timeout_at(deadline, place).await {
-            Ok(Ok(place)) => place.forget(),
+        let _at_door = AtDoor::new(&self.at_door);
+        let place = async {
+            let door = self.door.lock().await;
+            self.space.acquire_many(weight).await.map(|place| (door, place))
+        };
+        let (door, place) = match tokio::time::timeout_at(deadline, place).await {
+            Ok(Ok(place)) => place,
             Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
             Err(_) => {
                 let queue_bytes = self.queue_bytes;
                 return Err(ProposeError::QueueFull { waited: timeout, queue_bytes });
             }
-        }
+        };
+        place.forget();
         let inbox = self.lock();
         if inbox.closed {
             return Err(Stopped::ShutDown.into());
         }
-        Ok(self.push(inbox, operation, weight, deadline))
+        let entered = self.push(inbox, operation, weight, deadline);
+        drop(door);
+        Ok(entered)
     }
 
     /// The operation comes back if there is no place for it.
@@ -126,6 +141,9 @@ impl Queue {
         let inbox = self.lock();
         if inbox.closed {
             return Err(Stopped::ShutDown.into());
+        }
+        if self.at_door.load(Ordering::Relaxed) > 0 {
+            return Ok(Err(operation));
         }
         if !inbox.turn_taken && inbox.proposals.is_empty() {
             return Ok(Ok(Entered::Alone(self.take_turn(inbox), operation)));
@@ -248,6 +266,22 @@ impl Queue {
                 let _ = late.reply.send(Err(error.clone()));
             }
         }
+    }
+}
+
+/// A proposer that waits for space, counted until it is queued or gives up.
+struct AtDoor<'a>(&'a AtomicUsize);
+
+impl<'a> AtDoor<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for AtDoor<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
