@@ -86,9 +86,17 @@ pub enum ProposeError {
     /// The operation is beyond the limits. Nothing was proposed.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// Nothing was proposed here, or what was proposed was overwritten by another leader.
+    /// Nothing was proposed.
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
+    /// This node lost leadership while the operation was under way. Its entry is overwritten
+    /// here, but a node that kept it may lead one day (Raft paper, figure 8): the operation may
+    /// still be applied later, or never.
+    #[error("leadership was lost, whether the operation will be applied is not known: {}", MaybeLeader(.leader))]
+    Deposed {
+        /// Who leads now, if it is known.
+        leader: Option<Leader>,
+    },
     /// No quorum answered in time. The operation may still be applied later, or never.
     #[error("no quorum within {waited:?}: whether the operation will be applied is not known")]
     NoQuorum {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use openraft::ChangeMembers;
 use openraft::error::RaftError;
 use openraft::network::RaftNetworkFactory;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -70,6 +70,8 @@ struct Inner<R> {
     reader: R,
     batcher: Batcher,
     driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    /// How the shutdown ended, once it has.
+    ended: OnceCell<Handover>,
     peers: Box<dyn Peers>,
     /// Ends with the node.
     tasks: Vec<JoinHandle<()>>,
@@ -138,7 +140,18 @@ impl<R: StateReader> RaftNode<R> {
         let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
         let peers = Box::new(network);
-        Ok(Self { inner: Arc::new(Inner { config, raft, reader, batcher, driver, peers, tasks }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                raft,
+                reader,
+                batcher,
+                driver,
+                ended: OnceCell::new(),
+                peers,
+                tasks,
+            }),
+        })
     }
 
     /// Makes the configured initial members a cluster. One of them suffices; it campaigns at
@@ -345,8 +358,12 @@ impl<R: StateReader> RaftNode<R> {
 
     /// Stops the node for good: refuses proposals, answers those that wait, hands leadership over
     /// if it leads, stops. Takes at most `propose_timeout` and the maximal election timeout.
-    /// Calling it again, or while it runs, does nothing.
+    /// Calling it again, or while it runs, does nothing more, and returns the same.
     pub async fn shutdown(&self) -> Handover {
+        self.inner.ended.get_or_init(|| self.shut_down()).await.clone()
+    }
+
+    async fn shut_down(&self) -> Handover {
         let inner = &*self.inner;
         inner.batcher.close();
         let driver = inner.driver.lock().await.take();

@@ -1,5 +1,6 @@
 //! The checked-in code of `src/proto/v1.rs` is what `proto/` generates.
 
+#![allow(clippy::expect_used, reason = "a helper of a test")]
 use std::path::Path;
 
 const REGENERATE: &str = "SESHAT_REGENERATE=1 cargo test -p seshat-core --test proto_drift";

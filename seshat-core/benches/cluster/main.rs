@@ -9,6 +9,7 @@
 //! Then the same with snapshots taken by policy, at 100 k and 1 M keys.
 #![allow(
     clippy::print_stdout,
+    clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,

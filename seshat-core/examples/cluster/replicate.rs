@@ -218,6 +218,7 @@ impl<'a> Run<'a> {
 fn may_succeed_elsewhere(error: &ProposeError) -> bool {
     match error {
         ProposeError::NotLeader(_)
+        | ProposeError::Deposed { .. }
         | ProposeError::NoQuorum { .. }
         | ProposeError::QueueFull { .. }
         | ProposeError::Stopped(_) => true,

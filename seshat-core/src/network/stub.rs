@@ -1,11 +1,17 @@
 //! [`StubNetwork`]: stands where a transport will.
 
-use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
+use std::future::Future;
+
+use openraft::OptionalSend;
+use openraft::error::{
+    Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
+    Unreachable,
+};
 use openraft::network::{RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
-    Node, NodeId, TypeConfig, VoteRequest, VoteResponse,
+    Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
 };
 
 /// A transport that reaches nobody: every call fails at once as unreachable, and is traced.
@@ -75,5 +81,15 @@ impl RaftNetwork<TypeConfig> for StubConnection {
         _: RPCOption,
     ) -> Result<VoteResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
         Err(self.refuse(RPCTypes::Vote).into())
+    }
+    /// Chunk by chunk, as openraft does it, an unreachable target is tried five times.
+    async fn full_snapshot(
+        &mut self,
+        _: Vote,
+        _: Snapshot,
+        _: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
+        Err(self.refuse(RPCTypes::InstallSnapshot).into())
     }
 }

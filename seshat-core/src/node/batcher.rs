@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::queue::{Answered, Entered, Proposal, Queue, Turn, Waiting, Work};
 use crate::config::BatchConfig;
-use crate::error::{NotLeader, ProposeError, Stopped};
+use crate::error::{Leader, NotLeader, ProposeError, Stopped};
 use crate::operation::{Batch, EntryResponse, Operation, Response};
 use crate::types::{Raft, TypeConfig};
 
@@ -76,18 +76,23 @@ impl Batcher {
         operation: Operation,
         deadline: Instant,
     ) -> Result<Result<Response, ProposeError>, Answered> {
+        if let Some(refused) = refusal(&self.raft) {
+            return Ok(Err(refused));
+        }
         let mut answer = match self.raft.client_write_ff(Batch::from(operation)).await {
             Ok(answer) => answer,
             Err(fatal) => return Ok(Err(Stopped::from(fatal).into())),
         };
-        match tokio::time::timeout(LONE_PATIENCE, &mut answer).await {
+        match tokio::time::timeout(LONE_PATIENCE.min(self.timeout), &mut answer).await {
             Ok(answered) => Ok(responses(&self.raft, answered).and_then(|responses| {
                 let none = ProposeError::Unanswered { got: 0, expected: 1 };
                 responses.into_iter().next().ok_or(none)
             })),
             Err(_) => {
                 let (reply, left) = oneshot::channel();
-                turn.leave(answer, deadline, reply);
+                if let Err((answer, waiting)) = turn.leave(answer, deadline, reply) {
+                    set_aside(&self.raft, self.timeout, answer, waiting);
+                }
                 Err(left)
             }
         }
@@ -113,6 +118,11 @@ impl Driver {
             match work {
                 Work::Await(answer, waiting) => self.under_way(answer, waiting, &mut backlog).await,
                 Work::Propose(operations, waiting) => {
+                    if let Some(refused) = refusal(&self.raft) {
+                        waiting.fail(&refused);
+                        next = self.queue.next(&mut backlog, true).await;
+                        continue;
+                    }
                     tracing::trace!(operations = operations.len(), "propose an entry");
                     match self.raft.client_write_ff(Batch::new(operations)).await {
                         Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
@@ -149,7 +159,7 @@ impl Driver {
                 // is queued behind it shall hear at once that this node doesn't lead.
                 Ok(()) = server.changed() => {
                     if server.borrow_and_update().state != ServerState::Leader {
-                        return self.set_aside(answer, waiting);
+                        return set_aside(&self.raft, self.timeout, answer, waiting);
                     }
                 }
                 () = tokio::time::sleep_until(deadline) => {
@@ -160,22 +170,22 @@ impl Driver {
             }
         }
     }
+}
 
-    /// Goes on waiting for an entry's answer in a task of its own, until its last deadline.
-    fn set_aside(&self, mut answer: Answer, mut waiting: Waiting) {
-        let (raft, waited) = (self.raft.clone(), self.timeout);
-        tokio::spawn(async move {
-            while let Some(deadline) = waiting.deadline() {
-                tokio::select! {
-                    biased;
-                    answered = &mut answer => return distribute(&raft, answered, waiting),
-                    () = tokio::time::sleep_until(deadline) => {
-                        waiting.expire(&ProposeError::NoQuorum { waited });
-                    }
+/// Goes on waiting for an entry's answer in a task of its own, until its last deadline.
+fn set_aside(raft: &Raft, waited: Duration, mut answer: Answer, mut waiting: Waiting) {
+    let raft = raft.clone();
+    tokio::spawn(async move {
+        while let Some(deadline) = waiting.deadline() {
+            tokio::select! {
+                biased;
+                answered = &mut answer => return distribute(&raft, answered, waiting),
+                () = tokio::time::sleep_until(deadline) => {
+                    waiting.expire(&ProposeError::NoQuorum { waited });
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 /// How openraft's answer arrives.
@@ -188,6 +198,20 @@ fn distribute(raft: &Raft, answered: Received, waiting: Waiting) {
     }
 }
 
+/// Why nothing needs to be proposed, if this node doesn't lead.
+fn refusal(raft: &Raft) -> Option<ProposeError> {
+    let metrics = raft.metrics();
+    let now = metrics.borrow();
+    if now.state == ServerState::Leader || now.running_state.is_err() {
+        return None;
+    }
+    let leader = now.current_leader.map(|id| Leader {
+        id,
+        address: now.membership_config.membership().get_node(&id).map(|node| node.addr.clone()),
+    });
+    Some(NotLeader { leader }.into())
+}
+
 /// The responses to an entry's operations.
 fn responses(raft: &Raft, answered: Received) -> Result<Vec<Response>, ProposeError> {
     match answered {
@@ -196,7 +220,10 @@ fn responses(raft: &Raft, answered: Received) -> Result<Vec<Response>, ProposeEr
             // A foreign state machine's mistake; counted by the caller.
             EntryResponse::Blank | EntryResponse::Membership => Ok(Vec::new()),
         },
-        Ok(Err(ClientWriteError::ForwardToLeader(forward))) => Err(NotLeader::from(forward).into()),
+        // Refused or overwritten; openraft doesn't say which.
+        Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
+            Err(ProposeError::Deposed { leader: NotLeader::from(forward).leader })
+        }
         // Not an answer to a normal entry.
         Ok(Err(ClientWriteError::ChangeMembershipError(_))) => {
             Err(NotLeader { leader: None }.into())

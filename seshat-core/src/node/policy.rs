@@ -51,20 +51,30 @@ impl Policy {
     pub(super) async fn run(self: Arc<Self>, raft: Raft) {
         loop {
             self.due.notified().await;
+            // Told more than once for one snapshot, maybe.
+            if !self.is_due() {
+                continue;
+            }
             if raft.trigger().snapshot().await.is_err() {
                 return;
             }
         }
     }
 
+    /// Tells with every entry until a view is taken: openraft ignores what is triggered before
+    /// it knows that the last snapshot is finished, which it learns later than this does.
     fn applied(&self, bytes: u64) {
-        let log = self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let share = self.snapshot_bytes.load(Ordering::Relaxed) / 100;
-        let growth = share.saturating_mul(self.growth_percent.into());
-        let due = log >= self.min_log_bytes.max(growth);
-        if due && !self.building.swap(true, Ordering::Relaxed) {
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.is_due() {
             self.due.notify_one();
         }
+    }
+
+    fn is_due(&self) -> bool {
+        let share = self.snapshot_bytes.load(Ordering::Relaxed) / 100;
+        let growth = share.saturating_mul(self.growth_percent.into());
+        let log = self.log_bytes.load(Ordering::Relaxed);
+        log >= self.min_log_bytes.max(growth) && !self.building.load(Ordering::Relaxed)
     }
 
     /// A snapshot's view was taken: what is applied from now on isn't in it.

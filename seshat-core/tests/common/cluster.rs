@@ -1,46 +1,72 @@
 //! A cluster in one process, on a switchboard, with storage that outlives its nodes.
 
+#![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seshat_core::config::NodeConfig;
+use openraft::storage::RaftLogReader;
+use seshat_core::config::{NodeConfig, NodeConfigBuilder};
 use seshat_core::network::Switchboard;
 use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
+use seshat_core::types::{Entry, EntryPayload};
 
 /// Long enough for anything that happens at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a test changes in the configuration of every node.
+pub(crate) type Adjust = fn(NodeConfigBuilder) -> NodeConfigBuilder;
 
 pub(crate) struct Cluster {
     pub(crate) switchboard: Switchboard,
     pub(crate) nodes: BTreeMap<u64, RaftNode>,
     storages: BTreeMap<u64, MemStorage>,
     members: Vec<u64>,
+    adjust: Adjust,
 }
 
 /// The configuration of node `id` in a cluster of `members`.
 pub(crate) fn config(id: u64, members: &[u64]) -> NodeConfig {
+    config_with(id, members, |builder| builder)
+}
+
+/// The same, with something changed.
+pub(crate) fn config_with(id: u64, members: &[u64], adjust: Adjust) -> NodeConfig {
     let builder = NodeConfig::builder(id);
     let builder = if members.len() == 1 { builder.single_node() } else { builder };
-    let with_member = |builder: seshat_core::config::NodeConfigBuilder, member: &u64| {
+    let with_member = |builder: NodeConfigBuilder, member: &u64| {
         builder.member(*member, format!("node-{member}"))
     };
-    members.iter().fold(builder, with_member).build().unwrap()
+    adjust(members.iter().fold(builder, with_member)).build().unwrap()
 }
 
 impl Cluster {
     /// Starts nodes 1 to `size` and waits for a leader.
     pub(crate) async fn start(size: u64) -> Self {
+        let ids: Vec<u64> = (1..=size).collect();
+        Self::start_with(&ids, 7, |builder| builder).await
+    }
+
+    /// Starts those nodes, on a switchboard with that seed, and waits for a leader.
+    pub(crate) async fn start_with(ids: &[u64], seed: u64, adjust: Adjust) -> Self {
         let mut cluster = Self {
-            switchboard: Switchboard::new(7),
+            switchboard: Switchboard::new(seed),
             nodes: BTreeMap::new(),
             storages: BTreeMap::new(),
-            members: (1..=size).collect(),
+            members: ids.to_vec(),
+            adjust,
         };
-        for id in 1..=size {
-            cluster.start_node(id).await;
+        for id in ids {
+            cluster.start_node(*id).await;
         }
-        cluster.nodes[&1].initialize().await.unwrap();
+        cluster.nodes[&ids[0]].initialize().await.unwrap();
         cluster.leader().await;
         cluster
     }
@@ -58,7 +84,8 @@ impl Cluster {
             members
         };
         let port = self.switchboard.port(id);
-        let node = RaftNode::start(config(id, &members), storage, port).await.unwrap();
+        let config = config_with(id, &members, self.adjust);
+        let node = RaftNode::start(config, storage, port).await.unwrap();
         self.switchboard.plug(id, node.raft().clone());
         self.nodes.insert(id, node.clone());
         node
@@ -85,7 +112,8 @@ impl Cluster {
                 if leaders.iter().all(|leader| *leader == first) && self.nodes[&first].is_leader() {
                     return self.nodes[&first].clone();
                 }
-                tokio::task::yield_now().await;
+                // Looks again in a moment. Yielding would not do: paused time would stand still.
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::time::timeout(PATIENCE, agreed).await.expect("the nodes agree on a leader")
@@ -93,12 +121,29 @@ impl Cluster {
 
     /// The leader of all nodes.
     pub(crate) async fn leader(&self) -> RaftNode {
-        self.leader_among(&self.nodes.keys().copied().collect::<Vec<_>>()).await
+        self.leader_among(&self.ids()).await
     }
 
     /// A node other than `leader`.
     pub(crate) fn follower_of(&self, leader: &RaftNode) -> RaftNode {
         self.nodes.values().find(|node| node.id() != leader.id()).unwrap().clone()
+    }
+
+    /// The ids of all nodes.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// The ids of all nodes but `id`.
+    pub(crate) fn others(&self, id: u64) -> Vec<u64> {
+        self.nodes.keys().copied().filter(|other| *other != id).collect()
+    }
+
+    /// The entries in the log of node `id` that carry operations, with the size of each.
+    pub(crate) async fn batches(&self, id: u64) -> Vec<Batched> {
+        let mut log = self.storages[&id].log.clone();
+        let entries = log.try_get_log_entries(..).await.unwrap();
+        entries.iter().filter_map(Batched::of).collect()
     }
 
     /// Waits until every node has applied what the leader has, and compares their states.
@@ -117,6 +162,27 @@ impl Cluster {
     pub(crate) async fn shutdown(self) {
         for node in self.nodes.values() {
             node.stop().await;
+        }
+    }
+}
+
+/// What one log entry carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Batched {
+    pub(crate) index: u64,
+    pub(crate) operations: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Batched {
+    fn of(entry: &Entry) -> Option<Self> {
+        match &entry.payload {
+            EntryPayload::Normal(batch) => Some(Self {
+                index: entry.log_id.index,
+                operations: batch.operations().len(),
+                bytes: batch.payload_bytes(),
+            }),
+            EntryPayload::Blank | EntryPayload::Membership(_) => None,
         }
     }
 }

@@ -4,8 +4,11 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
+use prost::encoding::encode_varint;
+use rstest::rstest;
+use seshat_core::codec::{DecodeError, DecodeReason};
 use seshat_core::machine::{FrozenMachine, Machine};
-use seshat_core::snapshot;
+use seshat_core::snapshot::{self, SnapshotError};
 
 use super::*;
 
@@ -90,6 +93,85 @@ fn keys_outside_the_common_prefix_are_in_order() {
     // Each machine keeps its keys in an order of its own, so each has another sample.
     for _ in 0..10 {
         assert_eq!(records(snapshot::write(&machine(&many).freeze())), expected(&many));
+    }
+}
+
+#[rstest]
+fn many_keys_read_back(#[values(1_023, 1_024, 1_025, 4_096, 5_000)] count: u32) {
+    let many: Keys = (0..count).map(|i| (i.to_be_bytes().to_vec(), b"value".to_vec())).collect();
+    let mut written = machine(&many);
+    let bytes = snapshot::write(&written.freeze());
+    let mut read = snapshot::read(&bytes, &meta_of(&written)).unwrap();
+    assert_eq!(read.size().keys, u64::from(count));
+    assert_eq!(snapshot::write(&read.freeze()), bytes);
+}
+
+/// The only record of a snapshot, and what prost makes of it.
+fn read_one(
+    record: &[u8],
+) -> (Result<Machine, SnapshotError>, Result<v1::SnapshotRecord, prost::DecodeError>) {
+    let expected = v1::SnapshotRecord::decode(record);
+    let len = expected.as_ref().map_or(0, |record| record.key.len() + record.value.len());
+    let mut body = header_of(&nothing_applied(), 1, len as u64).encode_length_delimited_to_vec();
+    encode_varint(record.len() as u64, &mut body);
+    body.extend_from_slice(record);
+    (snapshot::read(&seal(&body), &nothing_applied()), expected)
+}
+
+/// Protobuf lets a writer of another kind, or of another version, write the same otherwise.
+#[rstest]
+#[case::as_we_do(&[0x0a, 1, b'k', 0x12, 1, b'v'])]
+#[case::value_first(&[0x12, 1, b'v', 0x0a, 1, b'k'])]
+#[case::fields_twice(&[0x0a, 1, b'x', 0x12, 1, b'y', 0x0a, 1, b'k', 0x12, 1, b'v'])]
+#[case::long_lengths(&[0x0a, 0x81, 0, b'k', 0x12, 0x81, 0x80, 0, b'v'])]
+#[case::long_field_number(&[0x8a, 0, 1, b'k', 0x12, 1, b'v'])]
+#[case::unknown_field_last(&[0x0a, 1, b'k', 0x12, 1, b'v', 0x1a, 1, b'u'])]
+#[case::unknown_field_first(&[0x78, 7, 0x0a, 1, b'k', 0x12, 1, b'v'])]
+#[case::unknown_field_between(&[0x0a, 1, b'k', 0x1a, 0, 0x12, 1, b'v'])]
+fn a_record_written_otherwise_reads_the_same(#[case] record: &[u8]) {
+    let read = read_one(record).0.unwrap();
+    assert_eq!((read.get(b"k"), read.size().keys), (Some("v".into()), 1));
+}
+
+#[rstest]
+#[case::left_out(&[0x0a, 1, b'k'])]
+#[case::present(&[0x0a, 1, b'k', 0x12, 0])]
+fn an_empty_value_reads_the_same_however_it_is_written(#[case] record: &[u8]) {
+    assert_eq!(read_one(record).0.unwrap().get(b"k"), Some(Bytes::new()));
+}
+
+/// Fields 1 to 3 in any order and of any kind; what prost reads is what counts.
+fn record_like() -> impl Strategy<Value = Vec<u8>> {
+    let key = select(vec![0x0a, 0x0a, 0x0a, 0x12, 0x12, 0x1a, 0x08, 0x0d, 0x11, 0x18, 0x8a, 0x00]);
+    let field = (key, 0..4_u8, tail(0..4)).prop_map(|(key, lie, data)| {
+        let len = if lie == 0 { data.len() as u8 + 1 } else { data.len() as u8 };
+        [&[key, len], &data[..]].concat()
+    });
+    vec(field, 0..4).prop_map(|fields| fields.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_record_reads_as_prost_reads_it(bytes in record_like()) {
+        let (read, expected) = read_one(&bytes);
+        match expected {
+            Ok(record) if !record.key.is_empty() => {
+                prop_assert_eq!(read.unwrap().get(&record.key), Some(record.value));
+            }
+            Ok(_) => {
+                let (message, field) = ("SnapshotRecord", "key");
+                let expected = DecodeError { message, field, reason: DecodeReason::Empty };
+                prop_assert_eq!(read.map(|_| ()), Err(SnapshotError::Decode(expected)));
+            }
+            Err(source) => {
+                let (message, field) = ("SnapshotRecord", "*");
+                let reason = DecodeReason::Malformed(source);
+                let expected = DecodeError { message, field, reason };
+                prop_assert_eq!(read.map(|_| ()), Err(SnapshotError::Decode(expected)));
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
-use super::Answer;
+use super::{Answer, LONE_PATIENCE};
 use crate::config::BatchConfig;
 use crate::error::{ProposeError, Stopped};
 use crate::operation::{Operation, Response};
@@ -55,6 +55,10 @@ struct Inbox {
     proposals: VecDeque<Proposal>,
     /// Whether somebody has the turn: a lone proposer ([`Turn`]) or the driver.
     turn_taken: bool,
+    /// The number of the [`Turn`], if that is who has it.
+    alone: Option<u64>,
+    /// Turns taken by lone proposers.
+    turns: u64,
     /// An entry that a lone proposer leaves to the driver, with the turn.
     left: Option<(Answer, Waiting)>,
     closed: bool,
@@ -160,7 +164,9 @@ impl Queue {
 
     fn take_turn(&self, mut inbox: MutexGuard<'_, Inbox>) -> Turn<'_> {
         inbox.turn_taken = true;
-        Turn { queue: Some(self) }
+        inbox.turns += 1;
+        inbox.alone = Some(inbox.turns);
+        Turn { queue: self, number: inbox.turns }
     }
 
     fn push(
@@ -172,7 +178,7 @@ impl Queue {
     ) -> Entered<'_> {
         let (reply, response) = oneshot::channel();
         inbox.proposals.push_back(Proposal { operation, weight, deadline, reply });
-        let nobody_drives = !inbox.turn_taken;
+        let nobody_drives = !inbox.turn_taken || inbox.alone.is_some();
         drop(inbox);
         if nobody_drives {
             self.wake.notify_one();
@@ -202,6 +208,7 @@ impl Queue {
                 if backlog.is_empty() && (has_turn || !inbox.turn_taken) {
                     std::mem::swap(backlog, &mut inbox.proposals);
                     inbox.turn_taken = !backlog.is_empty();
+                    inbox.alone = None;
                     has_turn = inbox.turn_taken;
                     if inbox.closed && !has_turn {
                         return None;
@@ -216,7 +223,19 @@ impl Queue {
                 // Nobody waited for any of it. Look again.
                 continue;
             }
-            self.wake.notified().await;
+            let (alone, held_up) = {
+                let inbox = self.lock();
+                (inbox.alone, !inbox.proposals.is_empty() || inbox.closed)
+            };
+            if alone.is_none() || !held_up {
+                self.wake.notified().await;
+                continue;
+            }
+            // A lone proposer that isn't polled keeps nobody waiting: its turn is taken away.
+            let waited = tokio::time::timeout(LONE_PATIENCE * 2, self.wake.notified()).await;
+            if waited.is_err() && self.lock().alone == alone {
+                has_turn = true;
+            }
         }
     }
 
@@ -288,28 +307,43 @@ impl Drop for AtDoor<'_> {
 /// A lone proposer's right to have an entry under way. Dropping it passes the turn on.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
-    /// `None` once the turn is left to the driver.
-    queue: Option<&'a Queue>,
+    queue: &'a Queue,
+    number: u64,
 }
 
 impl Turn<'_> {
-    /// Leaves the turn, and the entry under way, to the driver.
-    pub(super) fn leave(mut self, answer: Answer, deadline: Instant, reply: Reply) {
-        let Some(queue) = self.queue.take() else { return };
-        let place = Place { space: Arc::clone(&queue.space), bytes: 0 };
+    /// Leaves the turn, and the entry under way, to the driver. They come back if the driver
+    /// has taken the turn already.
+    pub(super) fn leave(
+        self,
+        answer: Answer,
+        deadline: Instant,
+        reply: Reply,
+    ) -> Result<(), (Answer, Waiting)> {
+        let place = Place { space: Arc::clone(&self.queue.space), bytes: 0 };
         let waiting = Waiting::new(VecDeque::from([(deadline, Some(reply))]), place);
-        queue.lock().left = Some((answer, waiting));
-        queue.wake.notify_one();
+        let mut inbox = self.queue.lock();
+        if inbox.alone != Some(self.number) {
+            return Err((answer, waiting));
+        }
+        inbox.alone = None;
+        inbox.left = Some((answer, waiting));
+        drop(inbox);
+        self.queue.wake.notify_one();
+        Ok(())
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let Some(queue) = self.queue else { return };
-        let mut inbox = queue.lock();
+        let mut inbox = self.queue.lock();
+        if inbox.alone != Some(self.number) {
+            return;
+        }
+        inbox.alone = None;
         inbox.turn_taken = false;
         if !inbox.proposals.is_empty() || inbox.closed {
-            queue.wake.notify_one();
+            self.queue.wake.notify_one();
         }
     }
 }
