@@ -37,11 +37,6 @@ pub struct Log {
     purged: Option<LogId>,
 }
 
-/// Entries that were taken out of a log. Freeing many takes a while: drop it outside of locks.
-#[derive(Debug, Default)]
-#[must_use = "drop it where nobody waits"]
-pub struct Removed(#[allow(dead_code, reason = "held to be dropped")] VecDeque<Entry>);
-
 impl Log {
     /// The last purged id and the last id; the latter falls back to the former (R6, R39).
     pub fn state(&self) -> LogState {
@@ -98,30 +93,16 @@ impl Log {
     /// # Errors
     /// The first entry that leaves a hole, overlaps, or descends. Nothing is appended then.
     pub fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), AppendError> {
-        let before = self.entries.len();
+        // Costs nothing if it is a vector already; then all are moved at once.
+        let entries: Vec<Entry> = entries.into_iter().collect();
         let mut last = self.last_log_id();
-        for entry in entries {
-            if let Err(error) = self.check_append(last, entry.log_id) {
-                self.entries.truncate(before);
-                return Err(error);
-            }
+        for (already, entry) in entries.iter().enumerate() {
+            let expected = self.next_index().saturating_add(already as u64);
+            check_append(last, entry.log_id, expected)?;
             last = Some(entry.log_id);
-            self.entries.push_back(entry);
         }
+        self.entries.extend(entries);
         Ok(())
-    }
-
-    fn check_append(&self, last: Option<LogId>, got: LogId) -> Result<(), AppendError> {
-        let expected = self.next_index();
-        if got.index != expected {
-            return Err(AppendError::NotConsecutive { got, expected, last });
-        }
-        match last {
-            Some(last) if got.leader_id < last.leader_id => {
-                Err(AppendError::LeaderDescends { got, last })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Lets a log that holds nothing and has purged nothing begin at `index` instead of 0.
@@ -143,14 +124,15 @@ impl Log {
     ///
     /// # Errors
     /// `since` is purged: what is purged was applied, and can't be in conflict.
-    pub fn truncate(&mut self, since: u64) -> Result<Removed, TruncateError> {
+    pub fn truncate(&mut self, since: u64) -> Result<(), TruncateError> {
         if let Some(purged) = self.purged
             && since <= purged.index
         {
             return Err(TruncateError { got: since, purged });
         }
         let keep = self.position(since);
-        Ok(Removed(self.entries.split_off(keep)))
+        self.entries.truncate(keep);
+        Ok(())
     }
 
     /// Removes the entries up to `upto`, included, and remembers it (R17). `upto` may lie beyond
@@ -162,10 +144,19 @@ impl Log {
     ///
     /// # Errors
     /// `upto` contradicts the purge marker.
-    pub fn purge(&mut self, upto: LogId) -> Result<Removed, PurgeError> {
+    pub fn purge(&mut self, upto: LogId) -> Result<(), PurgeError> {
+        self.purge_some(upto, usize::MAX).map(drop)
+    }
+
+    /// [Purges](Log::purge), but no more than `max` entries that agree with `upto`: freeing many
+    /// takes a while. Returns whether `upto` was reached.
+    ///
+    /// # Errors
+    /// As for [`purge`](Log::purge).
+    pub fn purge_some(&mut self, upto: LogId, max: usize) -> Result<bool, PurgeError> {
         if let Some(purged) = self.purged {
             if upto.index < purged.index || upto == purged {
-                return Ok(Removed::default());
+                return Ok(true);
             }
             if upto.index == purged.index || upto.leader_id < purged.leader_id {
                 return Err(PurgeError { got: upto, purged });
@@ -174,18 +165,24 @@ impl Log {
         let next = upto.index.saturating_add(1);
         // A log that began elsewhere has nothing there, and a marker would leave a hole after it.
         if next < self.first && !self.is_empty() {
-            return Ok(Removed::default());
+            return Ok(true);
         }
         let agrees = self.entries(upto.index..next).all(|entry| entry.log_id == upto);
         let gone = if agrees { self.position(next) } else { self.len() };
-        let removed = self.entries.drain(..gone).collect();
+        let last_of_some =
+            if agrees && gone > max { self.entries.get(max.max(1) - 1) } else { None };
+        let (gone, reached) = match last_of_some {
+            Some(last) => (max.max(1), last.log_id),
+            None => (gone, upto),
+        };
+        self.entries.drain(..gone);
         // Give memory back once most of it is unused, seldom enough to cost nothing.
         if self.entries.capacity() / 4 > self.entries.len() {
             self.entries.shrink_to(self.entries.len() * 2);
         }
-        self.first = next;
-        self.purged = Some(upto);
-        Ok(Removed(removed))
+        self.first = reached.index.saturating_add(1);
+        self.purged = Some(reached);
+        Ok(reached == upto)
     }
 
     /// Whether the invariants of the [module](self) hold. For tests.
@@ -194,6 +191,18 @@ impl Log {
         let ascending = self.entries.iter().is_sorted_by_key(|entry| entry.log_id.leader_id);
         let after_marker = self.purged.is_none_or(|purged| self.first == purged.index + 1);
         consecutive && ascending && after_marker
+    }
+}
+
+fn check_append(last: Option<LogId>, got: LogId, expected: u64) -> Result<(), AppendError> {
+    if got.index != expected {
+        return Err(AppendError::NotConsecutive { got, expected, last });
+    }
+    match last {
+        Some(last) if got.leader_id < last.leader_id => {
+            Err(AppendError::LeaderDescends { got, last })
+        }
+        _ => Ok(()),
     }
 }
 

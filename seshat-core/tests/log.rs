@@ -17,7 +17,7 @@ type Id = (u64, u64);
 fn log(purged: Option<Id>, ids: &[Id]) -> Log {
     let mut log = Log::default();
     if let Some((term, index)) = purged {
-        drop(log.purge(id(term, index)).unwrap());
+        log.purge(id(term, index)).unwrap();
     }
     log.append(blanks(ids)).unwrap();
     log
@@ -113,7 +113,7 @@ fn of_two_leaders_of_one_term_the_one_with_the_lower_node_id_is_older() {
 #[case::at_the_end_of_numbers(u64::MAX, 6)]
 fn truncate_removes_the_entry_at_its_index_and_all_after(#[case] since: u64, #[case] kept: usize) {
     let mut log = log(PURGED, HELD);
-    drop(log.truncate(since).unwrap());
+    log.truncate(since).unwrap();
     assert_eq!(held(&log), HELD[..kept]);
     let last = HELD[..kept].last().copied().or(PURGED).map(to_id);
     assert_eq!(log.state(), LogState { last_purged_log_id: PURGED.map(to_id), last_log_id: last });
@@ -137,7 +137,7 @@ fn truncate_refuses_what_is_purged(#[case] got: u64) {
 #[test]
 fn truncating_everything_that_was_never_purged_leaves_a_fresh_log() {
     let mut log = log(None, &[(1, 0), (1, 1)]);
-    drop(log.truncate(0).unwrap());
+    log.truncate(0).unwrap();
     assert_eq!((held(&log), log.state()), (vec![], LogState::default()));
     log.append([blank(id(1, 0))]).unwrap();
 }
@@ -161,7 +161,7 @@ fn purge_removes_up_to_its_id_or_all_if_the_entry_there_has_another_leader(
     #[case] gone: usize,
 ) {
     let mut log = log(purged, has);
-    drop(log.purge(to_id(upto)).unwrap());
+    log.purge(to_id(upto)).unwrap();
     assert_eq!(held(&log), has[gone..]);
     let last = has[gone..].last().copied().unwrap_or(upto);
     let expected =
@@ -179,7 +179,7 @@ fn purge_removes_up_to_its_id_or_all_if_the_entry_there_has_another_leader(
 fn purge_up_to_an_earlier_place_changes_nothing(#[case] upto: Id) {
     let mut log = log(PURGED, HELD);
     let before = log.state();
-    drop(log.purge(to_id(upto)).unwrap());
+    log.purge(to_id(upto)).unwrap();
     assert_eq!((held(&log), log.state()), (HELD.to_vec(), before));
 }
 
@@ -201,10 +201,10 @@ fn purging_before_the_beginning_of_a_log_that_began_elsewhere_changes_nothing() 
     let mut log = Log::default();
     log.begin_at(5).unwrap();
     log.append(blanks(&[(1, 5), (1, 6)])).unwrap();
-    drop(log.purge(id(1, 3)).unwrap());
+    log.purge(id(1, 3)).unwrap();
     assert_eq!(held(&log), [(1, 5), (1, 6)]);
     assert_eq!(log.entries(6..7).map(|entry| entry.log_id).collect::<Vec<_>>(), [id(1, 6)]);
-    drop(log.purge(id(1, 4)).unwrap());
+    log.purge(id(1, 4)).unwrap();
     assert_eq!(held(&log), [(1, 5), (1, 6)]);
     assert_eq!(log.state().last_purged_log_id, Some(id(1, 4)));
 }
@@ -214,7 +214,7 @@ fn purging_most_of_a_long_log_keeps_the_rest() {
     let mut log = Log::default();
     log.append((0..10_000).map(|index| blank(id(1, index)))).unwrap();
     for upto in [1, 5_000, 9_990, 9_998] {
-        drop(log.purge(id(1, upto)).unwrap());
+        log.purge(id(1, upto)).unwrap();
         assert_eq!(held(&log), (upto + 1..10_000).map(|index| (1, index)).collect::<Vec<_>>());
     }
 }

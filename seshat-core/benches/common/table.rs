@@ -91,4 +91,7 @@ pub(crate) fn print_machine(scale: &super::measure::Scale) {
         scale.keys,
         scale.rounds,
     );
+    if scale.keys < 1_000_000 {
+        println!("A glance: what is this small fits the caches, so aims mean little.");
+    }
 }

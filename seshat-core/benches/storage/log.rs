@@ -87,10 +87,11 @@ where
     })
 }
 
-pub(crate) fn steady_naive(scale: Scale) -> Vec<f64> {
+pub(crate) fn steady_naive<const BATCH: u64>(scale: Scale) -> Vec<f64> {
     let log = tokio::sync::RwLock::new(BTreeMap::new());
     steady::<NaiveEntry>(
         scale,
+        BATCH,
         |batch| now(log.write()).extend(batch.into_iter().map(|e| (e.log_id.index, e))),
         |upto| {
             let mut log = now(log.write());
@@ -99,27 +100,30 @@ pub(crate) fn steady_naive(scale: Scale) -> Vec<f64> {
     )
 }
 
-pub(crate) fn steady_ours(scale: Scale) -> Vec<f64> {
+pub(crate) fn steady_ours<const BATCH: u64>(scale: Scale) -> Vec<f64> {
     let log = Mutex::new(Log::default());
     steady(
         scale,
+        BATCH,
         |batch| log.lock().unwrap().append(batch).unwrap(),
-        |upto| drop(log.lock().unwrap().purge(log_id(upto)).unwrap()),
+        |upto| log.lock().unwrap().purge(log_id(upto)).map(drop).unwrap(),
     )
 }
 
-pub(crate) fn steady_limit(scale: Scale) -> Vec<f64> {
+pub(crate) fn steady_limit<const BATCH: u64>(scale: Scale) -> Vec<f64> {
     let log = RefCell::new(VecDeque::<Entry>::new());
     steady(
         scale,
+        BATCH,
         |batch| batch.into_iter().for_each(|entry| log.borrow_mut().push_back(entry)),
         |_| drop(log.borrow_mut().drain(..MADE_AT_ONCE as usize)),
     )
 }
 
-/// Times appends of 256 entries, and purges of 1024, on a log that keeps its last 32 Ki.
+/// Times appends, and purges of 1024 entries, on a log that keeps its last 32 Ki.
 fn steady<E: Make>(
     scale: Scale,
+    batch: u64,
     mut append: impl FnMut(Vec<E>),
     mut purge: impl FnMut(u64),
 ) -> Vec<f64> {
@@ -130,7 +134,7 @@ fn steady<E: Make>(
             purges.time(|| purge(start - KEPT + MADE_AT_ONCE - 1));
             purged += MADE_AT_ONCE;
         }
-        let made = batches(start..start + MADE_AT_ONCE, 256);
+        let made = batches(start..start + MADE_AT_ONCE, batch);
         appends.time(|| made.into_iter().for_each(&mut append));
         appended += MADE_AT_ONCE;
     }

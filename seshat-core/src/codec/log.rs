@@ -1,6 +1,6 @@
 //! Log ids, votes, entries and hard state.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
 use super::operation::{batch_len, field_len, put_batch, put_field_head};
@@ -12,6 +12,9 @@ use crate::log::HardState;
 use crate::operation::Batch;
 use crate::proto::v1;
 use crate::types::{Entry, EntryPayload, LeaderId, LogId, Vote};
+
+/// Length of an entry's version with its key.
+const VERSION_LEN: usize = 2;
 
 message!(LogId, v1::LogId, "LogId");
 message!(Vote, v1::Vote, "Vote");
@@ -80,8 +83,8 @@ impl TryFrom<v1::HardState> for HardState {
     }
 }
 
-/// An entry's fields but for a batch, which is appended by hand.
-fn entry_head(entry: &Entry) -> v1::Entry {
+/// The fields of an entry that holds no batch.
+fn entry_without_batch(entry: &Entry) -> v1::Entry {
     let payload = match &entry.payload {
         EntryPayload::Blank => Some(v1::entry::Payload::Blank(v1::Blank {})),
         EntryPayload::Normal(_) => None,
@@ -93,18 +96,26 @@ fn entry_head(entry: &Entry) -> v1::Entry {
 }
 
 pub(super) fn entry_len(entry: &Entry) -> usize {
-    let batch = match &entry.payload {
-        EntryPayload::Normal(batch) => field_len(4, batch_len(batch)),
-        _ => 0,
-    };
-    entry_head(entry).encoded_len() + batch
+    match &entry.payload {
+        EntryPayload::Normal(batch) => {
+            let log_id = v1::LogId::from(&entry.log_id).encoded_len();
+            VERSION_LEN + field_len(2, log_id) + field_len(4, batch_len(batch))
+        }
+        _ => entry_without_batch(entry).encoded_len(),
+    }
 }
 
 pub(super) fn put_entry(entry: &Entry, buf: &mut impl BufMut) {
-    entry_head(entry).encode_raw(buf);
-    if let EntryPayload::Normal(batch) = &entry.payload {
-        put_field_head(4, batch_len(batch), buf);
-        put_batch(batch, buf);
+    match &entry.payload {
+        EntryPayload::Normal(batch) => {
+            prost::encoding::uint32::encode(1, &ENTRY_FORMAT, buf);
+            let log_id = v1::LogId::from(&entry.log_id);
+            put_field_head(2, log_id.encoded_len(), buf);
+            log_id.encode_raw(buf);
+            put_field_head(4, batch_len(batch), buf);
+            put_batch(batch, buf);
+        }
+        _ => entry_without_batch(entry).encode_raw(buf),
     }
 }
 
@@ -112,9 +123,9 @@ impl Message for Entry {
     const NAME: &'static str = "Entry";
 
     fn encode(&self) -> Bytes {
-        let mut buf = BytesMut::with_capacity(entry_len(self));
+        let mut buf = Vec::with_capacity(entry_len(self));
         put_entry(self, &mut buf);
-        buf.freeze()
+        buf.into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {

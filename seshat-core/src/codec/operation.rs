@@ -40,6 +40,17 @@ pub(super) fn plain_field<'a>(tag: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> 
     Some(field)
 }
 
+/// Field 1 and, unless it is empty, field 2 of a message with nothing else: key and value of a
+/// SET or of a snapshot's record.
+pub(super) fn plain_pair(mut message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let key = plain_field(1, &mut message)?;
+    if message.is_empty() {
+        return Some((key, &[]));
+    }
+    let value = plain_field(2, &mut message)?;
+    message.is_empty().then_some((key, value))
+}
+
 /// proto3 leaves a default out.
 fn optional_len(tag: u32, bytes: &[u8]) -> usize {
     if bytes.is_empty() { 0 } else { field_len(tag, bytes.len()) }
@@ -115,13 +126,49 @@ impl Message for Batch {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let operations: Arc<[Operation]> = parse::<v1::Batch>(Self::NAME, bytes.clone())?
-            .operations
-            .into_iter()
-            .map(Operation::try_from)
-            .collect::<Result<_, _>>()?;
+        let operations = match plain_operations(&bytes) {
+            Some(operations) => operations,
+            None => parse::<v1::Batch>(Self::NAME, bytes.clone())?
+                .operations
+                .into_iter()
+                .map(Operation::try_from)
+                .collect::<Result<_, _>>()?,
+        };
         Ok(Self::decoded(operations, bytes))
     }
+}
+
+/// The operations of a batch that is encoded as [`put_batch`] does it, several times faster than
+/// prost. `None` for what is encoded otherwise, valid or not: prost reads that.
+fn plain_operations(bytes: &Bytes) -> Option<Arc<[Operation]>> {
+    let mut rest: &[u8] = bytes;
+    let first = plain_operation(bytes, plain_field(1, &mut rest)?)?;
+    if rest.is_empty() {
+        return Some(Arc::new([first]));
+    }
+    let mut operations = vec![first];
+    while !rest.is_empty() {
+        operations.push(plain_operation(bytes, plain_field(1, &mut rest)?)?);
+    }
+    Some(operations.into())
+}
+
+/// One operation, a part of `bytes`.
+fn plain_operation(bytes: &Bytes, mut operation: &[u8]) -> Option<Operation> {
+    if let Some(set) = plain_field(1, &mut operation) {
+        let (key, value) = plain_pair(set)?;
+        check_key(key, "SetOperation", "key").ok()?;
+        let set = Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value));
+        return operation.is_empty().then_some(set);
+    }
+    let mut del = plain_field(2, &mut operation)?;
+    let mut keys = Vec::new();
+    while !del.is_empty() {
+        let key = plain_field(1, &mut del)?;
+        check_key(key, "DelOperation", "keys").ok()?;
+        keys.push(bytes.slice_ref(key));
+    }
+    (operation.is_empty() && !keys.is_empty()).then(|| Operation::decoded_del(keys.into()))
 }
 
 impl TryFrom<v1::Operation> for Operation {

@@ -1,6 +1,6 @@
 //! The RPC messages.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message as _;
 
 use super::log::{entry_len, log_id, put_entry};
@@ -39,16 +39,17 @@ impl Message for AppendEntriesRequest {
             leader_commit: self.leader_commit.as_ref().map(Into::into),
             ..Default::default()
         };
-        let entries: usize = self.entries.iter().map(|e| field_len(3, entry_len(e))).sum();
+        let lens: Vec<usize> = self.entries.iter().map(entry_len).collect();
+        let entries: usize = lens.iter().map(|len| field_len(3, *len)).sum();
 
-        let mut buf = BytesMut::with_capacity(before.encoded_len() + entries + after.encoded_len());
+        let mut buf = Vec::with_capacity(before.encoded_len() + entries + after.encoded_len());
         before.encode_raw(&mut buf);
-        for entry in &self.entries {
-            put_field_head(3, entry_len(entry), &mut buf);
+        for (entry, len) in self.entries.iter().zip(lens) {
+            put_field_head(3, len, &mut buf);
             put_entry(entry, &mut buf);
         }
         after.encode_raw(&mut buf);
-        buf.freeze()
+        buf.into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {

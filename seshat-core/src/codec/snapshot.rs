@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use super::log::log_id;
-use super::operation::{field_len, not_empty, plain_field, put_bytes};
+use super::operation::{field_len, not_empty, plain_pair, put_bytes};
 use super::{DecodeError, SNAPSHOT_FORMAT, message, required, version};
 use crate::proto::v1;
 use crate::snapshot::Header;
@@ -80,11 +80,6 @@ pub(crate) fn put_record(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
 
 /// Key and value of a `SnapshotRecord` that is encoded as [`put_record`] does it, without its
 /// length. `None` for what is encoded otherwise, valid or not: prost reads that.
-pub(crate) fn plain_record(mut message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let key = plain_field(1, &mut message)?;
-    if message.is_empty() {
-        return Some((key, &[]));
-    }
-    let value = plain_field(2, &mut message)?;
-    message.is_empty().then_some((key, value))
+pub(crate) fn plain_record(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    plain_pair(message)
 }

@@ -24,6 +24,9 @@ const REPLICATION_BYTES: usize = 1 << 20;
 /// What handling an operation costs beside its payload, as bytes.
 const OPERATION_OVERHEAD: usize = 64;
 
+/// Entries that are purged while the lock is held: some 50 microseconds.
+const PURGED_AT_ONCE: usize = 1024;
+
 /// The log, vote and committed id of one node, in memory.
 ///
 /// Clones share the log: openraft writes through one, its replication tasks read through others
@@ -140,6 +143,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let entries = entries.into_iter().collect();
         let appended = append_leniently(&mut self.lock().log, entries);
         if let Err(error) = appended {
             tracing::error!(%error, "append refused");
@@ -151,8 +155,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
         tracing::debug!(%log_id, "truncate");
-        let removed = self.lock().log.truncate(log_id.index);
-        removed.map(drop).map_err(|error| {
+        let truncated = self.lock().log.truncate(log_id.index);
+        truncated.map_err(|error| {
             tracing::error!(%error, "truncate refused");
             StorageIOError::write_logs(&error).into()
         })
@@ -160,27 +164,29 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
         tracing::debug!(%log_id, "purge");
-        let removed = self.lock().log.purge(log_id);
-        removed.map(drop).map_err(|error| {
-            tracing::error!(%error, "purge refused");
-            StorageIOError::write_logs(&error).into()
-        })
+        loop {
+            // Whoever waits for the lock gets it between two steps.
+            let purged = self.lock().log.purge_some(log_id, PURGED_AT_ONCE);
+            let reached = purged.map_err(|error| {
+                tracing::error!(%error, "purge refused");
+                StorageIOError::write_logs(&error)
+            })?;
+            if reached {
+                return Ok(());
+            }
+        }
     }
 }
 
 /// Appends, tolerating two things that openraft's engine never does but its test suite does, so
 /// that a store which passes the suite can't refuse them: a log that never held anything may
 /// begin anywhere, and entries that are already purged are skipped.
-fn append_leniently(
-    log: &mut Log,
-    entries: impl IntoIterator<Item = Entry>,
-) -> Result<(), super::AppendError> {
-    let purged = log.state().last_purged_log_id;
-    let mut entries = entries
-        .into_iter()
-        .skip_while(|entry| purged.is_some_and(|purged| entry.log_id.index <= purged.index))
-        .peekable();
-    if let Some(first) = entries.peek()
+fn append_leniently(log: &mut Log, mut entries: Vec<Entry>) -> Result<(), super::AppendError> {
+    if let Some(purged) = log.state().last_purged_log_id {
+        let skipped = entries.iter().take_while(|entry| entry.log_id.index <= purged.index).count();
+        entries.drain(..skipped);
+    }
+    if let Some(first) = entries.first()
         && first.log_id.index != log.next_index()
         && log.begin_at(first.log_id.index).is_ok()
     {
