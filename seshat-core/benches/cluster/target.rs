@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
-use seshat_core::config::NodeConfig;
+use seshat_core::config::{NodeConfig, SnapshotConfig};
 use seshat_core::network::Switchboard;
 use seshat_core::network::switchboard::{Direct, Encoded, Wire};
 use seshat_core::node::RaftNode;
@@ -29,7 +29,7 @@ pub(crate) fn run(load: &Load) -> Outcome {
             "null" => null(load).await,
             "unbatched" => unbatched(load).await,
             "ours" => ours(load, u64::MAX, Direct).await,
-            "policy" => ours(load, 1 << 20, Direct).await,
+            "policy" => ours(load, SnapshotConfig::default().min_log_bytes, Direct).await,
             "encoded" => ours(load, u64::MAX, Encoded).await,
             kind => panic!("no such kind: {kind}"),
         }
@@ -103,7 +103,7 @@ async fn cluster<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) 
         let builder = if load.nodes == 1 { builder.single_node() } else { builder };
         let members = 1..=load.nodes as u64;
         let builder = members.fold(builder, |b, member| b.member(member, format!("node-{member}")));
-        let snapshot = seshat_core::config::SnapshotConfig { min_log_bytes, ..Default::default() };
+        let snapshot = SnapshotConfig { min_log_bytes, ..Default::default() };
         let config = builder.snapshot(snapshot).build().unwrap();
         let port = switchboard.port(id);
         let node = RaftNode::start(config, MemStorage::new(), port).await.unwrap();
