@@ -69,7 +69,7 @@ fn touch(layer: &Layer, hashes: &[u32]) {
     }
 }
 
-/// How much a [`KeySpace`] holds.
+/// How much a state machine holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     /// Number of keys.
