@@ -1,3 +1,18 @@
 //! Tells whether an openraft storage back end keeps openraft's storage contract.
-//!
-//! Not written yet: the crate stands so that the workspace has its final shape.
+
+pub mod backend;
+pub mod budget;
+pub mod check;
+mod checks;
+#[cfg(feature = "storage-v2")]
+pub mod embedded;
+pub mod failure;
+pub mod lab;
+pub mod model;
+pub mod registry;
+pub mod report;
+mod words;
+
+pub use backend::Backend;
+/// Its version is part of this crate's interface: a back end is written for it.
+pub use openraft;

@@ -1,0 +1,142 @@
+//! [`Backend`]: how a third party plugs its own store in.
+//!
+//! Required: open a directory, make the n-th command, name nodes, and say what an entry is made
+//! of. Everything else is optional, and each check that needs it is skipped, with that reason,
+//! where it is missing. What is declared here is believed; what isn't is never assumed.
+
+mod capabilities;
+mod command;
+mod hooks;
+pub(crate) mod suite;
+mod transfer;
+
+use std::error::Error;
+use std::future::Future;
+use std::path::Path;
+
+use openraft::RaftTypeConfig;
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+
+pub use self::capabilities::{Capabilities, Halves, Keeps};
+pub use self::command::{Command, Shape};
+pub use self::hooks::{Hook, Hooks};
+pub use self::suite::{NoSuite, OpenraftSuite, Suite, SuiteFunction};
+pub use self::transfer::{Chunks, Transfer, Whole};
+
+/// Whatever a back end's own code fails with.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A storage back end under test, for the type configuration of its author.
+///
+/// One value serves a whole run. Checks run one after the other or side by side, each in
+/// directories of its own, so `open` must keep no state that ties one directory to another.
+pub trait Backend: Send + Sync + 'static {
+    /// The author's own type configuration.
+    type C: RaftTypeConfig<Entry: Clone>;
+    /// The log store; `ReferenceLog` where only a state machine is under test.
+    type Log: RaftLogStorage<Self::C>;
+    /// The state machine; `ReferenceMachine` where only a log store is under test.
+    type Machine: RaftStateMachine<Self::C>;
+    /// How a snapshot's bytes are reached: [`Chunks`] if `SnapshotData` is a reader, writer and
+    /// seeker, as openraft wants by default; [`Whole`] if it is opaque.
+    type Transfer: Transfer<Self::C>;
+    /// [`OpenraftSuite`], or [`NoSuite`] for types that openraft's own suite can't be compiled
+    /// with (it wants `NodeId: From<u64>`, `D: Debug`, `R: Debug`).
+    type Suite: Suite<Self>;
+
+    /// The store's name in reports.
+    fn name(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+
+    /// Opens the store in `dir`, which exists. An empty directory is a fresh node; a directory
+    /// opened before is a restart of that node.
+    ///
+    /// # Errors
+    /// Whatever the store says. An error fails the check, except where the check has damaged
+    /// something first.
+    fn open(
+        &self,
+        dir: &Path,
+    ) -> impl Future<Output = Result<(Self::Log, Self::Machine), BoxError>> + Send;
+
+    /// Closes what `open` returned, as an orderly shutdown does. Drops both unless overridden.
+    ///
+    /// # Errors
+    /// Whatever the store says; it fails the check.
+    fn close(
+        &self,
+        dir: &Path,
+        log: Self::Log,
+        machine: Self::Machine,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = dir;
+        async move {
+            drop((log, machine));
+            Ok(())
+        }
+    }
+
+    /// The command that `command` describes, always the same one for the same description.
+    /// `None` for a shape that the application can't express; never for [`Shape::Plain`].
+    ///
+    /// Commands find more if they share state (a few keys, written again and again, now and then
+    /// deleted) and if applying one twice differs from applying it once.
+    fn command(&self, command: &Command) -> Option<<Self::C as RaftTypeConfig>::D>;
+
+    /// Every bit of an entry: log id, kind and payload. Two entries are the same if and only if
+    /// their fingerprints are. Any serialization that leaves nothing out will do.
+    fn fingerprint(&self, entry: &<Self::C as RaftTypeConfig>::Entry) -> Vec<u8>;
+
+    /// The id of node `n`, another one for each `n`, in ascending order. `n` is 0 or more.
+    fn node_id(&self, n: u64) -> <Self::C as RaftTypeConfig>::NodeId;
+
+    /// What a membership says of node `n`. Different for each `n` if the type can tell them apart.
+    fn node(&self, n: u64) -> <Self::C as RaftTypeConfig>::Node {
+        let _ = n;
+        Default::default()
+    }
+
+    /// A reply as text, so that two replies can be compared.
+    fn show_reply(&self, reply: &<Self::C as RaftTypeConfig>::R) -> Option<String> {
+        let _ = reply;
+        None
+    }
+
+    /// What [`Backend::show_reply`] must give for the reply to the last of `applied`, if they are
+    /// applied in that order to a fresh state machine.
+    fn expected_reply(&self, applied: &[Command]) -> Option<String> {
+        let _ = applied;
+        None
+    }
+
+    /// The state machine's contents as bytes: equal for equal contents, different for different
+    /// ones. Leave out what may differ between replicas, and what openraft keeps (log ids,
+    /// membership).
+    fn digest(&self, machine: &mut Self::Machine) -> impl Future<Output = Option<Vec<u8>>> + Send {
+        let _ = machine;
+        async { None }
+    }
+
+    /// What [`Backend::digest`] must give after `applied` in that order on a fresh state machine.
+    fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
+        let _ = applied;
+        None
+    }
+
+    /// What the store claims to be able to do.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// What can be done to the store's disk from outside.
+    fn hooks(&self) -> Hooks {
+        Hooks::default()
+    }
+
+    /// Ids of checks that are known to fail. They must still fail, or the run fails: a list that
+    /// is out of date hides the next fault.
+    fn known_failures(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

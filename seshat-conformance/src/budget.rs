@@ -1,0 +1,32 @@
+//! [`Budget`]: how much a run tries.
+
+use std::fmt;
+
+/// How much a run tries. The checks are the same; the number of cases isn't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Budget {
+    /// Every check, few cases: while editing. Under 10 s for a store in memory.
+    Quick,
+    /// For continuous integration. Under 60 s for a store in memory.
+    #[default]
+    Default,
+    /// For the night.
+    Long,
+}
+
+impl Budget {
+    /// One of three numbers.
+    pub fn pick<T>(self, quick: T, default: T, long: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Default => default,
+            Self::Long => long,
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.pick("quick", "default", "long"))
+    }
+}

@@ -1,0 +1,3 @@
+//! The checks, one file a family.
+
+pub(crate) mod suite;

@@ -1,0 +1,143 @@
+//! [`Embedded`]: Seshat's own store in memory, plugged in. What `cargo run` validates.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use seshat_core::codec::Message;
+use seshat_core::log::LogStore;
+use seshat_core::machine::MachineStore;
+use seshat_core::operation::{Batch, EntryResponse, Limits, Operation, Response};
+use seshat_core::storage::MemStorage;
+use seshat_core::types::{Entry, Node, NodeId, TypeConfig};
+
+use crate::backend::{
+    Backend, BoxError, Capabilities, Chunks, Command, Keeps, OpenraftSuite, Shape,
+};
+
+/// Plain commands write these many keys, again and again.
+const KEYS: u64 = 16;
+
+/// Seshat's store in memory. Memory stands in for the disk: a directory that is opened again
+/// finds what was there, as long as the process lives.
+#[derive(Debug, Default)]
+pub struct Embedded {
+    disks: Mutex<HashMap<PathBuf, MemStorage>>,
+}
+
+impl Backend for Embedded {
+    type C = TypeConfig;
+    type Log = LogStore;
+    type Machine = MachineStore;
+    type Transfer = Chunks;
+    type Suite = OpenraftSuite;
+
+    fn name(&self) -> String {
+        "seshat-core MemStorage".to_owned()
+    }
+
+    async fn open(&self, dir: &Path) -> Result<(LogStore, MachineStore), BoxError> {
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = disks.entry(dir.to_owned()).or_default();
+        Ok((disk.log.clone(), disk.machine.clone()))
+    }
+
+    fn command(&self, command: &Command) -> Option<Batch> {
+        Some(Batch::new(operations(command)))
+    }
+
+    fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
+        entry.encode().into()
+    }
+
+    fn node_id(&self, n: u64) -> NodeId {
+        n
+    }
+
+    fn node(&self, n: u64) -> Node {
+        Node::new(format!("node-{n}.example:7379"))
+    }
+
+    fn show_reply(&self, reply: &EntryResponse) -> Option<String> {
+        Some(format!("{reply:?}"))
+    }
+
+    fn expected_reply(&self, applied: &[Command]) -> Option<String> {
+        let replies = applied.iter().scan(BTreeMap::new(), |keys, command| {
+            Some(format!("{:?}", EntryResponse::Batch(apply(keys, command))))
+        });
+        replies.last()
+    }
+
+    async fn digest(&self, machine: &mut MachineStore) -> Option<Vec<u8>> {
+        let reader = machine.reader();
+        let names = (0..KEYS).map(key).chain([binary(0), binary(1)]);
+        let found: BTreeMap<Bytes, Bytes> =
+            names.filter_map(|key| Some((key.clone(), reader.get(&key)?))).collect();
+        Some(format!("{found:?} of {}", reader.size().keys).into_bytes())
+    }
+
+    fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
+        let mut keys = BTreeMap::new();
+        for command in applied {
+            apply(&mut keys, command);
+        }
+        Some(format!("{keys:?} of {}", keys.len()).into_bytes())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { machine_keeps: Keeps::Applied, ..Capabilities::default() }
+    }
+}
+
+fn key(n: u64) -> Bytes {
+    format!("key-{}", n % KEYS).into()
+}
+
+fn binary(n: u64) -> Bytes {
+    Bytes::from(vec![0, 0xff, b'\r', b'\n', b'"', u8::from(n % 2 == 1), 0])
+}
+
+/// What a command does, in this store's own operations. Every fifth plain one deletes.
+fn operations(command: &Command) -> Vec<Operation> {
+    let limits = Limits::default();
+    let set = |key: Bytes, value: Bytes| Operation::set(key, value, &limits);
+    let n = command.n;
+    let operations = match command.shape {
+        Shape::Plain if n % 5 == 4 => vec![Operation::del([key(n), key(n + 3)], &limits)],
+        Shape::Plain => vec![
+            set(key(n), format!("value-{n}").into()),
+            set(key(n + 7), format!("other-{n}").into()),
+        ],
+        Shape::Empty => vec![set(key(n), Bytes::new())],
+        Shape::Binary => vec![set(binary(n), binary(n + 1))],
+        Shape::Delete => vec![Operation::del([key(n)], &limits)],
+        Shape::Large(bytes) => pieces(bytes, limits.max_value_bytes)
+            .enumerate()
+            .map(|(place, size)| set(key(n + place as u64), vec![b'x'; size].into()))
+            .collect(),
+    };
+    // Every one is within the limits by construction; one that weren't would be missed by the
+    // checks of replies and digests, which count on it.
+    operations.into_iter().flatten().collect()
+}
+
+/// `total` bytes as values that are no longer than `most`.
+fn pieces(total: usize, most: usize) -> impl Iterator<Item = usize> {
+    (0..total.div_ceil(most)).map(move |piece| most.min(total - piece * most))
+}
+
+/// The obviously right state machine.
+fn apply(keys: &mut BTreeMap<Bytes, Bytes>, command: &Command) -> Vec<Response> {
+    let apply = |operation| match operation {
+        Operation::Set(set) => {
+            Response::Set { previous: keys.insert(set.key().clone(), set.value().clone()) }
+        }
+        Operation::Del(del) => {
+            let deleted = del.keys().iter().filter(|key| keys.remove(*key).is_some()).count();
+            Response::Del { deleted: deleted as u64 }
+        }
+    };
+    operations(command).into_iter().map(apply).collect()
+}

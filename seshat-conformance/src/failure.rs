@@ -1,0 +1,66 @@
+//! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong, in a sentence.
+    pub what: String,
+    /// What the contract asks for; empty where `what` says it all.
+    pub expected: String,
+    /// What the store did instead.
+    pub got: String,
+    /// The calls that led there, oldest first, in the language that `replay` reads.
+    pub steps: Vec<String>,
+    /// The shortest history that shows it, as `replay` reads it, where there is one.
+    pub history: Option<String>,
+    /// How it ended.
+    pub kind: Kind,
+}
+
+/// How a check that failed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The store did something else than it must.
+    Broken,
+    /// The store reported an error where none is due.
+    Error,
+    /// The store panicked.
+    Panic,
+    /// A call did not return in time.
+    Hang,
+    /// The process ended.
+    Abort,
+}
+
+impl Failure {
+    /// The store did something else than it must.
+    pub fn broken(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Self {
+        Self::new(Kind::Broken, what, expected, got)
+    }
+
+    /// A call failed that had to work.
+    pub fn error(call: impl Into<String>, error: impl std::fmt::Display) -> Self {
+        let what = format!("{} failed", call.into());
+        Self::new(Kind::Error, what, "success", error.to_string())
+    }
+
+    pub(crate) fn new(
+        kind: Kind,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            expected: expected.into(),
+            got: got.into(),
+            steps: Vec::new(),
+            history: None,
+            kind,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
+//! what it did and how much it asserted.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::budget::Budget;
+use crate::failure::Failure;
+
+/// A check's surroundings.
+pub struct Lab<B: Backend> {
+    /// The store under test.
+    pub backend: Arc<B>,
+    /// How much to try.
+    pub budget: Budget,
+    /// What random choices come from.
+    pub seed: u64,
+    /// A single call that takes longer than this hangs.
+    pub patience: Duration,
+    /// What the check did, for whoever watches it.
+    pub record: Arc<Record>,
+    dir: PathBuf,
+    stores: u64,
+}
+
+/// What a check did so far. Readable while the check hangs.
+#[derive(Debug, Default)]
+pub struct Record {
+    steps: Mutex<Vec<String>>,
+    cases: AtomicU64,
+    inconclusive: Mutex<Option<String>>,
+}
+
+impl Record {
+    /// Steps since the last fresh store, oldest first.
+    pub fn steps(&self) -> Vec<String> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Assertions made.
+    pub fn cases(&self) -> u64 {
+        self.cases.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing was learnt, if the check said so.
+    pub fn inconclusive(&self) -> Option<String> {
+        self.inconclusive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn step(&self, step: impl Into<String>) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.into());
+    }
+
+    pub(crate) fn forget_steps(&self) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn case(&self) {
+        self.cases.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<B: Backend> Lab<B> {
+    /// A lab that puts its stores below `dir`.
+    pub fn new(
+        backend: Arc<B>,
+        dir: &Path,
+        budget: Budget,
+        seed: u64,
+        patience: Duration,
+        record: Arc<Record>,
+    ) -> Self {
+        Self { backend, budget, seed, patience, record, dir: dir.to_owned(), stores: 0 }
+    }
+
+    /// A fresh directory.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(crate) fn directory(&mut self) -> Result<PathBuf, Failure> {
+        self.stores += 1;
+        let dir = self.dir.join(format!("store-{}", self.stores));
+        std::fs::create_dir_all(&dir)
+            .map_err(|error| Failure::error(format!("making {}", dir.display()), error))?;
+        Ok(dir)
+    }
+
+    /// Says that the check ran without learning anything, and why.
+    pub(crate) fn inconclusive(&self, reason: impl Into<String>) {
+        let mut slot = self.record.inconclusive.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(reason.into());
+    }
+
+    /// Counts an assertion, and fails if it doesn't hold.
+    ///
+    /// # Errors
+    /// `holds` is false.
+    pub(crate) fn assert(
+        &self,
+        holds: bool,
+        failure: impl FnOnce() -> Failure,
+    ) -> Result<(), Failure> {
+        self.record.case();
+        if holds { Ok(()) } else { Err(failure()) }
+    }
+
+    /// Counts an assertion that two values are equal.
+    ///
+    /// # Errors
+    /// They aren't.
+    pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
+        &self,
+        what: &str,
+        got: &T,
+        expected: &T,
+    ) -> Result<(), Failure> {
+        self.assert(got == expected, || {
+            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! [`Model`]: what a store must show after a history of calls. The oracle.
+//!
+//! Obviously right before anything else: plain collections, no openraft traits, no generics.
+//! It also says which calls openraft can make next, so that the kit never makes another.
+
+mod step;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::backend::{Command, Keeps};
+
+pub use self::step::{Step, StepError};
+
+/// A log id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// The leader's term.
+    pub term: u64,
+    /// The leader, as [`Backend::node_id`](crate::Backend::node_id) numbers it.
+    pub node: u64,
+    /// Place in the log.
+    pub index: u64,
+}
+
+/// A vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ballot {
+    /// The term voted in.
+    pub term: u64,
+    /// Who the vote is for.
+    pub node: u64,
+    /// Whether a quorum granted it.
+    pub committed: bool,
+}
+
+/// Voters, joint or not, and all members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Members {
+    /// One set of voters; two in a joint configuration.
+    pub configs: Vec<BTreeSet<u64>>,
+    /// All members: those that are no voters are learners.
+    pub nodes: BTreeSet<u64>,
+}
+
+/// What an entry carries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Payload {
+    /// Nothing: a new leader's first entry.
+    Blank,
+    /// A command.
+    Command(Command),
+    /// A membership.
+    Members(Members),
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Item {
+    /// Where and by whom.
+    pub id: Id,
+    /// What.
+    pub payload: Payload,
+}
+
+/// What the log store must show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogModel {
+    /// The last vote saved.
+    pub vote: Option<Ballot>,
+    /// The greatest id purged.
+    pub purged: Option<Id>,
+    /// The entries that are there, in order and without a gap, the first one after `purged`.
+    pub items: Vec<Item>,
+}
+
+/// A snapshot, as far as the oracle knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotModel {
+    /// How many entries of the truth it covers.
+    pub covers: usize,
+}
+
+/// What both halves of a store must show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Model {
+    /// The log store.
+    pub log: LogModel,
+    /// All committed ids that were saved, oldest first.
+    pub committed: Vec<Id>,
+    /// Every entry that was ever applied here, or to the node a snapshot came from, by index.
+    pub truth: Vec<Item>,
+    /// How many entries of the truth are applied.
+    pub applied: usize,
+    /// The current snapshot.
+    pub snapshot: Option<SnapshotModel>,
+    /// What the log may show after a power cut, the present state last: everything since the
+    /// last write that was acknowledged as durable.
+    pub survivors: Vec<LogModel>,
+}
+
+impl LogModel {
+    /// The last entry's id, or the purge marker.
+    pub fn last(&self) -> Option<Id> {
+        self.items.last().map(|item| item.id).or(self.purged)
+    }
+
+    /// The index that the next entry must have.
+    pub fn next_index(&self) -> u64 {
+        self.last().map_or(0, |id| id.index + 1)
+    }
+
+    /// The index of the first entry, if there were one.
+    pub fn first_index(&self) -> u64 {
+        self.purged.map_or(0, |id| id.index + 1)
+    }
+
+    /// The entry at an index.
+    pub fn get(&self, index: u64) -> Option<&Item> {
+        let place = index.checked_sub(self.first_index())?;
+        self.items.get(usize::try_from(place).ok()?)
+    }
+
+    /// Entries from `from` to before `to`, as far as they are there.
+    pub fn range(&self, from: u64, to: u64) -> Vec<Item> {
+        self.items.iter().filter(|i| (from..to.max(from)).contains(&i.id.index)).cloned().collect()
+    }
+
+    fn truncate(&mut self, index: u64) {
+        self.items.retain(|item| item.id.index < index);
+    }
+
+    fn purge(&mut self, upto: Id) {
+        if self.purged < Some(upto) {
+            self.items.retain(|item| item.id.index > upto.index);
+            self.purged = Some(upto);
+        }
+    }
+}
+
+impl Model {
+    /// A fresh store.
+    pub fn new() -> Self {
+        let mut model = Self::default();
+        model.survivors.push(LogModel::default());
+        model
+    }
+
+    /// The id of the last entry applied.
+    pub fn applied_id(&self) -> Option<Id> {
+        self.covered_id(self.applied)
+    }
+
+    /// The id of the last of the first `count` entries of the truth.
+    pub fn covered_id(&self, count: usize) -> Option<Id> {
+        Some(self.truth.get(count.checked_sub(1)?)?.id)
+    }
+
+    /// The last membership among the first `count` entries of the truth.
+    pub fn membership_at(&self, count: usize) -> Option<(Id, &Members)> {
+        self.truth.iter().take(count).rev().find_map(|item| match &item.payload {
+            Payload::Members(members) => Some((item.id, members)),
+            _ => None,
+        })
+    }
+
+    /// The commands among the first `count` entries of the truth.
+    pub fn commands_at(&self, count: usize) -> Vec<Command> {
+        self.truth
+            .iter()
+            .take(count)
+            .filter_map(|item| match item.payload {
+                Payload::Command(command) => Some(command),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How many entries may be applied: those committed, and those of a snapshot.
+    pub fn committed_count(&self) -> usize {
+        let committed = self.committed.last().map_or(0, |id| count_of(*id));
+        committed.max(self.applied)
+    }
+
+    /// A write that is not acknowledged as durable by itself: truncate, purge.
+    fn soft(&mut self) {
+        self.survivors.push(self.log.clone());
+    }
+
+    /// A write that is acknowledged, and with it everything before it.
+    fn hard(&mut self) {
+        self.survivors.clear();
+        self.survivors.push(self.log.clone());
+    }
+
+    /// Performs a step that is legal.
+    ///
+    /// # Errors
+    /// openraft could not make this call now. Nothing is changed.
+    pub fn perform(&mut self, step: &Step) -> Result<(), StepError> {
+        self.check(step)?;
+        match step {
+            Step::Vote(ballot) => {
+                self.log.vote = Some(*ballot);
+                self.hard();
+            }
+            Step::Append(items) => {
+                self.log.items.extend(items.iter().cloned());
+                self.hard();
+            }
+            Step::Truncate(index) => {
+                self.log.truncate(*index);
+                self.soft();
+            }
+            Step::Purge(upto) => {
+                self.log.purge(*upto);
+                self.soft();
+            }
+            Step::Commit(index) => self.committed.extend(self.log.get(*index).map(|i| i.id)),
+            Step::Apply(count) => {
+                let from = self.applied as u64;
+                let items = self.log.range(from, from + *count as u64);
+                self.truth.truncate(self.applied);
+                self.truth.extend(items);
+                self.applied += *count;
+            }
+            Step::Build => self.snapshot = Some(SnapshotModel { covers: self.applied }),
+            Step::Install(items) => {
+                self.truth.truncate(self.applied);
+                self.truth.extend(items.iter().cloned());
+                self.applied = self.truth.len();
+                self.snapshot = Some(SnapshotModel { covers: self.applied });
+            }
+            // What a restart leaves is read off the store and checked by `restarted`.
+            Step::Restart | Step::CutPower => {}
+        }
+        Ok(())
+    }
+
+    /// Whether openraft could make this call now.
+    ///
+    /// # Errors
+    /// It couldn't, and why.
+    pub fn check(&self, step: &Step) -> Result<(), StepError> {
+        let last = self.log.last();
+        let refuse = |legal: bool, why| if legal { Ok(()) } else { Err(StepError(why)) };
+        if matches!(step, Step::Append(_) | Step::Truncate(_) | Step::Commit(_)) {
+            refuse(last >= self.applied_id(), "the log is purged right after an install")?;
+        }
+        match step {
+            Step::Vote(ballot) => refuse(self.log.vote <= Some(*ballot), "a vote never goes back"),
+            Step::Append(items) => {
+                let ids: Vec<Id> = last.into_iter().chain(items.iter().map(|i| i.id)).collect();
+                let next = items.first().is_none_or(|i| i.id.index == self.log.next_index());
+                refuse(next, "an append continues the log")?;
+                let joined = ids.windows(2).all(|w| match w {
+                    [a, b] => b.index == a.index + 1 && (b.term, b.node) >= (a.term, a.node),
+                    _ => true,
+                });
+                refuse(joined, "indexes go up by one, and leaders never go back")?;
+                let leader = items.last().map(|i| i.id.term);
+                refuse(
+                    leader.is_none_or(|term| term <= self.log.vote.map_or(0, |vote| vote.term)),
+                    "a leader's vote is saved before its entries",
+                )
+            }
+            Step::Truncate(index) => {
+                refuse(*index >= self.log.first_index(), "what is purged is committed")?;
+                let kept = *index as usize >= self.committed_count();
+                refuse(kept, "what is committed is never truncated")?;
+                refuse(self.log.get(*index).is_some(), "an entry that is there is truncated")
+            }
+            Step::Purge(upto) => {
+                let applied = self.truth.iter().take(self.applied).any(|item| item.id == *upto);
+                refuse(applied, "only what is applied is purged")
+            }
+            Step::Commit(index) => {
+                refuse(self.log.get(*index).is_some(), "what is committed is in the log")?;
+                let forward = *index as usize >= self.committed_count();
+                refuse(forward, "the committed id never goes back")
+            }
+            Step::Apply(count) => {
+                let there = self.log.first_index() as usize <= self.applied;
+                refuse(there && *count > 0, "entries to apply are in the log")?;
+                let committed = self.applied + *count <= self.committed_count();
+                refuse(committed, "only what is committed is applied")
+            }
+            Step::Install(items) => {
+                let next = items.first().is_some_and(|i| i.id.index == self.applied as u64);
+                refuse(next, "a snapshot brings what follows the state")?;
+                let news = self.applied + items.len() > self.committed_count();
+                refuse(news, "a snapshot that is not ahead of what is committed is ignored")?;
+                let agrees = items.last().is_none_or(|item| {
+                    self.log.get(item.id.index).is_none_or(|local| local.id == item.id)
+                });
+                refuse(agrees, "entries that contradict a snapshot are truncated first")
+            }
+            Step::Build | Step::Restart | Step::CutPower => Ok(()),
+        }
+    }
+
+    /// How many entries may be applied when the store is open again.
+    pub fn applied_after_restart(&self, keeps: Keeps) -> std::ops::RangeInclusive<usize> {
+        let floor = match keeps {
+            Keeps::Applied => self.applied,
+            Keeps::Snapshot => self.snapshot.map_or(0, |snapshot| snapshot.covers),
+            Keeps::Nothing => 0,
+        };
+        floor..=self.applied
+    }
+}
+
+/// How many entries there are up to and including an id: indexes begin at 0.
+pub fn count_of(id: Id) -> usize {
+    id.index as usize + 1
+}
+
+impl Members {
+    /// One set of voters and some learners.
+    pub fn new(voters: &[u64], learners: &[u64]) -> Self {
+        Self::joint(&[voters], learners)
+    }
+
+    /// Several sets of voters and some learners.
+    pub fn joint(configs: &[&[u64]], learners: &[u64]) -> Self {
+        let configs: Vec<BTreeSet<u64>> =
+            configs.iter().map(|voters| voters.iter().copied().collect()).collect();
+        let nodes = configs.iter().flatten().chain(learners).copied().collect();
+        Self { configs, nodes }
+    }
+}
+
+/// `t3.n1.i7`.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}.n{}.i{}", self.term, self.node, self.index)
+    }
+}

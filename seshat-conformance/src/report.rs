@@ -1,0 +1,77 @@
+//! [`Report`]: what a run found, as data. The formats are pure functions of it.
+
+use std::time::Duration;
+
+use crate::budget::Budget;
+use crate::check::{Edition, Level, Outcome, Spec};
+
+/// What a run found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The back end's name.
+    pub backend: String,
+    /// The edition that counts; checks of later ones only warn.
+    pub edition: Edition,
+    /// What random choices came from.
+    pub seed: u64,
+    /// How much was tried.
+    pub budget: Budget,
+    /// Each check of the registry that the filters let through, in the registry's order.
+    pub results: Vec<CheckResult>,
+    /// Wall time of the whole run.
+    pub elapsed: Duration,
+    /// Entries of the known-failing list that name no check.
+    pub unknown_known_failures: Vec<String>,
+}
+
+/// How one check ended.
+#[derive(Debug, Clone)]
+pub struct CheckResult {
+    /// The check.
+    pub spec: Spec,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+/// What a run says of a back end, and what the process exits with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// No Must check failed, and the run was not hollow. Exit code 0.
+    Conforms,
+    /// A Must check failed, a known failure no longer fails, or a check or family was hollow.
+    /// Exit code 1.
+    Fails,
+}
+
+impl Conclusion {
+    /// For scripts.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Conforms => 0,
+            Self::Fails => 1,
+        }
+    }
+}
+
+impl CheckResult {
+    /// Whether this result makes the run fail.
+    pub fn fails_run(&self, edition: Edition) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+            && self.spec.level == Level::Must
+            && self.spec.since <= edition
+    }
+}
+
+impl Report {
+    /// The verdict on the back end.
+    pub fn conclusion(&self) -> Conclusion {
+        let failed = self.results.iter().any(|result| result.fails_run(self.edition));
+        if failed || !self.unknown_known_failures.is_empty() {
+            Conclusion::Fails
+        } else {
+            Conclusion::Conforms
+        }
+    }
+}
