@@ -32,6 +32,7 @@ pub struct Record {
     steps: Mutex<Vec<String>>,
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
+    panics: Mutex<Vec<String>>,
 }
 
 impl Record {
@@ -48,6 +49,22 @@ impl Record {
     /// Why nothing was learnt, if the check said so.
     pub fn inconclusive(&self) -> Option<String> {
         self.inconclusive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Panics of every thread that works for the check, its runtime's included, caught or not.
+    pub fn panics(&self) -> Vec<String> {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn panicked(&self, panic: String) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
+    }
+
+    /// For a check that may be answered with a panic: those so far are no failure. Any that is
+    /// left when the check ends fails it, even where a task swallowed it.
+    #[allow(dead_code, reason = "for checks that damage a store")]
+    pub(crate) fn forgive_panics(&self) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn step(&self, step: impl Into<String>) {

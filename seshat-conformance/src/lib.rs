@@ -1,6 +1,7 @@
 //! Tells whether an openraft storage back end keeps openraft's storage contract.
 
 pub mod backend;
+mod baseline;
 pub mod budget;
 pub mod check;
 mod checks;
@@ -11,6 +12,7 @@ pub mod lab;
 pub mod model;
 pub mod registry;
 pub mod report;
+pub mod runner;
 mod words;
 
 pub use backend::Backend;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::check::{Edition, Level, Outcome, Spec};
+use crate::failure::Kind;
 
 /// What a run found.
 #[derive(Debug, Clone)]
@@ -58,9 +59,14 @@ impl Conclusion {
 impl CheckResult {
     /// Whether this result makes the run fail.
     pub fn fails_run(&self, edition: Edition) -> bool {
-        matches!(self.outcome, Outcome::Failed(_))
-            && self.spec.level == Level::Must
-            && self.spec.since <= edition
+        let Outcome::Failed(failure) = &self.outcome else { return false };
+        matches!(failure.kind, Kind::Hollow | Kind::Stale)
+            || (self.spec.level == Level::Must && self.spec.since <= edition)
+    }
+
+    /// Whether the store answered: it kept the promise, or broke it.
+    fn answered(&self) -> bool {
+        !matches!(self.outcome, Outcome::Skipped { .. } | Outcome::Inconclusive { .. })
     }
 }
 
@@ -68,10 +74,34 @@ impl Report {
     /// The verdict on the back end.
     pub fn conclusion(&self) -> Conclusion {
         let failed = self.results.iter().any(|result| result.fails_run(self.edition));
-        if failed || !self.unknown_known_failures.is_empty() {
+        if failed || self.is_hollow() || !self.unknown_known_failures.is_empty() {
             Conclusion::Fails
         } else {
             Conclusion::Conforms
         }
+    }
+
+    /// Whether not a single check was answered: such a run says nothing, and fails.
+    pub fn is_hollow(&self) -> bool {
+        !self.results.iter().any(CheckResult::answered)
+    }
+
+    /// Families, in the registry's order.
+    pub fn families(&self) -> Vec<&'static str> {
+        let mut families: Vec<_> = self.results.iter().map(|result| result.spec.family()).collect();
+        families.dedup();
+        families
+    }
+
+    /// The results of a family.
+    pub fn family(&self, family: &str) -> impl Iterator<Item = &CheckResult> {
+        self.results.iter().filter(move |result| result.spec.family() == family)
+    }
+
+    /// Families of which no check was answered: nothing is known of them.
+    pub fn idle_families(&self) -> Vec<&'static str> {
+        let mut families = self.families();
+        families.retain(|family| !self.family(family).any(CheckResult::answered));
+        families
     }
 }

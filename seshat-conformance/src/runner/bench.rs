@@ -1,0 +1,197 @@
+//! [`Bench`]: where one check runs: a directory and a runtime of its own, a time limit, and a net
+//! for panics.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::needs::{self, Gifts};
+use super::{Options, panics};
+use crate::backend::Backend;
+use crate::check::{Check, Outcome, Verdict};
+use crate::failure::{Failure, Kind};
+use crate::lab::{Lab, Record};
+
+/// As a main thread has: unoptimized futures are deep.
+const STACK: usize = 8 << 20;
+/// What a runtime may take to stop, beyond the check's own limit.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+/// A failure shows this many steps, the last ones.
+const STEPS: usize = 40;
+
+/// A back end, the checks, and how to run them.
+pub(crate) struct Bench<B: Backend> {
+    backend: Arc<B>,
+    checks: Arc<Vec<Check<B>>>,
+    options: Options,
+    gifts: OnceLock<Gifts>,
+}
+
+/// How a thread under test ended.
+enum End<T> {
+    Returned(T),
+    Panicked,
+    Hung,
+    /// It could not begin.
+    NotStarted(io::Error),
+}
+
+impl<B: Backend> Bench<B> {
+    pub(crate) fn new(backend: Arc<B>, checks: Arc<Vec<Check<B>>>, options: Options) -> Self {
+        panics::install();
+        Self { backend, checks, options, gifts: OnceLock::new() }
+    }
+
+    /// Runs the check at that place of the registry below `dir`, or says why not.
+    pub(crate) fn run(&self, place: usize, dir: &Path, record: Arc<Record>) -> Outcome {
+        let Some(check) = self.checks.get(place) else {
+            return hollow("the registry has no such check");
+        };
+        if let Some(need) = needs::missing(&*self.backend, check.spec.needs, || self.gifts(dir)) {
+            return Outcome::Skipped { reason: need.reason().to_owned() };
+        }
+        let limit = self.options.limit(check.spec.limit);
+        let end = self.attempt(place, dir, limit, &record);
+        settle(end, &record, limit)
+    }
+
+    fn attempt(
+        &self,
+        place: usize,
+        dir: &Path,
+        limit: Duration,
+        record: &Arc<Record>,
+    ) -> End<Verdict> {
+        let checks = Arc::clone(&self.checks);
+        let Options { budget, seed, patience, .. } = self.options;
+        let (backend, kept) = (Arc::clone(&self.backend), Arc::clone(record));
+        let mut lab = Lab::new(backend, dir, budget, seed, patience, kept);
+        within(limit, record, move |runtime| match checks.get(place) {
+            Some(check) => runtime.block_on((check.run)(&mut lab)),
+            None => Ok(()),
+        })
+    }
+
+    fn gifts(&self, dir: &Path) -> Gifts {
+        *self.gifts.get_or_init(|| {
+            let (backend, dir) = (Arc::clone(&self.backend), dir.join("gifts"));
+            let asked = within(self.options.patience, &Arc::default(), move |runtime| {
+                std::fs::create_dir_all(&dir)?;
+                runtime.block_on(needs::ask(&*backend, &dir))
+            });
+            match asked {
+                End::Returned(Ok(gifts)) => gifts,
+                _ => Gifts::default(),
+            }
+        })
+    }
+}
+
+/// Runs `body` on a thread with a runtime of its own. A thread that hangs is left behind.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    record: &Arc<Record>,
+    body: impl FnOnce(&Runtime) -> T + Send + 'static,
+) -> End<T> {
+    let (done, ended) = mpsc::sync_channel(1);
+    let kept = Arc::clone(record);
+    let work = move || {
+        panics::belong_to(&kept);
+        let end = match runtime(&kept) {
+            Ok(runtime) => {
+                let end = catch_unwind(AssertUnwindSafe(|| body(&runtime)));
+                runtime.shutdown_timeout(SHUTDOWN);
+                end.map_or(End::Panicked, End::Returned)
+            }
+            Err(error) => End::NotStarted(error),
+        };
+        // Nobody waits any more for one that comes too late.
+        drop(done.send(end));
+    };
+    let thread = thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(work);
+    match thread.map(|_| ended.recv_timeout(limit.saturating_add(SHUTDOWN))) {
+        Ok(Ok(end)) => end,
+        Ok(Err(RecvTimeoutError::Timeout)) => End::Hung,
+        Ok(Err(RecvTimeoutError::Disconnected)) => End::Panicked,
+        Err(error) => End::NotStarted(error),
+    }
+}
+
+fn runtime(record: &Arc<Record>) -> io::Result<Runtime> {
+    let kept = Arc::clone(record);
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("check-worker")
+        .thread_stack_size(STACK)
+        .on_thread_start(move || panics::belong_to(&kept))
+        .enable_all()
+        .build()
+}
+
+fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
+    let panics = record.panics();
+    let failure = match end {
+        End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
+        End::Hung => hang(record, limit),
+        End::Panicked => panicked("the check ended in a panic", &panics),
+        End::Returned(Ok(())) if !panics.is_empty() => {
+            panicked("a thread or task of the store panicked beside the check", &panics)
+        }
+        End::Returned(Ok(())) => return held(record),
+        End::Returned(Err(failure)) => failure,
+    };
+    Outcome::Failed(with_context(failure, &record.steps(), &panics))
+}
+
+fn held(record: &Record) -> Outcome {
+    match (record.inconclusive(), record.cases()) {
+        (Some(reason), _) => Outcome::Inconclusive { reason },
+        (None, 0) => hollow("the check ended without a single assertion"),
+        (None, cases) => Outcome::Passed { cases },
+    }
+}
+
+fn hollow(why: &str) -> Outcome {
+    Outcome::Failed(Failure::new(Kind::Hollow, format!("hollow: {why}"), "", ""))
+}
+
+/// What is said of a check that did not end in time.
+pub(super) fn hang(record: &Record, limit: Duration) -> Failure {
+    let last = record.steps().pop().unwrap_or_else(|| "opening the store".to_owned());
+    Failure::new(
+        Kind::Hang,
+        format!("did not end within {limit:?}"),
+        "every call returns, every callback is called",
+        format!("still under way: {last}"),
+    )
+}
+
+fn panicked(what: &str, panics: &[String]) -> Failure {
+    let got =
+        panics.first().map_or_else(|| "a panic".to_owned(), |panic| format!("panic: {panic}"));
+    Failure::new(Kind::Panic, what, "no panic", got)
+}
+
+/// Adds the last steps, and panics that the failure itself doesn't tell of.
+pub(super) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
+    if failure.steps.is_empty() {
+        let left_out = steps.len().saturating_sub(STEPS);
+        if left_out > 0 {
+            failure.steps.push(format!("# {left_out} earlier steps are left out"));
+        }
+        failure.steps.extend(steps.iter().skip(left_out).cloned());
+    }
+    for panic in panics.iter().take(3) {
+        if !failure.got.contains(panic) {
+            failure.got.push_str("\nbeside it, a panic: ");
+            failure.got.push_str(panic);
+        }
+    }
+    failure
+}

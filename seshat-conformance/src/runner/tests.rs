@@ -1,0 +1,163 @@
+//! What becomes of each way in which a check can end.
+
+use super::*;
+use crate::check::Running;
+use crate::embedded::Embedded;
+
+const SPEC: Spec = Spec {
+    id: "a/b",
+    level: crate::check::Level::Must,
+    requirements: &[],
+    promise: "Something.",
+    consequence: "Something.",
+    needs: &[],
+    limit: Duration::from_millis(300),
+    since: Edition(1),
+};
+
+type Lab = crate::lab::Lab<Embedded>;
+
+fn outcome(run: impl for<'a> Fn(&'a mut Lab) -> Running<'a> + Send + Sync + 'static) -> Outcome {
+    let checks = vec![crate::check::Check { spec: SPEC, run: Box::new(run) }];
+    let bench = Bench::new(Arc::default(), Arc::new(checks), Options::default());
+    in_process(&bench, 0)
+}
+
+fn failure(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Failed(failure) => failure,
+        other => panic!("no failure: {other:?}"),
+    }
+}
+
+#[test]
+fn a_check_that_asserts_passes() {
+    let outcome = outcome(|lab| Box::pin(async { lab.equal("one", &1, &1) }));
+    assert_eq!(outcome, Outcome::Passed { cases: 1 });
+}
+
+#[test]
+fn a_check_that_asserts_nothing_is_hollow() {
+    assert_eq!(failure(outcome(|_| Box::pin(async { Ok(()) }))).kind, Kind::Hollow);
+}
+
+#[test]
+fn what_is_inconclusive_is_not_passed() {
+    let outcome = outcome(|lab| {
+        Box::pin(async {
+            lab.inconclusive("because");
+            Ok(())
+        })
+    });
+    assert_eq!(outcome, Outcome::Inconclusive { reason: "because".to_owned() });
+}
+
+#[test]
+fn a_panic_is_a_failure_that_says_where() {
+    let failure = failure(outcome(|lab| {
+        Box::pin(async {
+            lab.record.step("vote t1.n1");
+            panic!("oh no {}", 7)
+        })
+    }));
+    assert_eq!(failure.kind, Kind::Panic);
+    assert!(failure.got.contains("oh no 7"), "{failure:?}");
+    assert!(failure.got.contains(file!()), "{failure:?}");
+    assert_eq!(failure.steps, ["vote t1.n1"]);
+}
+
+#[test]
+fn a_panic_that_a_task_swallows_is_a_failure() {
+    let failure = failure(outcome(|lab| {
+        Box::pin(async {
+            lab.record.case();
+            drop(tokio::spawn(async { panic!("in a task") }).await);
+            drop(tokio::task::spawn_blocking(|| panic!("in a thread")).await);
+            Ok(())
+        })
+    }));
+    assert_eq!(failure.kind, Kind::Panic);
+    assert!(failure.got.contains("in a task"), "{failure:?}");
+    assert!(failure.got.contains("in a thread"), "{failure:?}");
+}
+
+#[test]
+fn a_failure_tells_of_panics_beside_it() {
+    let failure = failure(outcome(|_| {
+        Box::pin(async {
+            drop(tokio::spawn(async { panic!("the cause") }).await);
+            Err(Failure::error("append", "the channel is closed"))
+        })
+    }));
+    assert_eq!(failure.kind, Kind::Error);
+    assert!(failure.got.contains("the cause"), "{failure:?}");
+}
+
+#[test]
+fn a_forgiven_panic_is_none() {
+    let outcome = outcome(|lab| {
+        Box::pin(async {
+            drop(tokio::spawn(async { panic!("as it should") }).await);
+            lab.record.forgive_panics();
+            lab.equal("one", &1, &1)
+        })
+    });
+    assert_eq!(outcome, Outcome::Passed { cases: 1 });
+}
+
+#[test]
+fn a_hang_names_the_step_and_leaves_no_directory() {
+    let dir = Arc::new(std::sync::Mutex::new(None));
+    let seen = Arc::clone(&dir);
+    let failure = failure(outcome(move |lab| {
+        let seen = Arc::clone(&seen);
+        Box::pin(async move {
+            *seen.lock().unwrap() = lab.directory().ok();
+            for n in 0..50 {
+                lab.record.step(format!("truncate {n}"));
+            }
+            std::future::pending().await
+        })
+    }));
+    assert_eq!(failure.kind, Kind::Hang);
+    assert!(failure.got.contains("truncate 49"), "{failure:?}");
+    assert_eq!(failure.steps.len(), 41);
+    assert_eq!(failure.steps[0], "# 10 earlier steps are left out");
+    let dir = dir.lock().unwrap().take().unwrap();
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_thread_that_never_yields_is_left_behind() {
+    let failure = failure(outcome(|_| {
+        Box::pin(async {
+            std::thread::sleep(Duration::from_secs(5));
+            Ok(())
+        })
+    }));
+    assert_eq!(failure.kind, Kind::Hang);
+}
+
+#[test]
+fn the_embedded_store_passes_openrafts_suite_side_by_side() {
+    let options = Options { filter: Filter::only(["suite"]), jobs: 4, ..Options::default() };
+    let mut seen = 0;
+    let report = run(Embedded::default(), &options, &mut |progress| {
+        seen += usize::from(matches!(progress, Progress::Finished { .. }));
+    });
+    assert_eq!(report.results.len(), 35);
+    assert_eq!(seen, 35);
+    assert_eq!(report.conclusion(), crate::report::Conclusion::Conforms);
+    let ids: Vec<_> = report.results.iter().map(|result| result.spec.id).collect();
+    let order: Vec<_> = registry::<Embedded>().iter().map(|check| check.spec.id).collect();
+    assert!(order.starts_with(&ids));
+    assert!(run_one(Embedded::default(), &options, "no/such").is_none());
+}
+
+#[test]
+fn nothing_chosen_is_a_hollow_run() {
+    let options = Options { filter: Filter::only(["nothing"]), ..Options::default() };
+    let report = run(Embedded::default(), &options, &mut |_| {});
+    assert!(report.is_hollow());
+    assert_eq!(report.conclusion(), crate::report::Conclusion::Fails);
+}
