@@ -1,3 +1,10 @@
 //! The checks, one file a family.
 
+#[cfg(feature = "storage-v2")]
+pub(crate) mod callback;
+pub(crate) mod committed;
+pub(crate) mod log;
+pub(crate) mod machine;
+pub(crate) mod snapshot;
 pub(crate) mod suite;
+pub(crate) mod vote;

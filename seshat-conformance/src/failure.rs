@@ -34,6 +34,8 @@ pub enum Kind {
     Hollow,
     /// On the list of known failures, and it passed.
     Stale,
+    /// The kit itself is wrong: it made a call that openraft can't make.
+    Kit,
 }
 
 impl Failure {

@@ -23,7 +23,7 @@ pub struct Lab<B: Backend> {
     /// What the check did, for whoever watches it.
     pub record: Arc<Record>,
     dir: PathBuf,
-    stores: u64,
+    stores: AtomicU64,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -90,16 +90,24 @@ impl<B: Backend> Lab<B> {
         patience: Duration,
         record: Arc<Record>,
     ) -> Self {
-        Self { backend, budget, seed, patience, record, dir: dir.to_owned(), stores: 0 }
+        Self {
+            backend,
+            budget,
+            seed,
+            patience,
+            record,
+            dir: dir.to_owned(),
+            stores: AtomicU64::new(0),
+        }
     }
 
     /// A fresh directory.
     ///
     /// # Errors
     /// It can't be made.
-    pub(crate) fn directory(&mut self) -> Result<PathBuf, Failure> {
-        self.stores += 1;
-        let dir = self.dir.join(format!("store-{}", self.stores));
+    pub(crate) fn directory(&self) -> Result<PathBuf, Failure> {
+        let store = self.stores.fetch_add(1, Ordering::Relaxed);
+        let dir = self.dir.join(format!("store-{store}"));
         std::fs::create_dir_all(&dir)
             .map_err(|error| Failure::error(format!("making {}", dir.display()), error))?;
         Ok(dir)

@@ -8,11 +8,15 @@ mod checks;
 #[cfg(feature = "storage-v2")]
 pub mod embedded;
 pub mod failure;
+#[cfg(feature = "storage-v2")]
+mod flush;
 pub mod lab;
 pub mod model;
 pub mod registry;
 pub mod report;
 pub mod runner;
+mod story;
+mod subject;
 mod words;
 
 pub use backend::Backend;

@@ -130,7 +130,8 @@ impl LogModel {
         self.items.retain(|item| item.id.index < index);
     }
 
-    fn purge(&mut self, upto: Id) {
+    /// Removes what is up to and including an id, and remembers it.
+    pub fn purge(&mut self, upto: Id) {
         if self.purged < Some(upto) {
             self.items.retain(|item| item.id.index > upto.index);
             self.purged = Some(upto);

@@ -6,6 +6,15 @@ use crate::checks;
 
 /// Every check there is, in the order of the report.
 pub fn registry<B: Backend>() -> Vec<Check<B>> {
-    let families: Vec<Vec<Check<B>>> = vec![checks::suite::checks()];
+    let families: Vec<Vec<Check<B>>> = vec![
+        checks::suite::checks(),
+        checks::log::checks(),
+        #[cfg(feature = "storage-v2")]
+        checks::callback::checks(),
+        checks::vote::checks(),
+        checks::committed::checks(),
+        checks::machine::checks(),
+        checks::snapshot::checks(),
+    ];
     families.into_iter().flatten().collect()
 }

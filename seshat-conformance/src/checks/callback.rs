@@ -1,0 +1,163 @@
+//! Family `callback`: returned is not flushed; each append's callback is called once, with the
+//! truth.
+
+use openraft::RaftLogReader;
+use openraft::storage::RaftLogStorage;
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::failure::{Failure, Kind};
+use crate::flush::{Flushed, flush};
+use crate::lab::Lab;
+use crate::model::{Item, Step};
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "callback/called", Must, [10, 50], needs: [Log, Callback],
+            promise: "The callback of every append is called, with success if the append succeeded.",
+            consequence: "openraft waits for it and for nothing else: the node stops for ever.",
+            run: called,
+        ),
+        check!(
+            "callback/readable", Must, [3, 11], needs: [Log, Callback],
+            promise: "Entries can be read when append returns, called back or not, also by readers made before.",
+            consequence: "A leader replicates nothing, or commits what it can't read and stops.",
+            run: readable,
+        ),
+        check!(
+            "callback/outstanding", Must, [10, 13, 50], needs: [Log, Callback],
+            promise: "Several appends may await their callbacks; each is called once, with success.",
+            consequence: "A callback that is lost in a group flush stops the node for ever.",
+            run: outstanding,
+        ),
+        check!(
+            "callback/every-size", Must, [10, 50], needs: [Log, Callback],
+            promise: "The callback is called whatever the size of the batch or the entry.",
+            consequence: "One unlucky batch stops the node for ever.",
+            run: every_size,
+        ),
+        check!(
+            "callback/abandoned", Should, [10, 13], needs: [Log, Callback],
+            promise: "A callback that nobody waits for any more does no harm.",
+            consequence: "A node that is shut down while it writes breaks its store.",
+            run: abandoned,
+        ),
+    ]
+}
+
+/// Appends and returns as soon as `append` does. The oracle has followed.
+async fn append<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    items: Vec<Item>,
+) -> Result<Flushed<B::C>, Failure> {
+    let Some((callback, flushed)) = flush::<B::C>().await else {
+        return Err(Failure::new(Kind::Kit, "no callback could be made", "", ""));
+    };
+    let step = Step::Append(items.clone());
+    subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
+    let entries = subject.entries(&items)?;
+    subject.lab.call("append", subject.log.append(entries, callback)).await?;
+    subject.follow(&step)?;
+    Ok(flushed)
+}
+
+/// The callback is called with success before patience ends.
+pub(crate) async fn await_flush<B: Backend>(lab: &Lab<B>, flushed: Flushed<B::C>) -> Verdict {
+    let outcome = tokio::time::timeout(lab.patience, flushed).await;
+    lab.record.case();
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::broken(
+            "append returned success, but its callback was dropped or called with an error",
+            "log_io_completed(Ok(()))",
+            error.to_string(),
+        )),
+        Err(_) => Err(Failure::new(
+            Kind::Hang,
+            "append returned, but its callback was never called",
+            format!("log_io_completed within {:?}", lab.patience),
+            "nothing",
+        )),
+    }
+}
+
+async fn called<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for from in [0, 1, 2, 7, 8] {
+        let to = subject.model.log.next_index().max(from) + 1 + from % 3;
+        let next = subject.model.log.next_index();
+        let flushed = append(&mut subject, story::entries(1, 1, next, to)).await?;
+        await_flush(lab, flushed).await?;
+    }
+    // After each of the other writes, too.
+    subject.run([Step::Truncate(5), story::leader(2, 1)]).await?;
+    let flushed = append(&mut subject, story::entries(2, 1, 5, 9)).await?;
+    await_flush(lab, flushed).await?;
+    subject.run([Step::Commit(6), Step::Apply(7), Step::Purge(story::id(2, 1, 6))]).await?;
+    let flushed = append(&mut subject, story::entries(2, 1, 9, 10)).await?;
+    await_flush(lab, flushed).await?;
+    subject.verify_log().await
+}
+
+async fn readable<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for (from, to) in [(0, 1), (1, 4), (4, 70), (70, 71), (71, 1_200)] {
+        let flushed = append(&mut subject, story::entries(1, 1, from, to)).await?;
+        // The callback may have been called or not: nobody has asked.
+        subject.verify_log().await?;
+        let items = subject.model.log.range(from, to);
+        let read = subject.reader.limited_get_log_entries(from, to);
+        let got = lab.call("limited_get_log_entries by an old reader", read).await?;
+        let expected: Vec<Item> = items.into_iter().take(got.len().max(1)).collect();
+        lab.same("a limited read before the flush", &got, &expected)?;
+        await_flush(lab, flushed).await?;
+    }
+    Ok(())
+}
+
+async fn outstanding<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    let mut waiting = Vec::new();
+    for (from, to) in [(0, 1), (1, 2), (2, 5), (5, 6), (6, 40), (40, 41), (41, 42), (42, 50)] {
+        waiting.push(append(&mut subject, story::entries(1, 1, from, to)).await?);
+    }
+    subject.verify_log().await?;
+    for flushed in waiting {
+        await_flush(lab, flushed).await?;
+    }
+    subject.verify_log().await
+}
+
+async fn every_size<B: Backend>(lab: &Lab<B>) -> Verdict {
+    use crate::backend::{Command, Shape};
+    use crate::model::Payload;
+
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for count in [1, 2, 10, 64, 65, 128, 129, 500, 1_001, 4_097] {
+        let next = subject.model.log.next_index();
+        let flushed = append(&mut subject, story::entries(1, 1, next, next + count)).await?;
+        await_flush(lab, flushed).await?;
+    }
+    for bytes in [0, 1 << 10, 1 << 16, (1 << 20) + 1] {
+        let command = Command { n: bytes as u64, shape: Shape::Large(bytes) };
+        if lab.backend.command(&command).is_some() {
+            let id = story::id(1, 1, subject.model.log.next_index());
+            let item = story::item(id, Payload::Command(command));
+            let flushed = append(&mut subject, vec![item]).await?;
+            await_flush(lab, flushed).await?;
+        }
+    }
+    subject.verify_log().await
+}
+
+async fn abandoned<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for (from, to) in [(0, 1), (1, 9)] {
+        drop(append(&mut subject, story::entries(1, 1, from, to)).await?);
+    }
+    subject.perform(Step::Append(story::entries(1, 1, 9, 12))).await?;
+    subject.verify_log().await
+}

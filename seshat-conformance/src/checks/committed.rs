@@ -1,0 +1,87 @@
+//! Family `committed`: optional, but what is read was saved, and saved last.
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::lab::Lab;
+use crate::model::Step;
+use crate::story;
+use crate::subject::Subject;
+use crate::subject::restart::Closed;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "committed/last-saved", Must, [9], needs: [Log],
+            promise: "The committed id read is the one saved last, or always None.",
+            consequence: "A node that starts again applies too little, or what isn't committed.",
+            run: last_saved,
+        ),
+        check!(
+            "committed/beside-the-log", Must, [9], needs: [Log],
+            promise: "Nothing that is done to log and vote changes the committed id.",
+            consequence: "A node that starts again falls back behind what it has answered.",
+            run: beside_the_log,
+        ),
+        check!(
+            "committed/reopen", Must, [9, 53], needs: [Log, LogSurvivesRestart],
+            promise: "A store that gives the committed id gives it after a restart as well.",
+            consequence: "A node that starts again falls back behind what it has answered.",
+            run: reopen,
+        ),
+    ]
+}
+
+async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
+    const COUNT: u64 = 15;
+    let mut subject = Subject::with(lab, story::log_of(COUNT)).await?;
+    for index in [0, 1, 4, 5, 9, 10, 14] {
+        subject.perform(Step::Commit(index)).await?;
+        subject.verify_committed().await?;
+    }
+    subject.verify_log().await?;
+    subject.verify_vote().await
+}
+
+async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(12)).await?;
+    let steps = [
+        Step::Commit(7),
+        story::leader(5, 1),
+        Step::Truncate(10),
+        Step::Append(story::entries(5, 1, 10, 14)),
+        Step::Apply(6),
+        Step::Build,
+        Step::Purge(story::id_of(12, 3)),
+        Step::Apply(2),
+        Step::Truncate(8),
+        Step::Purge(story::id_of(12, 7)),
+        story::leader(6, 2),
+        Step::Append(story::entries(6, 2, 8, 9)),
+    ];
+    for step in steps {
+        subject.perform(step).await?;
+        subject.verify_committed().await?;
+    }
+    Ok(())
+}
+
+async fn reopen<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(12)).await?;
+    for index in [0, 3, 4, 11] {
+        subject.perform(Step::Commit(index)).await?;
+        subject.verify_committed().await?;
+        let kept = subject.committed_kept();
+        lab.record.step("restart");
+        subject.close().await?;
+        subject.open_again().await?;
+        subject.verify_reopened(Closed::Orderly).await?;
+        if kept == Some(true) {
+            subject.note_committed(true);
+        }
+        subject.verify_committed().await?;
+    }
+    if subject.committed_kept() == Some(false) {
+        lab.inconclusive("the store keeps no committed id, which it need not");
+    }
+    Ok(())
+}

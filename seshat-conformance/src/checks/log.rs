@@ -1,0 +1,19 @@
+//! Family `log`: what is appended is there, what is truncated or purged isn't, and every reader
+//! agrees.
+
+pub(crate) mod append;
+mod purge;
+mod range;
+mod truncate;
+
+use crate::backend::Backend;
+use crate::check::Check;
+
+pub(crate) use self::append::{BOUNDARIES, memberships};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    [range::checks(), append::checks(), truncate::checks(), purge::checks()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,278 @@
+//! Appending: batches of every size, entries of every size and kind, ids at every boundary.
+
+use openraft::storage::RaftLogStorageExt;
+
+use crate::backend::{Backend, Command, Shape};
+use crate::check::{Check, Verdict, check};
+use crate::failure::Kind;
+use crate::lab::Lab;
+use crate::model::{Ballot, Item, Members, Payload, Step};
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "log/append/continues", Must, [1, 4, 6, 11, 14], needs: [Log],
+            promise: "Appended entries are there, after those that were there before.",
+            consequence: "A node acknowledges entries that it does not have.",
+            run: continues,
+        ),
+        check!(
+            "log/append/batch-sizes", Must, [1, 11, 14], needs: [Log],
+            promise: "A batch of any size is appended whole and in order.",
+            consequence: "A busy leader loses the entries of its largest batches.",
+            limit: 30,
+            run: batch_sizes,
+        ),
+        check!(
+            "log/append/empty-batch", May, [10], needs: [Log],
+            promise: "Appending nothing changes nothing and still calls back.",
+            consequence: "None with openraft 0.9, which never does it.",
+            run: empty_batch,
+        ),
+        check!(
+            "log/append/entry-sizes", Must, [6, 11], needs: [Log],
+            promise: "Entries from empty to a little over 1 MiB come back bit for bit.",
+            consequence: "Replicas apply different commands.",
+            run: entry_sizes,
+        ),
+        check!(
+            "log/append/huge-entry", Must, [6, 11], needs: [Log],
+            promise: "An entry of 4 MiB comes back bit for bit, or is refused with an error.",
+            consequence: "Replicas apply different commands.",
+            run: huge_entry,
+        ),
+        check!(
+            "log/append/kinds", Must, [1, 11], needs: [Log],
+            promise: "Blank entries, commands and memberships come back as they were: joint configurations, learners and node data.",
+            consequence: "After a restart a node counts another quorum, or can't reach its peers.",
+            run: kinds,
+        ),
+        check!(
+            "log/append/terms", Must, [1, 6], needs: [Log],
+            promise: "Terms and leaders of any size come back exactly.",
+            consequence: "Logs are taken to match where they don't: committed entries are lost.",
+            run: terms,
+        ),
+        check!(
+            "log/append/indexes", Must, [1, 6, 46], needs: [Log],
+            promise: "Indexes of any size work: append, read, truncate, purge, state.",
+            consequence: "A cluster that has lived long enough stops, or loses its log.",
+            run: indexes,
+        ),
+        check!(
+            "log/append/many-rounds", Must, [1, 4, 6, 11], needs: [Log],
+            promise: "Appending, truncating and purging go on working, however often.",
+            consequence: "A node breaks after an hour, a segment or a thousand entries.",
+            limit: 30,
+            run: many_rounds,
+        ),
+    ]
+}
+
+async fn continues<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    let mut next = 0;
+    for (round, count) in [1, 1, 2, 3, 1, 5, 8, 1, 13].into_iter().enumerate() {
+        let (term, node) = (1 + round as u64 / 3, 1 + round as u64 / 4);
+        let entries = story::entries(term, node, next, next + count);
+        subject.run([story::leader(term, node), Step::Append(entries)]).await?;
+        subject.verify_log().await?;
+        next += count;
+    }
+    Ok(())
+}
+
+async fn batch_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let sizes: &[u64] = lab.budget.pick(
+        &[
+            7, 8, 9, 10, 16, 17, 32, 33, 63, 64, 65, 100, 101, 128, 129, 256, 257, 1_000, 1_025,
+            4_097,
+        ],
+        &[
+            7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 50, 51, 63, 64, 65, 99, 100, 101, 127, 128, 129,
+            255, 256, 257, 500, 511, 512, 513, 999, 1_000, 1_001, 1_023, 1_024, 1_025, 2_049,
+            4_095, 4_096, 4_097, 10_000,
+        ],
+        &[10, 64, 65, 100, 1_000, 10_000, 65_535, 65_536, 65_537, 100_000],
+    );
+    for &size in sizes {
+        let mut subject = Subject::with(lab, story::log_of(3)).await?;
+        subject.perform(Step::Append(story::entries(4, 3, 3, 3 + size))).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+async fn empty_batch<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(4)).await?;
+    lab.record.step("append nothing");
+    lab.call("append of no entries", subject.log.blocking_append(Vec::new())).await?;
+    subject.verify_log().await
+}
+
+/// A log with one entry of each of `shapes` that the application can express.
+fn shaped<B: Backend>(lab: &Lab<B>, shapes: &[Shape]) -> Vec<Item> {
+    let mut items = story::entries(1, 1, 0, 2);
+    for shape in shapes {
+        let command = Command { n: items.len() as u64, shape: *shape };
+        if lab.backend.command(&command).is_some() {
+            items.push(story::item(story::id(1, 1, items.len() as u64), Payload::Command(command)));
+        }
+    }
+    items
+}
+
+async fn entry_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let sizes = [
+        0, 1, 2, 127, 128, 255, 256, 257, 511, 1_023, 1_024, 1_025, 4_095, 4_096, 4_097, 16_383,
+        16_384, 32_767, 32_768, 65_534, 65_535, 65_536, 65_537, 131_072, 262_145, 1_048_575,
+        1_048_576, 1_048_577,
+    ];
+    let mut shapes = vec![Shape::Empty, Shape::Binary, Shape::Delete];
+    shapes.extend(sizes.map(Shape::Large));
+    let items = shaped(lab, &shapes);
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for item in items {
+        subject.perform(Step::Append(vec![item])).await?;
+    }
+    subject.verify_log().await
+}
+
+async fn huge_entry<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let items = shaped(lab, &[Shape::Large(4 << 20)]);
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    match subject.perform(Step::Append(items)).await {
+        Err(refused) if refused.kind == Kind::Error => {
+            lab.inconclusive(format!("refused: {}", refused.got));
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+        Ok(()) => subject.verify_log().await,
+    }
+}
+
+/// Memberships of every form.
+pub(crate) fn memberships() -> Vec<Members> {
+    vec![
+        Members::new(&[1], &[]),
+        Members::new(&[1, 2, 3], &[]),
+        Members::new(&[1, 2, 3], &[4, 9]),
+        Members::joint(&[&[1, 2, 3], &[3, 4, 5]], &[]),
+        Members::joint(&[&[1, 2, 3], &[1, 2, 3, 4, 5]], &[6, 7]),
+        Members::new(&[2, 3, 4, 5, 6, 7, 8, 9, 10], &[1, 11]),
+        Members::new(&[1_000, 70_000, 1 << 33], &[]),
+    ]
+}
+
+async fn kinds<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut items = story::entries(1, 1, 0, 1);
+    for members in memberships() {
+        for payload in [Payload::Members(members), Payload::Blank] {
+            items.push(story::item(story::id(1, 1, items.len() as u64), payload));
+        }
+        let command = Payload::Command(Command::plain(items.len() as u64));
+        items.push(story::item(story::id(1, 1, items.len() as u64), command));
+    }
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for item in &items {
+        subject.perform(Step::Append(vec![item.clone()])).await?;
+    }
+    subject.verify_log().await?;
+    // The same as one batch.
+    let mut subject = Subject::with(lab, [story::leader(1, 1), Step::Append(items)]).await?;
+    subject.verify_log().await
+}
+
+/// Numbers around the places where narrower types end.
+pub(crate) const BOUNDARIES: [u64; 16] = [
+    127,
+    128,
+    255,
+    256,
+    32_767,
+    32_768,
+    65_535,
+    65_536,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    (1 << 53) + 1,
+    (1 << 63) - 1,
+    1 << 63,
+    u64::MAX - 1,
+];
+
+async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for (index, term) in (0..).zip(BOUNDARIES) {
+        // Node ids are small integers in many a configuration; terms are always 64 bits wide.
+        let node = [1, 2, 3, 200][(index % 4) as usize];
+        let vote = Step::Vote(Ballot { term, node, committed: true });
+        let entry = story::entry(term, node, index);
+        subject.run([vote, Step::Append(vec![entry])]).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+/// There is no other way to a high index than through a snapshot: the log is purged beyond its
+/// end, as after an install. The log store can't tell the difference.
+async fn indexes<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for boundary in BOUNDARIES.into_iter().filter(|boundary| *boundary < u64::MAX - 100) {
+        let mut subject = Subject::with(lab, [story::leader(3, 2)]).await?;
+        let first = boundary - 2;
+        subject.skip_to(story::id(2, 1, first - 1)).await?;
+        subject.verify_log().await?;
+        let items: Vec<Item> = story::commands(3, 2, first, first + 8);
+        subject.perform(Step::Append(items)).await?;
+        subject.verify_log().await?;
+        subject.perform(Step::Truncate(boundary + 3)).await?;
+        subject.verify_log().await?;
+        subject.perform(Step::Truncate(boundary)).await?;
+        subject.verify_log().await?;
+        let items = story::commands(3, 2, boundary, boundary + 4);
+        subject.perform(Step::Append(items)).await?;
+        subject.skip_to(story::id(3, 2, boundary)).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+async fn many_rounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(60, 250, 5_000);
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for round in 0..rounds {
+        let (term, next) = (1 + round / 4, subject.model.log.next_index());
+        let count = 1 + (round * 7) % 23;
+        subject.run([story::leader(term, 1)]).await?;
+        subject.perform(Step::Append(story::entries(term, 1, next, next + count))).await?;
+        if round % 3 == 2 {
+            let last = subject.model.log.next_index();
+            let from = (subject.model.committed_count() as u64).max(last - 5.min(count));
+            if from < last {
+                subject.perform(Step::Truncate(from)).await?;
+            }
+        }
+        if round % 5 == 4 {
+            let upto = subject.model.log.next_index().saturating_sub(4);
+            let applied = subject.model.applied as u64;
+            if upto > applied {
+                let count = (upto - applied) as usize;
+                subject.run([Step::Commit(upto - 1), Step::Apply(count)]).await?;
+            }
+        }
+        if round % 10 == 9 {
+            let keep = subject.model.applied.saturating_sub(3);
+            if let Some(upto) = subject.model.covered_id(keep) {
+                subject.perform(Step::Purge(upto)).await?;
+            }
+        }
+        if round % 2 == 1 {
+            subject.verify_log().await?;
+        }
+    }
+    subject.verify().await
+}

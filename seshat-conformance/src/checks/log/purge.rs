@@ -1,0 +1,117 @@
+//! Purging: up to an entry, that one included, also beyond the end of the log.
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::lab::Lab;
+use crate::model::Step;
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "log/purge/inclusive", Must, [4, 6, 17, 18, 39], needs: [Log],
+            promise: "Purging removes the entry given and all before it, and remembers its id.",
+            consequence: "A node can't start again, or can't tell where its log begins.",
+            run: inclusive,
+        ),
+        check!(
+            "log/purge/then-append", Must, [1, 6, 14, 17], needs: [Log],
+            promise: "A log that is purged, even whole, is continued right after its last entry.",
+            consequence: "A node that has just compacted its log can't accept entries.",
+            run: then_append,
+        ),
+        check!(
+            "log/purge/beyond-last", Must, [6, 17, 38, 39, 56], needs: [Log],
+            promise: "Purging beyond the last entry, as after a snapshot, empties the log and moves its end there.",
+            consequence: "A follower that was caught up by a snapshot can never append again.",
+            run: beyond_last,
+        ),
+        check!(
+            "log/purge/again", Must, [4, 17], needs: [Log],
+            promise: "A log can be purged again and again; purging the same entry twice changes nothing.",
+            consequence: "The second compaction of a node's life breaks its log.",
+            run: again,
+        ),
+        check!(
+            "log/purge/keeps-the-rest", Must, [8, 9, 17], needs: [Log],
+            promise: "Purging leaves vote, committed id and later entries alone.",
+            consequence: "A node forgets its vote when it compacts its log: two leaders in a term.",
+            run: keeps_the_rest,
+        ),
+        check!(
+            "log/state/not-applied", Must, [5], needs: [Log, Machine],
+            promise: "The log's state doesn't depend on what the state machine has applied.",
+            consequence: "A node that installs a snapshot claims entries that it doesn't have.",
+            run: not_applied,
+        ),
+    ]
+}
+
+async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
+    const COUNT: u64 = 12;
+    for upto in 0..COUNT {
+        let mut subject = Subject::with(lab, story::purged_of(COUNT, upto)).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    const COUNT: u64 = 12;
+    for upto in [0, 5, 10, 11] {
+        for appended in [1, 5, 70] {
+            let mut subject = Subject::with(lab, story::purged_of(COUNT, upto)).await?;
+            subject.perform(Step::Append(story::entries(4, 3, COUNT, COUNT + appended))).await?;
+            subject.verify_log().await?;
+        }
+    }
+    Ok(())
+}
+
+/// What openraft does when it installs a snapshot: the state first, then the purge.
+async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for had in [0, 1, 6] {
+        for snapshot_at in [had + 1, had + 20, had + 100] {
+            let mut subject = Subject::with(lab, story::log_of(had)).await?;
+            let purge = Step::Purge(story::id(5, 2, snapshot_at - 1));
+            subject.run([story::leader(5, 2)]).await?;
+            subject.perform(Step::Install(story::entries(5, 2, 0, snapshot_at))).await?;
+            subject.perform(purge).await?;
+            subject.verify_log().await?;
+            let entries = story::entries(5, 2, snapshot_at, snapshot_at + 3);
+            subject.perform(Step::Append(entries)).await?;
+            subject.verify_log().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+    const COUNT: u64 = 30;
+    let mut subject = Subject::with(lab, story::applied_of(COUNT, COUNT)).await?;
+    for upto in [0, 1, 1, 4, 9, 9, 10, 19, 25, 28, 29, 29] {
+        subject.perform(Step::Purge(story::id_of(COUNT, upto))).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+async fn keeps_the_rest<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
+    for upto in [2, 7] {
+        subject.perform(Step::Purge(story::id_of(12, upto))).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn not_applied<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(4)).await?;
+    subject.run([story::leader(5, 2)]).await?;
+    subject.perform(Step::Install(story::entries(5, 2, 0, 20))).await?;
+    // Between the install and the purge that follows it, the log is what it was.
+    subject.verify_log().await?;
+    subject.perform(Step::Purge(story::id(5, 2, 19))).await?;
+    subject.verify().await
+}

@@ -1,0 +1,211 @@
+//! Reading: every kind of bound at every place, prefixes, and what isn't there.
+
+use std::ops::{Bound, RangeBounds};
+
+use openraft::RaftLogReader;
+
+use crate::backend::{Backend, Command, Shape};
+use crate::check::{Check, Verdict, check};
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, Payload, Step};
+use crate::story;
+use crate::subject::{Subject, ok};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "log/fresh", Must, [4, 6, 8, 57], needs: [Log],
+            promise: "A fresh store has no entries, no purge marker, no vote and no committed id.",
+            consequence: "A new node refuses to be initialized, or votes as if it had a log.",
+            run: fresh,
+        ),
+        check!(
+            "log/isolated", Must, [1, 51], needs: [Log],
+            promise: "Stores in different directories share nothing.",
+            consequence: "Two nodes on one machine overwrite each other's log.",
+            run: isolated,
+        ),
+        check!(
+            "log/range/bounds", Must, [40, 41], needs: [Log],
+            promise: "A read honours all nine kinds of bound, wherever they lie.",
+            consequence: "Entries are replicated or applied twice, or never.",
+            limit: 20,
+            run: bounds,
+        ),
+        check!(
+            "log/range/inverted", Must, [40, 41], needs: [Log],
+            promise: "A range that ends before it begins holds no entries.",
+            consequence: "A node panics on a read that has nothing to give.",
+            run: inverted,
+        ),
+        check!(
+            "log/range/limited", Must, [42, 43], needs: [Log],
+            promise: "A limited read gives a prefix of the range, and never nothing.",
+            consequence: "Replication to a follower spins for ever, or skips entries.",
+            run: limited,
+        ),
+        check!(
+            "log/range/limited-large", Must, [42, 43], needs: [Log],
+            promise: "A limited read gives at least the first entry, however large it is.",
+            consequence: "Replication stops for ever at the first entry above the limit.",
+            run: limited_large,
+        ),
+        check!(
+            "log/range/long", Must, [40], needs: [Log],
+            promise: "A read gives all entries of a long range.",
+            consequence: "Entries are missing when they are applied: the node stops.",
+            run: long,
+        ),
+    ]
+}
+
+async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    subject.verify_log().await?;
+    subject.verify_vote().await?;
+    subject.verify_committed().await?;
+    subject.start().await
+}
+
+async fn isolated<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut one = Subject::with(lab, story::applied_of(9, 4)).await?;
+    let mut other = Subject::open(lab, lab.directory()?, crate::model::Model::new()).await?;
+    other.verify_log().await?;
+    other.verify_vote().await?;
+    other.run([story::leader(7, 7), Step::Append(story::entries(7, 7, 0, 4))]).await?;
+    one.verify().await?;
+    other.verify().await
+}
+
+type Bounds = (Bound<u64>, Bound<u64>);
+
+/// Every kind of bound at every place of `places`, in order if `forward`.
+fn all_bounds(places: &[u64], forward: bool) -> Vec<Bounds> {
+    let mut all = Vec::new();
+    for &a in places {
+        for &b in places {
+            if (a <= b) == forward {
+                for start in [Bound::Included(a), Bound::Excluded(a)] {
+                    all.extend([Bound::Included(b), Bound::Excluded(b)].map(|end| (start, end)));
+                }
+            }
+        }
+        if forward {
+            let (included, excluded) = (Bound::Included(a), Bound::Excluded(a));
+            for bound in [included, excluded] {
+                all.extend([(bound, Bound::Unbounded), (Bound::Unbounded, bound)]);
+            }
+        }
+    }
+    if forward {
+        all.push((Bound::Unbounded, Bound::Unbounded));
+    }
+    all
+}
+
+/// Logs that differ in where they begin: empty, whole, purged in part, purged beyond.
+fn logs() -> [Vec<Step>; 4] {
+    let mut all_purged = story::purged_of(6, 5);
+    all_purged.extend([story::leader(9, 1)]);
+    [Vec::new(), story::log_of(9), story::purged_of(12, 3), all_purged]
+}
+
+async fn bounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for steps in logs() {
+        let mut subject = Subject::with(lab, steps).await?;
+        let places = [0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 20, u64::MAX - 1, u64::MAX];
+        read_all(&mut subject, all_bounds(&places, true)).await?;
+    }
+    Ok(())
+}
+
+async fn inverted<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for steps in logs() {
+        let mut subject = Subject::with(lab, steps).await?;
+        read_all(&mut subject, all_bounds(&[0, 2, 4, 5, 8, 11, 12, 20], false)).await?;
+    }
+    Ok(())
+}
+
+async fn read_all<B: Backend>(subject: &mut Subject<'_, B>, all: Vec<Bounds>) -> Verdict {
+    let lab = subject.lab;
+    let making =
+        async { ok(openraft::storage::RaftLogStorage::get_log_reader(&mut *subject.log).await) };
+    let mut new = lab.call("get_log_reader", making).await?;
+    for range in all {
+        let in_range = |item: &&Item| range.contains(&item.id.index);
+        let expected: Vec<Item> =
+            subject.model.log.items.iter().filter(in_range).cloned().collect();
+        let doing = format!("try_get_log_entries({range:?})");
+        let got = lab.call(&doing, subject.log.try_get_log_entries(range)).await?;
+        lab.same(&doing, &got, &expected)?;
+        let got = lab.call(&doing, subject.reader.try_get_log_entries(range)).await?;
+        lab.same(&format!("{doing} by an old reader"), &got, &expected)?;
+        let got = lab.call(&doing, new.try_get_log_entries(range)).await?;
+        lab.same(&format!("{doing} by a new reader"), &got, &expected)?;
+    }
+    Ok(())
+}
+
+async fn limited<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::purged_of(40, 3)).await?;
+    for start in [4, 5, 12, 13, 26, 38, 39] {
+        for end in [start + 1, start + 2, 20, 40] {
+            if start < end {
+                limited_read(&mut subject, start, end).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn limited_large<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for bytes in [1 << 16, 1 << 20, (4 << 20) + 1] {
+        let large = Command { n: 1, shape: Shape::Large(bytes) };
+        if lab.backend.command(&large).is_none() {
+            lab.inconclusive("the application has no large commands");
+            return Ok(());
+        }
+        let mut items = story::entries(1, 1, 0, 8);
+        for item in items.iter_mut().filter(|item| item.id.index % 3 == 1) {
+            item.payload = Payload::Command(large);
+        }
+        let mut subject = Subject::with(lab, [story::leader(1, 1), Step::Append(items)]).await?;
+        for start in 0..8 {
+            limited_read(&mut subject, start, 8).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A limited read of a range whose entries are all there, by store and reader.
+async fn limited_read<B: Backend>(subject: &mut Subject<'_, B>, start: u64, end: u64) -> Verdict {
+    let lab = subject.lab;
+    let whole = subject.model.log.range(start, end);
+    let doing = format!("limited_get_log_entries({start}, {end})");
+    let by_store = lab.call(&doing, subject.log.limited_get_log_entries(start, end)).await?;
+    let by_reader = lab.call(&doing, subject.reader.limited_get_log_entries(start, end)).await?;
+    for got in [by_store, by_reader] {
+        lab.assert(!got.is_empty(), || {
+            let expected = format!("at least the entry at {start}");
+            Failure::broken(format!("{doing} gave nothing"), expected, "no entries")
+        })?;
+        let expected: Vec<Item> = whole.iter().take(got.len()).cloned().collect();
+        lab.same(&doing, &got, &expected)?;
+    }
+    Ok(())
+}
+
+async fn long<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let count = lab.budget.pick(1_500, 5_000, 50_000);
+    let mut subject = Subject::with(lab, story::log_of(count)).await?;
+    subject.verify_log().await?;
+    for (from, to) in [(0, 64), (0, 65), (1, 1_001), (100, 1_125), (3, count)] {
+        let expected = subject.model.log.range(from, to);
+        let got = subject.read(from, to).await?;
+        lab.same(&format!("try_get_log_entries({from}..{to})"), &got, &expected)?;
+        limited_read(&mut subject, from, to).await?;
+    }
+    Ok(())
+}

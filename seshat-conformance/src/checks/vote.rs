@@ -1,0 +1,109 @@
+//! Family `vote`: what was saved last is what is read, every field of it.
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::checks::log::BOUNDARIES;
+use crate::lab::Lab;
+use crate::model::{Ballot, Step};
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "vote/last-saved", Must, [7, 8], needs: [Log],
+            promise: "The vote read is the one saved last: term, node, and whether it is committed.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            run: last_saved,
+        ),
+        check!(
+            "vote/terms", Must, [7, 8], needs: [Log],
+            promise: "Votes of any term and for any node come back exactly.",
+            consequence: "A node takes part in a term it has left: two leaders in a term.",
+            run: terms,
+        ),
+        check!(
+            "vote/beside-the-log", Must, [2, 8], needs: [Log],
+            promise: "Appending, truncating, purging and committing leave the vote alone, and it them.",
+            consequence: "A node forgets its vote when its log changes: two leaders in a term.",
+            run: beside_the_log,
+        ),
+        check!(
+            "vote/again", Must, [7, 8], needs: [Log],
+            promise: "Saving the same vote again changes nothing.",
+            consequence: "A leader's heartbeat after a restart undoes its vote.",
+            run: again,
+        ),
+    ]
+}
+
+fn save(term: u64, node: u64, committed: bool) -> Step {
+    Step::Vote(Ballot { term, node, committed })
+}
+
+async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for term in 1..=4 {
+        // A vote may move to a greater node of the same term: openraft's leader ids have an order.
+        for node in [1, 2, 3] {
+            for committed in [false, true] {
+                // Not every vote is granted, not every one commits.
+                if (term + node + u64::from(committed)) % 4 != 3 {
+                    subject.perform(save(term, node, committed)).await?;
+                    subject.verify_vote().await?;
+                }
+            }
+        }
+    }
+    subject.verify_log().await
+}
+
+async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for (place, term) in BOUNDARIES.into_iter().enumerate() {
+        let node = [7, 1, 3, 250, 2][place % 5];
+        for committed in [false, true] {
+            subject.perform(save(term, node, committed)).await?;
+            subject.verify_vote().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [save(1, 2, false)]).await?;
+    subject.verify().await?;
+    let steps = [
+        save(1, 2, true),
+        Step::Append(story::entries(1, 2, 0, 9)),
+        save(2, 3, false),
+        Step::Truncate(7),
+        save(2, 3, true),
+        Step::Append(story::entries(2, 3, 7, 12)),
+        save(3, 1, false),
+        Step::Commit(8),
+        Step::Apply(9),
+        Step::Purge(story::id(1, 2, 5)),
+        save(4, 2, false),
+        Step::Build,
+        Step::Purge(story::id(2, 3, 8)),
+        Step::Truncate(10),
+        Step::Truncate(9),
+        save(9, 9, true),
+    ];
+    for step in steps {
+        subject.perform(step).await?;
+        subject.verify_vote().await?;
+        subject.verify_log().await?;
+    }
+    subject.verify().await
+}
+
+async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for step in [save(3, 1, false), save(3, 1, false), save(3, 1, true), save(3, 1, true)] {
+        subject.perform(step).await?;
+        subject.verify_vote().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Short legal histories that checks begin with.
+
+use crate::backend::Command;
+use crate::model::{Ballot, Id, Item, Members, Payload, Step};
+
+/// A log id.
+pub(crate) fn id(term: u64, node: u64, index: u64) -> Id {
+    Id { term, node, index }
+}
+
+/// An entry.
+pub(crate) fn item(id: Id, payload: Payload) -> Item {
+    Item { id, payload }
+}
+
+/// Saves the vote of a leader that a quorum has elected.
+pub(crate) fn leader(term: u64, node: u64) -> Step {
+    Step::Vote(Ballot { term, node, committed: true })
+}
+
+/// What a leader of `term` and `node` would have at `index`: a membership first, then commands,
+/// now and then a blank entry. The same place holds another command in another term.
+pub(crate) fn entry(term: u64, node: u64, index: u64) -> Item {
+    let payload = match index {
+        0 => Payload::Members(Members::new(&[1, 2, 3], &[])),
+        _ if index % 5 == 3 => Payload::Blank,
+        _ => Payload::Command(Command::plain(index + 1_000 * (term % 1_000))),
+    };
+    item(id(term, node, index), payload)
+}
+
+/// Entries of one leader from index `from` to before `to`.
+pub(crate) fn entries(term: u64, node: u64, from: u64, to: u64) -> Vec<Item> {
+    (from..to).map(|index| entry(term, node, index)).collect()
+}
+
+/// Commands of one leader from index `from` to before `to`.
+pub(crate) fn commands(term: u64, node: u64, from: u64, to: u64) -> Vec<Item> {
+    let command = |index| Payload::Command(Command::plain(index));
+    (from..to).map(|index| item(id(term, node, index), command(index))).collect()
+}
+
+/// Leaders of terms 1, 2 and 4 wrote a third each of the first `count` entries.
+pub(crate) fn log_of(count: u64) -> Vec<Step> {
+    let (a, b) = (count / 3, 2 * count / 3);
+    [(1, 2, 0, a), (2, 1, a, b), (4, 3, b, count)]
+        .into_iter()
+        .filter(|(_, _, from, to)| from < to)
+        .flat_map(|(term, node, from, to)| {
+            [leader(term, node), Step::Append(entries(term, node, from, to))]
+        })
+        .collect()
+}
+
+/// The id of the entry at `index` of [`log_of`].
+pub(crate) fn id_of(count: u64, index: u64) -> Id {
+    let (a, b) = (count / 3, 2 * count / 3);
+    match index {
+        _ if index < a => id(1, 2, index),
+        _ if index < b => id(2, 1, index),
+        _ => id(4, 3, index),
+    }
+}
+
+/// [`log_of`] with the first `applied` entries committed and applied.
+pub(crate) fn applied_of(count: u64, applied: u64) -> Vec<Step> {
+    let mut steps = log_of(count);
+    if applied > 0 {
+        steps.extend([Step::Commit(applied - 1), Step::Apply(applied as usize)]);
+    }
+    steps
+}
+
+/// [`applied_of`], then everything before and including index `upto` purged.
+pub(crate) fn purged_of(count: u64, upto: u64) -> Vec<Step> {
+    let mut steps = applied_of(count, upto + 1);
+    steps.push(Step::Purge(id_of(count, upto)));
+    steps
+}

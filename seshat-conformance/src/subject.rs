@@ -1,0 +1,272 @@
+//! [`Subject`]: the store under test, driven as openraft drives it, with the oracle at its side.
+//!
+//! Guarantees: only calls that openraft can make; every call is recorded before it is made and
+//! given up when it hangs; the oracle has followed every call that succeeded.
+
+mod held;
+mod origin;
+pub(crate) mod restart;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+
+use crate::backend::{Backend, Transfer};
+use crate::failure::{Failure, Kind};
+use crate::lab::Lab;
+use crate::model::{Item, Model, Step};
+use crate::words::{self, Entry, Meta, Nid};
+
+use self::held::Held;
+pub(crate) use self::origin::Origin;
+
+/// openraft's default chunk is 3 MiB; small ones find more.
+const CHUNK: usize = 61;
+
+/// An open store and what it must show.
+pub(crate) struct Subject<'l, B: Backend> {
+    pub(crate) lab: &'l Lab<B>,
+    pub(crate) dir: PathBuf,
+    pub(crate) log: Held<B::Log>,
+    pub(crate) machine: Held<B::Machine>,
+    /// Made when the store was opened, as a replication task's is when a leader begins.
+    pub(crate) reader: Held<<B::Log as RaftLogStorage<B::C>>::LogReader>,
+    pub(crate) model: Model,
+    /// Whether `read_committed` ever gave anything: it is optional, but all or nothing.
+    committed_kept: Option<bool>,
+    /// The current snapshot's meta, as it was built or installed.
+    pub(crate) meta: Option<Meta<B>>,
+    twin: Option<Origin<'l, B>>,
+}
+
+impl<'l, B: Backend> Subject<'l, B> {
+    /// A fresh store.
+    pub(crate) async fn fresh(lab: &'l Lab<B>) -> Result<Self, Failure> {
+        lab.record.forget_steps();
+        let dir = lab.directory()?;
+        Self::open(lab, dir, Model::new()).await
+    }
+
+    /// A fresh store on which `steps` were performed.
+    pub(crate) async fn with(
+        lab: &'l Lab<B>,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Failure> {
+        let mut subject = Self::fresh(lab).await?;
+        subject.run(steps).await?;
+        Ok(subject)
+    }
+
+    /// The store in a directory, of which the oracle knows `model`.
+    pub(crate) async fn open(lab: &'l Lab<B>, dir: PathBuf, model: Model) -> Result<Self, Failure> {
+        let (mut log, machine) = open(lab, &dir).await?;
+        let reader = lab.call("get_log_reader", async { ok(log.get_log_reader().await) }).await?;
+        Ok(Self {
+            lab,
+            dir,
+            log: Held::new(log),
+            machine: Held::new(machine),
+            reader: Held::new(reader),
+            model,
+            committed_kept: None,
+            meta: None,
+            twin: None,
+        })
+    }
+
+    /// Performs steps, one after the other, without looking.
+    pub(crate) async fn run(
+        &mut self,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<(), Failure> {
+        for step in steps {
+            self.perform(step).await?;
+        }
+        Ok(())
+    }
+
+    /// Performs one step on store and oracle.
+    ///
+    /// # Errors
+    /// The store failed, hung, or answered wrongly; or openraft can't make the call.
+    pub(crate) async fn perform(&mut self, step: Step) -> Result<(), Failure> {
+        if let Err(error) = self.model.check(&step) {
+            let what = format!("the kit is wrong, please report it: {step}: {error}");
+            return Err(Failure::new(Kind::Kit, what, "", ""));
+        }
+        self.lab.record.step(step.to_string());
+        match &step {
+            Step::Vote(ballot) => {
+                let vote = words::vote(&*self.lab.backend, *ballot);
+                self.lab.call("save_vote", self.log.save_vote(&vote)).await?;
+            }
+            Step::Append(items) => {
+                let entries = self.entries(items)?;
+                self.lab.call("append", self.log.blocking_append(entries)).await?;
+            }
+            Step::Truncate(index) => {
+                let Some(item) = self.model.log.get(*index) else { return Ok(()) };
+                let id = words::log_id(&*self.lab.backend, item.id);
+                self.lab.call("truncate", self.log.truncate(id)).await?;
+            }
+            Step::Purge(upto) => {
+                let id = words::log_id(&*self.lab.backend, *upto);
+                self.lab.call("purge", self.log.purge(id)).await?;
+            }
+            Step::Commit(index) => {
+                let id = self.model.log.get(*index).map(|item| item.id);
+                let id = id.map(|id| words::log_id(&*self.lab.backend, id));
+                self.lab.call("save_committed", self.log.save_committed(id)).await?;
+            }
+            Step::Apply(count) => self.apply(*count).await?,
+            Step::Build => {
+                self.build().await?;
+            }
+            Step::Install(items) => self.install(items).await?,
+            Step::Restart => return self.restart().await,
+            Step::CutPower => return self.cut_power().await,
+        }
+        self.follow(&step)
+    }
+
+    /// Purges the log up to an id, whatever the state machine has applied: the only way to a high
+    /// index. For checks of a log store alone, which can't know of the state machine.
+    pub(crate) async fn skip_to(&mut self, id: crate::model::Id) -> Result<(), Failure> {
+        self.lab.record.step(format!("purge {id}"));
+        let upto = words::log_id(&*self.lab.backend, id);
+        self.lab.call("purge", self.log.purge(upto)).await?;
+        self.model.log.purge(id);
+        Ok(())
+    }
+
+    /// Has the oracle follow a step that was performed by other means.
+    pub(crate) fn follow(&mut self, step: &Step) -> Result<(), Failure> {
+        let refused = |error| Failure::new(Kind::Kit, format!("{step}: {error}"), "", "");
+        self.model.perform(step).map_err(refused)
+    }
+
+    /// Items as entries of the back end's own.
+    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry<B>>, Failure> {
+        self.lab.entries(items)
+    }
+
+    async fn apply(&mut self, count: usize) -> Result<(), Failure> {
+        let from = self.model.applied;
+        let items = self.model.log.range(from as u64, (from + count) as u64);
+        let entries = self.entries(&items)?;
+        let replies = self.lab.call("apply", self.machine.apply(entries)).await?;
+        let before = self.model.commands_at(from);
+        self.lab.replies(&before, &items, &replies)
+    }
+
+    /// Builds a snapshot and notes its meta. The oracle doesn't follow.
+    pub(crate) async fn build(&mut self) -> Result<openraft::Snapshot<B::C>, Failure> {
+        let lab = self.lab;
+        let making = async { ok(self.machine.get_snapshot_builder().await) };
+        let mut builder = lab.call("get_snapshot_builder", making).await?;
+        let snapshot = lab.call("build_snapshot", builder.build_snapshot()).await?;
+        self.meta = Some(snapshot.meta.clone());
+        Ok(snapshot)
+    }
+
+    /// Installs the snapshot of a node that has applied what is applied here and then `items`.
+    async fn install(&mut self, items: &[Item]) -> Result<(), Failure> {
+        let mut origin = Origin::new(self.lab).await?;
+        let known = self.model.truth.iter().take(self.model.applied);
+        let truth: Vec<Item> = known.chain(items).cloned().collect();
+        origin.apply(&truth).await?;
+        let snapshot = origin.snapshot().await?;
+        self.receive(snapshot).await
+    }
+
+    /// Receives a snapshot as openraft does, chunk by chunk, and installs it.
+    pub(crate) async fn receive(
+        &mut self,
+        mut snapshot: openraft::Snapshot<B::C>,
+    ) -> Result<(), Failure> {
+        let lab = self.lab;
+        let data = match lab.snapshot_bytes(&mut snapshot.snapshot).await? {
+            Some(bytes) => self.receive_bytes(&bytes).await?,
+            None => snapshot.snapshot,
+        };
+        let installing = self.machine.install_snapshot(&snapshot.meta, data);
+        lab.call("install_snapshot", installing).await?;
+        self.meta = Some(snapshot.meta);
+        Ok(())
+    }
+
+    /// The store's own blank handle, with `bytes` written to it.
+    pub(crate) async fn receive_bytes(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<Box<<B::C as openraft::RaftTypeConfig>::SnapshotData>, Failure> {
+        let beginning = self.machine.begin_receiving_snapshot();
+        let blank = self.lab.call("begin_receiving_snapshot", beginning).await?;
+        let chunk = CHUNK.max(bytes.len() / 16);
+        self.lab.call("writing a snapshot's chunks", B::Transfer::write(blank, bytes, chunk)).await
+    }
+}
+
+/// Opens the store in `dir`.
+pub(crate) async fn open<B: Backend>(
+    lab: &Lab<B>,
+    dir: &Path,
+) -> Result<(B::Log, B::Machine), Failure> {
+    lab.call("open", lab.backend.open(dir)).await
+}
+
+/// For calls that can't fail.
+pub(crate) fn ok<T>(value: T) -> Result<T, std::convert::Infallible> {
+    Ok(value)
+}
+
+impl<B: Backend> Lab<B> {
+    /// Waits for a call of the store, but not for ever.
+    ///
+    /// # Errors
+    /// It failed or hung.
+    pub(crate) async fn call<T, E: std::fmt::Display>(
+        &self,
+        name: &str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(self.patience, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Failure::error(name, error)),
+            Err(_) => {
+                let what = format!("{name} did not return");
+                let expected = format!("an answer within {:?}", self.patience);
+                Err(Failure::new(Kind::Hang, what, expected, "nothing"))
+            }
+        }
+    }
+
+    /// Items as entries of the back end's own.
+    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry<B>>, Failure> {
+        let entry = |item: &Item| {
+            words::entry(&*self.backend, item).ok_or_else(|| {
+                let what = format!("`Backend::command` gave no command for {}", item.payload);
+                Failure::broken(what, "a command for every plain description", "None")
+            })
+        };
+        items.iter().map(entry).collect()
+    }
+
+    /// A snapshot's bytes, if they can be reached.
+    pub(crate) async fn snapshot_bytes(
+        &self,
+        data: &mut <B::C as openraft::RaftTypeConfig>::SnapshotData,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        self.call("reading a snapshot's bytes", B::Transfer::read(data)).await
+    }
+}
+
+/// Ids of the store's own type, for comparison.
+pub(crate) fn log_id<B: Backend>(
+    lab: &Lab<B>,
+    id: Option<crate::model::Id>,
+) -> Option<openraft::LogId<Nid<B>>> {
+    id.map(|id| words::log_id(&*lab.backend, id))
+}

@@ -1,0 +1,94 @@
+//! [`Origin`]: another state machine of the same store, with the same commands applied one by one.
+//! Snapshots to install come from it, and what a digest must be where the author doesn't say.
+
+use openraft::storage::RaftStateMachine;
+use openraft::{RaftSnapshotBuilder, Snapshot};
+
+use super::{ok, open};
+use crate::backend::{Backend, Command};
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, Payload};
+use crate::words::Reply;
+
+/// Replies of one batch that are compared with what the author expects.
+const COMPARED: usize = 64;
+
+/// A state machine that has applied a run of entries from the first on.
+pub(crate) struct Origin<'l, B: Backend> {
+    lab: &'l Lab<B>,
+    // Keeps the directory open: the machine may share its files.
+    _log: B::Log,
+    pub(crate) machine: B::Machine,
+    applied: Vec<Item>,
+}
+
+impl<'l, B: Backend> Origin<'l, B> {
+    pub(crate) async fn new(lab: &'l Lab<B>) -> Result<Self, Failure> {
+        let dir = lab.directory()?;
+        let (log, machine) = open(lab, &dir).await?;
+        Ok(Self { lab, _log: log, machine, applied: Vec::new() })
+    }
+
+    /// Whether what was applied here is how `truth` begins.
+    pub(crate) fn precedes(&self, truth: &[Item]) -> bool {
+        truth.starts_with(&self.applied)
+    }
+
+    /// Applies what of `truth` isn't yet, an entry at a time.
+    pub(crate) async fn apply(&mut self, truth: &[Item]) -> Result<(), Failure> {
+        for item in truth.iter().skip(self.applied.len()) {
+            let entry = self.lab.entries(std::slice::from_ref(item))?;
+            self.lab.call("apply (on another node)", self.machine.apply(entry)).await?;
+            self.applied.push(item.clone());
+        }
+        Ok(())
+    }
+
+    /// A snapshot of it.
+    pub(crate) async fn snapshot(&mut self) -> Result<Snapshot<B::C>, Failure> {
+        let making = async { ok(self.machine.get_snapshot_builder().await) };
+        let mut builder = self.lab.call("get_snapshot_builder (on another node)", making).await?;
+        self.lab.call("build_snapshot (on another node)", builder.build_snapshot()).await
+    }
+
+    /// What the state machine holds.
+    pub(crate) async fn digest(&mut self) -> Option<Vec<u8>> {
+        self.lab.backend.digest(&mut self.machine).await
+    }
+}
+
+impl<B: Backend> Lab<B> {
+    /// One reply an entry, in order; each as the author says, where the author says anything.
+    pub(crate) fn replies(
+        &self,
+        before: &[Command],
+        items: &[Item],
+        replies: &[Reply<B>],
+    ) -> Result<(), Failure> {
+        self.assert(replies.len() == items.len(), || {
+            Failure::broken(
+                "apply gave another number of replies than it was given entries",
+                items.len().to_string(),
+                replies.len().to_string(),
+            )
+        })?;
+        let mut applied = before.to_vec();
+        // The author's answer replays all of `applied`: in a large batch every so-manyth will do.
+        let stride = items.len().div_ceil(COMPARED);
+        for (place, (item, reply)) in items.iter().zip(replies).enumerate() {
+            let Payload::Command(command) = item.payload else { continue };
+            applied.push(command);
+            if place % stride != 0 && place + 3 < items.len() {
+                continue;
+            }
+            let Some(expected) = self.backend.expected_reply(&applied) else { continue };
+            let Some(got) = self.backend.show_reply(reply) else { continue };
+            self.assert(got == expected, || {
+                let what = format!("the reply to {} at {} is wrong", item.payload, item.id);
+                Failure::broken(what, expected.clone(), got.clone())
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! Restarts and power cuts: what a store shows when it is open again.
+
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::{LogState, RaftLogReader, StorageHelper};
+
+use super::held::Held;
+use super::{Subject, log_id, ok, open};
+use crate::backend::{Backend, Keeps};
+use crate::failure::{Failure, Kind};
+use crate::model::{LogModel, SnapshotModel, count_of};
+use crate::words;
+
+/// How the store was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// In order: everything is as it was.
+    Orderly,
+    /// By a power cut: what was not durable may be gone.
+    Powerless,
+}
+
+impl<B: Backend> Subject<'_, B> {
+    /// Closes the store, opens it again, checks what it shows and lets openraft start on it.
+    pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
+        self.close().await?;
+        self.open_again().await?;
+        self.verify_reopened(Closed::Orderly).await?;
+        self.start().await
+    }
+
+    /// Cuts the power, opens the store again, checks what it shows and lets openraft start on it.
+    pub(crate) async fn cut_power(&mut self) -> Result<(), Failure> {
+        self.lose_power()?;
+        self.open_again().await?;
+        self.verify_reopened(Closed::Powerless).await?;
+        self.start().await
+    }
+
+    /// Closes the store as an orderly shutdown does.
+    pub(crate) async fn close(&mut self) -> Result<(), Failure> {
+        drop(self.reader.take());
+        let (Some(log), Some(machine)) = (self.log.take(), self.machine.take()) else {
+            return Err(Failure::new(Kind::Kit, "closing a closed store", "", ""));
+        };
+        self.lab.call("close", self.lab.backend.close(&self.dir, log, machine)).await
+    }
+
+    /// Cuts the power and drops the store without closing it.
+    pub(crate) fn lose_power(&mut self) -> Result<(), Failure> {
+        let Some(cut) = self.lab.backend.hooks().cut_power else {
+            return Err(Failure::new(Kind::Kit, "no hook `cut_power`", "", ""));
+        };
+        cut.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))?;
+        drop((self.reader.take(), self.log.take(), self.machine.take()));
+        Ok(())
+    }
+
+    /// Opens a closed store.
+    pub(crate) async fn open_again(&mut self) -> Result<(), Failure> {
+        let lab = self.lab;
+        let (mut log, machine) = open(lab, &self.dir).await?;
+        let reader = lab.call("get_log_reader", async { ok(log.get_log_reader().await) }).await?;
+        self.log = Held::new(log);
+        self.machine = Held::new(machine);
+        self.reader = Held::new(reader);
+        Ok(())
+    }
+
+    /// What a store shows right after it was opened again. The oracle learns what was left open.
+    pub(crate) async fn verify_reopened(&mut self, closed: Closed) -> Result<(), Failure> {
+        if closed == Closed::Powerless {
+            self.learn_log().await?;
+        }
+        self.verify_log().await?;
+        self.verify_vote().await?;
+        self.verify_reopened_committed(closed).await?;
+        self.verify_reopened_machine().await
+    }
+
+    /// Which of the logs that a power cut may leave it is; then that is the log.
+    async fn learn_log(&mut self) -> Result<(), Failure> {
+        let lab = self.lab;
+        let state = lab.call("get_log_state", self.log.get_log_state()).await?;
+        let vote = lab.call("read_vote", self.log.read_vote()).await?;
+        let matches = |model: &LogModel| {
+            let shown = LogState::<B::C> {
+                last_purged_log_id: log_id(lab, model.purged),
+                last_log_id: log_id(lab, model.last()),
+            };
+            let fresh = model.vote.is_none() && vote == Some(openraft::Vote::default());
+            shown == state && (fresh || vote == model.vote.map(|b| words::vote(&*lab.backend, b)))
+        };
+        let survivors = std::mem::take(&mut self.model.survivors);
+        let found = survivors.iter().rev().find(|model| matches(model)).cloned();
+        lab.assert(found.is_some(), || {
+            let said = |model: &LogModel| {
+                let id = |id: Option<crate::model::Id>| {
+                    id.map_or_else(|| "none".to_owned(), |id| id.to_string())
+                };
+                let vote = model.vote.map(|b| format!("t{}.n{}", b.term, b.node));
+                let vote = vote.unwrap_or_else(|| "none".to_owned());
+                format!("purged {}, last {}, vote {vote}", id(model.purged), id(model.last()))
+            };
+            let expected: Vec<String> = survivors.iter().map(said).collect();
+            let got = format!(
+                "last purged {:?}, last {:?}, vote {vote:?}",
+                state.last_purged_log_id, state.last_log_id
+            );
+            let what = "after a power cut the log is none that acknowledged writes allow";
+            Failure::broken(what, expected.join("; or "), got)
+        })?;
+        if let Some(found) = found {
+            self.model.log = found.clone();
+            self.model.survivors = vec![found];
+        }
+        Ok(())
+    }
+
+    /// The last id saved, or none: whether it survives is checked by a check of its own. A power
+    /// cut may also bring an older one back.
+    async fn verify_reopened_committed(&mut self, closed: Closed) -> Result<(), Failure> {
+        let got = self.lab.call("read_committed", self.log.read_committed()).await?;
+        let saved = self.model.committed.iter().rev().map(|id| log_id(self.lab, Some(*id)));
+        let allowed = match closed {
+            Closed::Orderly => 1,
+            Closed::Powerless => usize::MAX,
+        };
+        let allowed: Vec<_> = saved.take(allowed).chain([None]).collect();
+        self.lab.assert(allowed.contains(&got), || {
+            let what = "read_committed after a restart is none that was saved";
+            Failure::broken(what, format!("{:?}, or None", allowed.first()), format!("{got:?}"))
+        })?;
+        if let Some(got) = &got {
+            self.model.committed.retain(|id| log_id(self.lab, Some(*id)) <= Some(got.clone()));
+        }
+        self.note_committed(got.is_some());
+        Ok(())
+    }
+
+    /// State, membership and snapshot are of one moment, not older than what must survive.
+    async fn verify_reopened_machine(&mut self) -> Result<(), Failure> {
+        let lab = self.lab;
+        let keeps = lab.backend.capabilities().machine_keeps;
+        let (applied, membership) = lab.call("applied_state", self.machine.applied_state()).await?;
+        let allowed = self.model.applied_after_restart(keeps);
+        let found =
+            allowed.clone().rev().find(|n| log_id(lab, self.model.covered_id(*n)) == applied);
+        lab.assert(found.is_some(), || {
+            let oldest = log_id(lab, self.model.covered_id(*allowed.start()));
+            let newest = log_id(lab, self.model.applied_id());
+            let what = "after a restart, applied_state is not what must survive";
+            Failure::broken(what, format!("{oldest:?} to {newest:?}"), format!("{applied:?}"))
+        })?;
+        let found = found.unwrap_or_default();
+        lab.assert(found as u64 >= self.model.log.first_index(), || {
+            let what = "after a restart, the state is older than the entries that were purged";
+            let expected = format!("{:?} or later", log_id(lab, self.model.log.purged));
+            Failure::broken(what, expected, format!("{applied:?}"))
+        })?;
+        self.model.applied = found;
+        self.verify_membership(&membership, found)?;
+        self.verify_contents(found).await?;
+        self.verify_reopened_snapshot(keeps).await
+    }
+
+    /// The snapshot that survives is one of this node's, and not ahead of the state.
+    async fn verify_reopened_snapshot(&mut self, keeps: Keeps) -> Result<(), Failure> {
+        let lab = self.lab;
+        let current = self.machine.get_current_snapshot();
+        let current = lab.call("get_current_snapshot", current).await?.map(|s| s.meta);
+        let oldest = match keeps {
+            Keeps::Snapshot => self.model.snapshot.map_or(0, |snapshot| snapshot.covers),
+            Keeps::Applied | Keeps::Nothing => 0,
+        };
+        let Some(meta) = current else {
+            self.meta = None;
+            self.model.snapshot = None;
+            return lab.assert(oldest == 0, || {
+                let what = "after a restart there is no snapshot";
+                let expected = format!("{:?}", log_id(lab, self.model.covered_id(oldest)));
+                Failure::broken(what, expected, "None")
+            });
+        };
+        let mut covered = (oldest..=self.model.applied).rev();
+        let found = covered.find(|n| log_id(lab, self.model.covered_id(*n)) == meta.last_log_id);
+        let members = found.map(|n| words::stored(&*lab.backend, self.model.membership_at(n)));
+        lab.assert(members.as_ref() == Some(&meta.last_membership), || {
+            let what = "after a restart the current snapshot is not one that was made here";
+            let expected = format!("{:?}", log_id(lab, self.model.covered_id(oldest)));
+            Failure::broken(what, expected, format!("{meta:?}"))
+        })?;
+        self.model.snapshot = found.map(|covers| SnapshotModel { covers });
+        self.meta = Some(meta);
+        Ok(())
+    }
+
+    /// Lets openraft start on the store, as a node does, and follows what it does there: apply
+    /// what is committed, purge what a snapshot covers, build a snapshot if there is none.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        let lab = self.lab;
+        let committed = lab.call("read_committed", self.log.read_committed()).await?;
+        let mut helper = StorageHelper::<B::C, _, _>::new(&mut *self.log, &mut *self.machine);
+        let state =
+            lab.call("StorageHelper::get_initial_state", helper.get_initial_state()).await?;
+        if committed.is_some() {
+            let known = self.model.committed.last().map_or(0, |id| count_of(*id));
+            if known > self.model.applied {
+                let from = self.model.applied as u64;
+                let items = self.model.log.range(from, known as u64);
+                self.model.truth.truncate(self.model.applied);
+                self.model.truth.extend(items);
+                self.model.applied = known;
+            }
+        }
+        if self.model.log.last() < self.model.applied_id() {
+            if let Some(upto) = self.model.applied_id() {
+                self.follow(&crate::model::Step::Purge(upto))?;
+            }
+        }
+        if self.model.snapshot.is_none() && self.model.log.purged.is_some() {
+            self.model.snapshot = Some(SnapshotModel { covers: self.model.applied });
+            self.meta = Some(state.snapshot_meta.clone());
+        }
+        self.verify_initial_state(&state).await
+    }
+
+    async fn verify_initial_state<I: openraft::Instant>(
+        &mut self,
+        state: &openraft::RaftState<words::Nid<B>, words::NodeOf<B>, I>,
+    ) -> Result<(), Failure> {
+        let lab = self.lab;
+        let vote = self.model.log.vote.map(|b| words::vote(&*lab.backend, b));
+        lab.equal(
+            "openraft starts with another vote",
+            state.vote_ref(),
+            &vote.unwrap_or_default(),
+        )?;
+        let applied = log_id(lab, self.model.applied_id());
+        lab.equal("openraft starts with another committed id", &state.committed, &applied)?;
+        let last = self.model.log.items.iter().rev().find_map(|item| match &item.payload {
+            crate::model::Payload::Members(m) => Some((item.id, m)),
+            _ => None,
+        });
+        let effective = last.or(self.model.membership_at(self.model.applied));
+        let effective = words::stored(&*lab.backend, effective);
+        let found = state.membership_state.effective();
+        let found =
+            openraft::StoredMembership::new(found.log_id().clone(), found.membership().clone());
+        lab.equal("openraft starts with another membership", &found, &effective)?;
+        self.verify_log().await?;
+        self.verify_applied().await?;
+        self.verify_current_snapshot().await
+    }
+
+    /// Reads a range, by whichever reader.
+    pub(crate) async fn read(
+        &mut self,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<words::Entry<B>>, Failure> {
+        let read = self.log.try_get_log_entries(from..to);
+        self.lab.call("try_get_log_entries", read).await
+    }
+}

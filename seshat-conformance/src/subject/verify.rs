@@ -1,0 +1,220 @@
+//! What the store shows, against what the oracle says it must.
+
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::{LogState, RaftLogId, RaftLogReader};
+
+use super::{Origin, Subject, log_id, ok};
+use crate::backend::Backend;
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, LogModel, Payload};
+use crate::words::{self, Entry, Stored};
+
+impl<B: Backend> Subject<'_, B> {
+    /// Everything the store shows.
+    pub(crate) async fn verify(&mut self) -> Result<(), Failure> {
+        self.verify_log().await?;
+        self.verify_vote().await?;
+        self.verify_committed().await?;
+        self.verify_applied().await?;
+        self.verify_current_snapshot().await
+    }
+
+    /// First and last, and every entry: by the store, by the old reader and by a new one.
+    pub(crate) async fn verify_log(&mut self) -> Result<(), Failure> {
+        let model = self.model.log.clone();
+        self.verify_log_state(&model).await?;
+        self.verify_entries(&model).await
+    }
+
+    pub(crate) async fn verify_log_state(&mut self, model: &LogModel) -> Result<(), Failure> {
+        let state = self.lab.call("get_log_state", self.log.get_log_state()).await?;
+        let expected = LogState::<B::C> {
+            last_purged_log_id: log_id(self.lab, model.purged),
+            last_log_id: log_id(self.lab, model.last()),
+        };
+        self.lab.assert(state == expected, || {
+            Failure::broken("get_log_state is wrong", show(&expected), show(&state))
+        })
+    }
+
+    async fn verify_entries(&mut self, model: &LogModel) -> Result<(), Failure> {
+        let lab = self.lab;
+        let read = self.log.try_get_log_entries(..);
+        let by_store = lab.call("try_get_log_entries", read).await?;
+        lab.same("reading the whole log by the store", &by_store, &model.items)?;
+
+        let read = self.reader.try_get_log_entries(..);
+        let by_old = lab.call("try_get_log_entries by an old reader", read).await?;
+        lab.same("reading the whole log by a reader made at opening", &by_old, &model.items)?;
+
+        let making = async { ok(self.log.get_log_reader().await) };
+        let mut reader = lab.call("get_log_reader", making).await?;
+        let read = reader.try_get_log_entries(..);
+        let by_new = lab.call("try_get_log_entries by a new reader", read).await?;
+        lab.same("reading the whole log by a reader made just now", &by_new, &model.items)
+    }
+
+    pub(crate) async fn verify_vote(&mut self) -> Result<(), Failure> {
+        let vote = self.lab.call("read_vote", self.log.read_vote()).await?;
+        let expected = self.model.log.vote.map(|b| words::vote(&*self.lab.backend, b));
+        // A fresh store may show nothing or openraft's default.
+        let fresh = expected.is_none() && vote == Some(openraft::Vote::default());
+        self.lab.assert(fresh || vote == expected, || {
+            Failure::broken("read_vote is wrong", format!("{expected:?}"), format!("{vote:?}"))
+        })
+    }
+
+    /// The last one saved, or nothing at all ever: it is optional.
+    pub(crate) async fn verify_committed(&mut self) -> Result<(), Failure> {
+        let got = self.lab.call("read_committed", self.log.read_committed()).await?;
+        let expected = log_id(self.lab, self.model.committed.last().copied());
+        if expected.is_some() && self.committed_kept.is_none() {
+            self.note_committed(got.is_some());
+        }
+        let expected = if self.committed_kept == Some(false) { None } else { expected };
+        self.lab.assert(got == expected, || {
+            let what = "read_committed is neither the last id saved nor always None";
+            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
+        })
+    }
+
+    /// Whether the store keeps the committed id, as far as is known.
+    pub(crate) fn committed_kept(&self) -> Option<bool> {
+        self.committed_kept
+    }
+
+    /// After a restart the store may have it or not, until something is saved again.
+    pub(crate) fn note_committed(&mut self, kept: bool) {
+        self.committed_kept = (!self.model.committed.is_empty()).then_some(kept);
+    }
+
+    /// Last applied, membership, and what the state machine holds.
+    pub(crate) async fn verify_applied(&mut self) -> Result<(), Failure> {
+        let state = self.lab.call("applied_state", self.machine.applied_state()).await?;
+        let expected = log_id(self.lab, self.model.applied_id());
+        self.lab.assert(state.0 == expected, || {
+            let what = "applied_state gives another last applied log id";
+            Failure::broken(what, format!("{expected:?}"), format!("{:?}", state.0))
+        })?;
+        self.verify_membership(&state.1, self.model.applied)?;
+        self.verify_contents(self.model.applied).await
+    }
+
+    /// The membership that was applied last, or one that is still in the log behind it (R20).
+    pub(crate) fn verify_membership(&self, got: &Stored<B>, applied: usize) -> Result<(), Failure> {
+        let expected = words::stored(&*self.lab.backend, self.model.membership_at(applied));
+        let ahead = self.model.log.items.iter().filter(|item| item.id.index >= applied as u64);
+        let mut ahead = ahead.filter_map(|item| match &item.payload {
+            Payload::Members(m) => Some(words::stored(&*self.lab.backend, Some((item.id, m)))),
+            _ => None,
+        });
+        self.lab.assert(*got == expected || ahead.any(|stored| stored == *got), || {
+            let what = "applied_state gives another membership";
+            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
+        })
+    }
+
+    /// What the state machine holds, by digest, where the author gives one.
+    pub(crate) async fn verify_contents(&mut self, applied: usize) -> Result<(), Failure> {
+        let digesting = async { ok(self.lab.backend.digest(&mut self.machine).await) };
+        let Some(got) = self.lab.call("digest", digesting).await? else { return Ok(()) };
+        let Some(expected) = self.expected_contents(applied).await? else { return Ok(()) };
+        self.lab.assert(got == expected, || {
+            let what = format!("the state is not that of the first {applied} entries");
+            Failure::broken(what, text(&expected), text(&got))
+        })
+    }
+
+    /// What the state must be after the first `applied` entries: as the author says, else as
+    /// another state machine has it that applied them one by one.
+    pub(crate) async fn expected_contents(
+        &mut self,
+        applied: usize,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let commands = self.model.commands_at(applied);
+        if let Some(expected) = self.lab.backend.expected_digest(&commands) {
+            return Ok(Some(expected));
+        }
+        let truth: Vec<Item> = self.model.truth.iter().take(applied).cloned().collect();
+        let mut twin = match self.twin.take() {
+            Some(twin) if twin.precedes(&truth) => twin,
+            _ => Origin::new(self.lab).await?,
+        };
+        twin.apply(&truth).await?;
+        let digest = twin.digest().await;
+        self.twin = Some(twin);
+        Ok(digest)
+    }
+
+    /// The one that was built or installed last.
+    pub(crate) async fn verify_current_snapshot(&mut self) -> Result<(), Failure> {
+        let current = self.machine.get_current_snapshot();
+        let current = self.lab.call("get_current_snapshot", current).await?;
+        let got = current.map(|snapshot| snapshot.meta);
+        let expected = match &self.meta {
+            Some(meta) => Some(meta.clone()),
+            None if self.model.snapshot.is_none() => None,
+            None => return Ok(()),
+        };
+        self.lab.assert(got == expected, || {
+            let what = "get_current_snapshot gives another than was built or installed last";
+            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
+        })
+    }
+}
+
+impl<B: Backend> Lab<B> {
+    /// Entries are these items: ids, kinds and every bit of the payload.
+    pub(crate) fn same(
+        &self,
+        doing: &str,
+        got: &[Entry<B>],
+        expected: &[Item],
+    ) -> Result<(), Failure> {
+        let got_ids: Vec<_> = got.iter().map(|e| e.get_log_id().clone()).collect();
+        let ids: Vec<_> = expected.iter().map(|i| words::log_id(&*self.backend, i.id)).collect();
+        self.assert(got_ids == ids, || {
+            Failure::broken(format!("{doing} gave other entries"), list(&ids), list(&got_ids))
+        })?;
+        for (got, item) in got.iter().zip(expected) {
+            let entry = self.entries(std::slice::from_ref(item))?;
+            let expected = entry.first().map(|entry| self.backend.fingerprint(entry));
+            let found = self.backend.fingerprint(got);
+            self.assert(expected.as_ref() == Some(&found), || {
+                let what = format!("{doing}: the entry {} is not what was appended", item.id);
+                Failure::broken(what, text(&expected.unwrap_or_default()), text(&found))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn show<C: openraft::RaftTypeConfig>(state: &LogState<C>) -> String {
+    format!("last purged {:?}, last {:?}", state.last_purged_log_id, state.last_log_id)
+}
+
+/// Ids, the middle of a long list left out.
+fn list<T: std::fmt::Display>(ids: &[T]) -> String {
+    let shown = |part: &[T]| part.iter().map(T::to_string).collect::<Vec<_>>().join(" ");
+    match ids {
+        [] => "none".to_owned(),
+        [head @ .., _] if ids.len() > 24 => {
+            let (first, rest) = head.split_at(12.min(head.len()));
+            let last = ids.get(ids.len() - 8..).unwrap_or(rest);
+            format!("{} ... {} ({} in all)", shown(first), shown(last), ids.len())
+        }
+        _ => shown(ids),
+    }
+}
+
+/// Bytes for a person: as text where they are text, shortened.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    let head = bytes.get(..SHOWN).unwrap_or(bytes);
+    let mut text = head.escape_ascii().to_string();
+    if bytes.len() > SHOWN {
+        text.push_str(&format!("... ({} bytes)", bytes.len()));
+    }
+    text
+}
