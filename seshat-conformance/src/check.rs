@@ -67,6 +67,8 @@ pub enum Need {
     Files,
     /// Snapshots carry a checksum.
     SnapshotChecksum,
+    /// A snapshot's data say what they cover.
+    SnapshotDescribesItself,
     /// [`Backend::digest`].
     Digest,
     /// [`Backend::show_reply`].
@@ -112,7 +114,10 @@ impl Need {
                 "declared: the state is not rebuilt from the last snapshot"
             }
             Self::Files => "not declared: a copy of the directory is an image of the store",
-            Self::SnapshotChecksum => "declared: snapshots carry no checksum",
+            Self::SnapshotChecksum => "not declared: snapshots carry a checksum",
+            Self::SnapshotDescribesItself => {
+                "not declared: a snapshot's data say which entry was applied last"
+            }
             Self::Digest => "the back end gives no `digest`",
             Self::ShowReply => "the back end gives no `show_reply`",
             Self::ExpectedReply => "the back end gives no `expected_reply`",

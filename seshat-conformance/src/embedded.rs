@@ -87,7 +87,12 @@ impl Backend for Embedded {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { machine_keeps: Keeps::Applied, ..Capabilities::default() }
+        Capabilities {
+            machine_keeps: Keeps::Applied,
+            snapshot_checksum: true,
+            snapshot_describes_itself: true,
+            ..Capabilities::default()
+        }
     }
 }
 

@@ -294,7 +294,13 @@ impl Model {
                 let agrees = items.last().is_none_or(|item| {
                     self.log.get(item.id.index).is_none_or(|local| local.id == item.id)
                 });
-                refuse(agrees, "entries that contradict a snapshot are truncated first")
+                refuse(agrees, "entries that contradict a snapshot are truncated first")?;
+                let committed = self.committed_count() as u64;
+                let safe = items
+                    .iter()
+                    .filter(|item| item.id.index < committed)
+                    .all(|item| self.log.get(item.id.index).is_none_or(|local| local == item));
+                refuse(safe, "a snapshot holds what is committed")
             }
             Step::Build | Step::Restart | Step::CutPower => Ok(()),
         }

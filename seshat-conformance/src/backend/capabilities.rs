@@ -15,6 +15,9 @@ pub struct Capabilities {
     pub files: bool,
     /// A snapshot whose bytes are damaged is told from a good one: there is a checksum.
     pub snapshot_checksum: bool,
+    /// A snapshot's data hold the last applied log id and membership as well as its meta does, so
+    /// that a contradiction is noticed.
+    pub snapshot_describes_itself: bool,
 }
 
 impl Default for Capabilities {
@@ -24,7 +27,8 @@ impl Default for Capabilities {
             log_survives_restart: true,
             machine_keeps: Keeps::Snapshot,
             files: false,
-            snapshot_checksum: true,
+            snapshot_checksum: false,
+            snapshot_describes_itself: false,
         }
     }
 }

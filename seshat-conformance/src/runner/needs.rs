@@ -39,8 +39,14 @@ pub(super) fn missing<B: Backend>(
 
 /// `None` for what only an open store can tell.
 fn known<B: Backend>(backend: &B, need: Need) -> Option<bool> {
-    let Capabilities { halves, log_survives_restart, machine_keeps, files, snapshot_checksum } =
-        backend.capabilities();
+    let Capabilities {
+        halves,
+        log_survives_restart,
+        machine_keeps,
+        files,
+        snapshot_checksum,
+        snapshot_describes_itself,
+    } = backend.capabilities();
     let hooks = backend.hooks();
     let first = [Command::plain(0)];
     Some(match need {
@@ -52,6 +58,7 @@ fn known<B: Backend>(backend: &B, need: Need) -> Option<bool> {
         Need::SnapshotSurvivesRestart => machine_keeps == Keeps::Snapshot,
         Need::Files => files,
         Need::SnapshotChecksum => snapshot_checksum,
+        Need::SnapshotDescribesItself => snapshot_describes_itself,
         Need::Digest | Need::ShowReply => return None,
         // The other half of each is asked for by `given`.
         Need::ExpectedReply if backend.expected_reply(&first).is_some() => return None,

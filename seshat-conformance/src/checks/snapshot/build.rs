@@ -1,0 +1,323 @@
+//! Building: one moment, all of the state, an id of its own, and current afterwards.
+
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::RaftStateMachine;
+
+use super::{current, expect_current, verify_data};
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::checks::machine;
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, Step};
+use crate::story;
+use crate::subject::{Subject, log_id, ok};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "snapshot/build/meta", Must, [33, 34, 35, 44], needs: [Machine],
+            promise: "A snapshot says exactly which entry was applied last, and which membership.",
+            consequence: "A follower that is caught up by it applies entries twice, or never.",
+            run: build_meta,
+        ),
+        check!(
+            "snapshot/build/data", Must, [27, 34, 44], needs: [Machine],
+            promise: "A snapshot holds all of the state.",
+            consequence: "A follower that is caught up by it diverges.",
+            run: build_data,
+        ),
+        check!(
+            "snapshot/build/empty", Must, [44, 65], needs: [Machine],
+            promise: "A snapshot can be built of a state machine that has applied little or nothing.",
+            consequence: "A node whose snapshot was lost can't start again.",
+            run: build_empty,
+        ),
+        check!(
+            "snapshot/build/current", Must, [30, 32, 33], needs: [Machine],
+            promise: "The snapshot built last is the current one, data included.",
+            consequence: "The leader sends followers an older state than it has purged to.",
+            run: build_current,
+        ),
+        check!(
+            "snapshot/build/ids", Must, [36], needs: [Machine],
+            promise: "Snapshots of different states have different ids.",
+            consequence: "Chunks of two snapshots are joined into one when the transfer is resumed.",
+            run: build_ids,
+        ),
+        check!(
+            "snapshot/build/view", Must, [27, 34, 44, 61], needs: [Machine],
+            promise: "A snapshot's meta and data are of one moment, though entries are applied while it is built.",
+            consequence: "A follower that is caught up by it applies entries twice, or never.",
+            run: build_view,
+        ),
+        check!(
+            "snapshot/build/late", Must, [30, 31, 32], needs: [Machine],
+            promise: "A build that ends after a newer snapshot was installed doesn't replace it.",
+            consequence: "A node goes back to a state from before the entries that it has purged.",
+            run: build_late,
+        ),
+        check!(
+            "snapshot/build/abandoned", Must, [27, 61], needs: [Machine],
+            promise: "A builder that is dropped before or while it builds leaves no trace.",
+            consequence: "A leader that steps down while it builds can't apply or build any more.",
+            run: build_abandoned,
+        ),
+        check!(
+            "snapshot/handle/own-cursor", Must, [3, 32], needs: [Machine, SnapshotBytes],
+            promise: "Each handle on the current snapshot has its own position, at the beginning or anywhere.",
+            consequence: "Two followers that are caught up at once get half a snapshot each.",
+            run: own_cursor,
+        ),
+        check!(
+            "snapshot/handle/stays", Must, [32], needs: [Machine, SnapshotBytes],
+            promise: "A handle keeps giving its own snapshot, whatever is applied, built or installed meanwhile.",
+            consequence: "A follower that is being caught up gets a mixture of two states.",
+            run: handle_stays,
+        ),
+        check!(
+            "snapshot/shapes", Must, [44], needs: [Machine],
+            promise: "Empty, binary and large contents survive a snapshot.",
+            consequence: "A follower that is caught up by it diverges.",
+            run: shapes,
+        ),
+    ]
+}
+
+async fn build_meta<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [1, 2, 4, 5, 9, 12] {
+        let mut subject = Subject::with(lab, story::applied_of(12, applied)).await?;
+        let snapshot = subject.build().await?;
+        let last = log_id(lab, subject.model.applied_id());
+        lab.equal("a snapshot says it ends elsewhere", &snapshot.meta.last_log_id, &last)?;
+        let members = subject.model.membership_at(subject.model.applied);
+        let members = crate::words::stored(&*lab.backend, members);
+        let got = &snapshot.meta.last_membership;
+        lab.equal("a snapshot says another membership", got, &members)?;
+    }
+    // A joint configuration with learners, and a membership behind the last one applied.
+    for members in crate::checks::log::memberships() {
+        let mut items = story::entries(1, 1, 0, 2);
+        let payload = crate::model::Payload::Members(members);
+        items.push(story::item(story::id(1, 1, 2), payload));
+        items.extend(story::commands(1, 1, 3, 6));
+        let steps = [story::leader(1, 1), Step::Append(items), Step::Commit(5), Step::Apply(4)];
+        let mut subject = Subject::with(lab, steps).await?;
+        let snapshot = subject.build().await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}
+
+async fn build_data<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [1, 3, 8, 40, lab.budget.pick(300, 2_000, 20_000)] {
+        let mut subject = Subject::with(lab, story::applied_of(applied + 3, applied)).await?;
+        let snapshot = subject.build().await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+        // Building changes nothing.
+        subject.verify_applied().await?;
+    }
+    Ok(())
+}
+
+async fn build_empty<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [0, 1, 4] {
+        let mut subject = Subject::with(lab, story::applied_of(6, applied)).await?;
+        subject.perform(Step::Build).await?;
+        subject.verify_applied().await?;
+        subject.verify_current_snapshot().await?;
+        let snapshot = expect_current(&mut subject).await?;
+        if applied > 0 {
+            verify_data(lab, &subject.model, snapshot).await?;
+        }
+    }
+    let blank = story::item(story::id(0, 1, 0), crate::model::Payload::Blank);
+    let steps = [Step::Append(vec![blank]), Step::Commit(0), Step::Apply(1), Step::Build];
+    let mut subject = Subject::with(lab, steps).await?;
+    subject.verify_current_snapshot().await?;
+    let snapshot = expect_current(&mut subject).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
+
+async fn build_current<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(30, 3)).await?;
+    lab.assert(current(&mut subject).await?.is_none(), || {
+        Failure::broken("there is a snapshot before any was made", "None", "a snapshot")
+    })?;
+    subject.perform(Step::Commit(29)).await?;
+    for count in [1, 1, 6, 2] {
+        subject.run([Step::Apply(count), Step::Build]).await?;
+        subject.verify_current_snapshot().await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+        // Applying more doesn't change the current snapshot.
+        subject.perform(Step::Apply(2)).await?;
+        subject.verify_current_snapshot().await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    // Building again without a change is still current.
+    subject.run([Step::Build, Step::Build]).await?;
+    subject.verify_current_snapshot().await
+}
+
+async fn build_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(40, 1)).await?;
+    subject.perform(Step::Commit(39)).await?;
+    let mut ids = std::collections::BTreeSet::new();
+    for count in [1, 1, 2, 5, 1, 10] {
+        subject.perform(Step::Apply(count)).await?;
+        let id = subject.build().await?.meta.snapshot_id;
+        lab.assert(ids.insert(id.clone()), || {
+            let what = "two snapshots of different states have the same id";
+            Failure::broken(what, "an id of its own", id)
+        })?;
+    }
+    Ok(())
+}
+
+/// Snapshots while entries are applied: before the build, and beside it.
+async fn build_view<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(8, 25, 200);
+    for round in 0..rounds {
+        let mut subject = Subject::with(lab, story::applied_of(200, 20)).await?;
+        subject.perform(Step::Commit(199)).await?;
+        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let mut builder = lab.call("get_snapshot_builder", making).await?;
+        lab.record.step("get_snapshot_builder");
+        let snapshot = if round % 2 == 0 {
+            // All of it between the making of the builder and the build.
+            subject.run([Step::Apply(1), Step::Apply(30), Step::Apply(round as usize + 1)]).await?;
+            lab.record.step("build_snapshot");
+            lab.call("build_snapshot", builder.build_snapshot()).await?
+        } else {
+            lab.record.step("build_snapshot, beside which:");
+            let building = tokio::spawn(async move { builder.build_snapshot().await });
+            for _ in 0..40 {
+                subject.perform(Step::Apply(1)).await?;
+                tokio::task::yield_now().await;
+            }
+            joined(lab, building).await?
+        };
+        verify_data(lab, &subject.model, snapshot).await?;
+        subject.verify_applied().await?;
+        // And the next one is whole as well.
+        let snapshot = subject.build().await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}
+
+async fn joined<B: Backend>(
+    lab: &Lab<B>,
+    building: tokio::task::JoinHandle<
+        Result<openraft::Snapshot<B::C>, crate::words::StoreError<B>>,
+    >,
+) -> Result<openraft::Snapshot<B::C>, Failure> {
+    match lab.call("build_snapshot", building).await? {
+        Ok(snapshot) => Ok(snapshot),
+        Err(error) => Err(Failure::error("build_snapshot", error)),
+    }
+}
+
+async fn build_late<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
+    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let mut builder = lab.call("get_snapshot_builder", making).await?;
+    lab.record.step("get_snapshot_builder");
+    let items: Vec<Item> = story::entries(7, 2, 6, 30);
+    subject.run([Step::Truncate(6), Step::Install(items)]).await?;
+    subject.verify_applied().await?;
+    lab.record.step("build_snapshot, by the builder of before");
+    // The build may fail: what it would give is of no use any more.
+    let late = tokio::time::timeout(lab.patience, builder.build_snapshot()).await;
+    lab.assert(late.is_ok(), || {
+        Failure::broken("a build beside an install never ends", "an end", "nothing")
+    })?;
+    subject.verify_applied().await?;
+    subject.verify_current_snapshot().await?;
+    let snapshot = expect_current(&mut subject).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
+
+async fn build_abandoned<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(40, 5)).await?;
+    subject.perform(Step::Commit(39)).await?;
+    for round in 0..6_u32 {
+        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let mut builder = lab.call("get_snapshot_builder", making).await?;
+        lab.record.step("get_snapshot_builder");
+        if round % 2 == 1 {
+            lab.record.step("build_snapshot, polled once and dropped");
+            let mut building = Box::pin(builder.build_snapshot());
+            // Whether it was ready at once or not: the next build must work.
+            let _ = std::future::poll_fn(|cx| std::task::Poll::Ready(building.as_mut().poll(cx)))
+                .await
+                .is_ready();
+        }
+        drop(builder);
+        subject.perform(Step::Apply(2)).await?;
+        subject.verify_applied().await?;
+        subject.perform(Step::Build).await?;
+        subject.verify_current_snapshot().await?;
+    }
+    Ok(())
+}
+
+async fn own_cursor<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(30, 20)).await?;
+    let mut built = subject.build().await?;
+    let mut one = expect_current(&mut subject).await?;
+    let mut two = expect_current(&mut subject).await?;
+    let first = lab.snapshot_bytes(&mut one.snapshot).await?;
+    let second = lab.snapshot_bytes(&mut two.snapshot).await?;
+    let builders = lab.snapshot_bytes(&mut built.snapshot).await?;
+    let again = lab.snapshot_bytes(&mut one.snapshot).await?;
+    for other in [&second, &builders, &again] {
+        lab.assert(*other == first, || {
+            let size =
+                |bytes: &Option<Vec<u8>>| format!("{} bytes", bytes.as_ref().map_or(0, Vec::len));
+            let what = "two handles on one snapshot give different bytes";
+            Failure::broken(what, size(&first), size(other))
+        })?;
+    }
+    // One that was read to its end can be installed: what is installed seeks by itself.
+    verify_data(lab, &subject.model, one).await
+}
+
+async fn handle_stays<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(30, 10)).await?;
+    subject.perform(Step::Commit(15)).await?;
+    let mut built = subject.build().await?;
+    subject.follow(&Step::Build)?;
+    let mut held = expect_current(&mut subject).await?;
+    let before = lab.snapshot_bytes(&mut held.snapshot).await?;
+    subject.run([Step::Apply(5), Step::Build, Step::Apply(1)]).await?;
+    subject.perform(Step::Install(story::entries(9, 2, 16, 40))).await?;
+    for handle in [&mut held, &mut built] {
+        let after = lab.snapshot_bytes(&mut handle.snapshot).await?;
+        lab.assert(after == before, || {
+            let size =
+                |bytes: &Option<Vec<u8>>| format!("{} bytes", bytes.as_ref().map_or(0, Vec::len));
+            let what = "a snapshot's handle gives other bytes after later snapshots were made";
+            Failure::broken(what, size(&before), size(&after))
+        })?;
+    }
+    verify_data(lab, &subject.model, held).await
+}
+
+async fn shapes<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let items = (0..).zip(machine::shaped(lab));
+    let items: Vec<Item> =
+        items.map(|(n, payload)| story::item(story::id(1, 1, n), payload)).collect();
+    let count = items.len();
+    let last = count as u64 - 1;
+    let steps = [story::leader(1, 1), Step::Append(items), Step::Commit(last)];
+    let mut subject = Subject::with(lab, steps).await?;
+    for _ in 0..count {
+        subject.run([Step::Apply(1), Step::Build]).await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Receiving and installing: exactly as openraft's chunk receiver does it, over whatever was
+//! there.
+
+use openraft::storage::RaftStateMachine;
+
+use super::{expect_current, verify_data};
+use crate::backend::{Backend, Transfer};
+use crate::check::{Check, Verdict, check};
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, Members, Payload, Step};
+use crate::story;
+use crate::subject::{Origin, Subject};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "snapshot/install/fresh", Must, [19, 29, 30, 55], needs: [Machine],
+            promise: "A snapshot installed on a fresh node gives state, applied id, membership and current snapshot.",
+            consequence: "A new follower can't be caught up, or diverges.",
+            run: fresh,
+        ),
+        check!(
+            "snapshot/install/replaces", Must, [29], needs: [Machine, Digest],
+            promise: "Installing replaces the state: nothing of the old one is left.",
+            consequence: "Keys that were deleted live on at followers that were caught up.",
+            run: replaces,
+        ),
+        check!(
+            "snapshot/install/current", Must, [30, 31, 32], needs: [Machine],
+            promise: "The installed snapshot is the current one, under the id it came with, data included.",
+            consequence: "A node that became leader sends followers a state it has replaced.",
+            run: install_current,
+        ),
+        check!(
+            "snapshot/install/membership", Must, [19, 35], needs: [Machine],
+            promise: "Installing takes over the snapshot's membership, of whatever form.",
+            consequence: "A follower that was caught up counts another quorum.",
+            run: membership,
+        ),
+        check!(
+            "snapshot/install/again", Must, [29, 30], needs: [Machine],
+            promise: "A node can be caught up by snapshots again and again.",
+            consequence: "A follower that falls behind a second time is lost.",
+            run: again,
+        ),
+        check!(
+            "snapshot/install/then-apply", Must, [22, 29], needs: [Machine],
+            promise: "After an install, entries are applied on top of it as anywhere else.",
+            consequence: "A follower that was caught up diverges with the next command.",
+            run: then_apply,
+        ),
+        check!(
+            "snapshot/install/then-build", Must, [30, 44], needs: [Machine],
+            promise: "After an install, a new snapshot holds the installed state and what came after.",
+            consequence: "A follower of a follower diverges.",
+            run: then_build,
+        ),
+        check!(
+            "snapshot/receive/chunks", Must, [28, 64], needs: [Machine, SnapshotBytes],
+            promise: "A snapshot arrives in chunks of any size, and its handle stands at the end when it is installed.",
+            consequence: "Installing reads nothing, or half: a follower loses its state.",
+            run: chunks,
+        ),
+        check!(
+            "snapshot/receive/blank", Must, [28], needs: [Machine, SnapshotBytes],
+            promise: "Each receiving begins with a blank handle, though an earlier one was given up.",
+            consequence: "A transfer that is begun anew mixes two snapshots.",
+            run: blank,
+        ),
+        check!(
+            "snapshot/receive/no-effect", Must, [28, 29], needs: [Machine, SnapshotBytes],
+            promise: "Receiving changes nothing before the snapshot is installed.",
+            consequence: "A transfer that breaks off destroys the follower's state.",
+            run: no_effect,
+        ),
+    ]
+}
+
+/// A log that wasn't committed, and the state of it, for snapshots to come upon.
+fn before(applied: u64) -> Vec<Step> {
+    story::applied_of(applied.max(1) + 2, applied)
+}
+
+/// What another leader's node has applied after the first `from` entries.
+fn news(from: u64, to: u64) -> Vec<Item> {
+    story::entries(9, 2, from, to)
+}
+
+/// Installs, purges as openraft does, and looks at everything.
+async fn install<B: Backend>(subject: &mut Subject<'_, B>, items: Vec<Item>) -> Verdict {
+    let last = items.last().map(|item| item.id);
+    subject.perform(Step::Install(items)).await?;
+    subject.verify_applied().await?;
+    subject.verify_current_snapshot().await?;
+    if let Some(last) = last {
+        subject.perform(Step::Purge(last)).await?;
+    }
+    subject.verify().await
+}
+
+async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for count in [1, 2, 9, 60] {
+        let mut subject = Subject::fresh(lab).await?;
+        install(&mut subject, news(0, count)).await?;
+    }
+    Ok(())
+}
+
+async fn replaces<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [1, 6, 40] {
+        let mut subject = Subject::with(lab, before(applied)).await?;
+        // The other node has deleted and overwritten much of it.
+        let commands =
+            (0..60).map(|n| crate::backend::Command { n, shape: crate::backend::Shape::Delete });
+        let commands = commands.filter(|c| lab.backend.command(c).is_some());
+        let items = (applied + 2..).zip(commands.map(Payload::Command));
+        let items = items.map(|(n, payload)| story::item(story::id(9, 2, n), payload));
+        let news: Vec<Item> = news(applied, applied + 2).into_iter().chain(items).collect();
+        install(&mut subject, news).await?;
+    }
+    Ok(())
+}
+
+async fn install_current<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for built in [false, true] {
+        let mut subject = Subject::with(lab, before(5)).await?;
+        if built {
+            subject.perform(Step::Build).await?;
+        }
+        install(&mut subject, news(5, 30)).await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+        subject.verify_current_snapshot().await?;
+    }
+    Ok(())
+}
+
+async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for members in crate::checks::log::memberships() {
+        let mut subject = Subject::with(lab, before(3)).await?;
+        let mut items = news(3, 6);
+        items.push(story::item(story::id(9, 2, 6), Payload::Members(members)));
+        items.extend(news(7, 9));
+        install(&mut subject, items).await?;
+    }
+    // The membership of the state is the snapshot's, also if the snapshot's is older.
+    let mut subject = Subject::with(lab, before(8)).await?;
+    install(&mut subject, news(8, 12)).await?;
+    let joint = Payload::Members(Members::joint(&[&[1], &[1, 2]], &[5]));
+    let items = vec![story::item(story::id(9, 2, 12), joint)];
+    install(&mut subject, items).await
+}
+
+async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, before(4)).await?;
+    let mut from = 4;
+    for count in [3, 1, 20, 7] {
+        install(&mut subject, news(from, from + count)).await?;
+        from += count;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}
+
+async fn then_apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [0, 5] {
+        let mut subject = Subject::with(lab, before(applied)).await?;
+        install(&mut subject, news(applied, 20)).await?;
+        subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 50))]).await?;
+        subject.perform(Step::Commit(49)).await?;
+        for count in [1, 1, 8, 20] {
+            subject.perform(Step::Apply(count)).await?;
+            subject.verify_applied().await?;
+        }
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn then_build<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, before(5)).await?;
+    install(&mut subject, news(5, 20)).await?;
+    subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 30))]).await?;
+    subject.perform(Step::Commit(29)).await?;
+    for count in [0, 4, 6] {
+        if count > 0 {
+            subject.perform(Step::Apply(count)).await?;
+        }
+        subject.perform(Step::Build).await?;
+        subject.verify_current_snapshot().await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}
+
+/// A snapshot of a node that has applied these entries, as bytes.
+pub(super) async fn bytes_of<B: Backend>(
+    lab: &Lab<B>,
+    truth: &[Item],
+) -> Result<(crate::words::Meta<B>, Vec<u8>), Failure> {
+    let mut origin = Origin::new(lab).await?;
+    origin.apply(truth).await?;
+    let mut snapshot = origin.snapshot().await?;
+    let bytes = lab.snapshot_bytes(&mut snapshot.snapshot).await?.unwrap_or_default();
+    Ok((snapshot.meta, bytes))
+}
+
+async fn chunks<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let truth = news(0, 40);
+    let (meta, bytes) = bytes_of(lab, &truth).await?;
+    for chunk in [1, 7, 64, 4_096, bytes.len().max(1), bytes.len() + 1] {
+        let mut subject = Subject::with(lab, before(0)).await?;
+        let step = Step::Install(truth.clone());
+        lab.record.step(format!("{step} (in chunks of {chunk} bytes)"));
+        let beginning = subject.machine.begin_receiving_snapshot();
+        let blank = lab.call("begin_receiving_snapshot", beginning).await?;
+        let writing = B::Transfer::write(blank, &bytes, chunk);
+        let data = lab.call("writing a snapshot's chunks", writing).await?;
+        let installing = subject.machine.install_snapshot(&meta, data);
+        lab.call("install_snapshot", installing).await?;
+        subject.follow(&step)?;
+        subject.meta = Some(meta.clone());
+        subject.verify_applied().await?;
+        subject.verify_current_snapshot().await?;
+    }
+    Ok(())
+}
+
+async fn blank<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let (long, short) = (news(0, 60), news(0, 4));
+    let (_, given_up) = bytes_of(lab, &long).await?;
+    let (meta, bytes) = bytes_of(lab, &short).await?;
+    let mut subject = Subject::fresh(lab).await?;
+    for part in [given_up.len() / 2, given_up.len()] {
+        lab.record.step(format!("receive {part} bytes of another snapshot, then give up"));
+        drop(subject.receive_bytes(given_up.get(..part).unwrap_or(&given_up)).await?);
+    }
+    let step = Step::Install(short);
+    lab.record.step(step.to_string());
+    let data = subject.receive_bytes(&bytes).await?;
+    lab.call("install_snapshot", subject.machine.install_snapshot(&meta, data)).await?;
+    subject.follow(&step)?;
+    subject.meta = Some(meta);
+    subject.verify_applied().await?;
+    let snapshot = expect_current(&mut subject).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
+
+async fn no_effect<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let (_, bytes) = bytes_of(lab, &news(0, 60)).await?;
+    let mut subject = Subject::with(lab, before(8)).await?;
+    subject.perform(Step::Build).await?;
+    for part in [0, 1, bytes.len() / 2, bytes.len()] {
+        lab.record.step(format!("receive {part} bytes of a snapshot, then give up"));
+        let data = subject.receive_bytes(bytes.get(..part).unwrap_or(&bytes)).await?;
+        subject.verify().await?;
+        drop(data);
+        subject.verify().await?;
+    }
+    let snapshot = expect_current(&mut subject).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
