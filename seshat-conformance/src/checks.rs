@@ -5,6 +5,8 @@ pub(crate) mod callback;
 pub(crate) mod committed;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod model;
+pub(crate) mod reopen;
 pub(crate) mod snapshot;
 pub(crate) mod suite;
 pub(crate) mod vote;

@@ -119,6 +119,11 @@ impl<B: Backend> Lab<B> {
         *slot = Some(reason.into());
     }
 
+    /// Waits for a future from within a check, where a callback can't.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+    }
+
     /// Counts an assertion, and fails if it doesn't hold.
     ///
     /// # Errors

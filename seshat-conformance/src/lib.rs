@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod failure;
 #[cfg(feature = "storage-v2")]
 mod flush;
+mod history;
 pub mod lab;
 pub mod model;
 pub mod registry;

@@ -273,7 +273,10 @@ impl Model {
             }
             Step::Purge(upto) => {
                 let applied = self.truth.iter().take(self.applied).any(|item| item.id == *upto);
-                refuse(applied, "only what is applied is purged")
+                refuse(applied, "only what is applied is purged")?;
+                let covers = self.snapshot.map_or(0, |snapshot| snapshot.covers);
+                let covered = count_of(*upto) <= covers || self.log.last() < Some(*upto);
+                refuse(covered, "only what a snapshot holds is purged")
             }
             Step::Commit(index) => {
                 refuse(self.log.get(*index).is_some(), "what is committed is in the log")?;

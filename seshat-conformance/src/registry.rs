@@ -15,6 +15,8 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
         checks::committed::checks(),
         checks::machine::checks(),
         checks::snapshot::checks(),
+        checks::reopen::checks(),
+        checks::model::checks(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -71,9 +71,9 @@ pub(crate) fn applied_of(count: u64, applied: u64) -> Vec<Step> {
     steps
 }
 
-/// [`applied_of`], then everything before and including index `upto` purged.
+/// [`applied_of`], then a snapshot, and everything before and including index `upto` purged.
 pub(crate) fn purged_of(count: u64, upto: u64) -> Vec<Step> {
     let mut steps = applied_of(count, upto + 1);
-    steps.push(Step::Purge(id_of(count, upto)));
+    steps.extend([Step::Build, Step::Purge(id_of(count, upto))]);
     steps
 }

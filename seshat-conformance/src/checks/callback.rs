@@ -96,7 +96,8 @@ async fn called<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.run([Step::Truncate(5), story::leader(2, 1)]).await?;
     let flushed = append(&mut subject, story::entries(2, 1, 5, 9)).await?;
     await_flush(lab, flushed).await?;
-    subject.run([Step::Commit(6), Step::Apply(7), Step::Purge(story::id(2, 1, 6))]).await?;
+    subject.run([Step::Commit(6), Step::Apply(7), Step::Build]).await?;
+    subject.perform(Step::Purge(story::id(2, 1, 6))).await?;
     let flushed = append(&mut subject, story::entries(2, 1, 9, 10)).await?;
     await_flush(lab, flushed).await?;
     subject.verify_log().await

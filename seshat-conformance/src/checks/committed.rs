@@ -53,6 +53,7 @@ async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
         Step::Build,
         Step::Purge(story::id_of(12, 3)),
         Step::Apply(2),
+        Step::Build,
         Step::Truncate(8),
         Step::Purge(story::id_of(12, 7)),
         story::leader(6, 2),

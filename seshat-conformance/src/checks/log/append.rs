@@ -267,7 +267,7 @@ async fn many_rounds<B: Backend>(lab: &Lab<B>) -> Verdict {
         if round % 10 == 9 {
             let keep = subject.model.applied.saturating_sub(3);
             if let Some(upto) = subject.model.covered_id(keep) {
-                subject.perform(Step::Purge(upto)).await?;
+                subject.run([Step::Build, Step::Purge(upto)]).await?;
             }
         }
         if round % 2 == 1 {

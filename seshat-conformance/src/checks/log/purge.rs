@@ -90,6 +90,7 @@ async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
 async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     const COUNT: u64 = 30;
     let mut subject = Subject::with(lab, story::applied_of(COUNT, COUNT)).await?;
+    subject.perform(Step::Build).await?;
     for upto in [0, 1, 1, 4, 9, 9, 10, 19, 25, 28, 29, 29] {
         subject.perform(Step::Purge(story::id_of(COUNT, upto))).await?;
         subject.verify_log().await?;
@@ -99,6 +100,7 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 async fn keeps_the_rest<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
+    subject.perform(Step::Build).await?;
     for upto in [2, 7] {
         subject.perform(Step::Purge(story::id_of(12, upto))).await?;
         subject.verify().await?;

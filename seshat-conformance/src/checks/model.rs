@@ -1,0 +1,217 @@
+//! Family `model`: random legal histories against the oracle. What fails is shrunk to its
+//! shortest history, which `replay` runs again.
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::failure::Failure;
+use crate::history::{self, Choice, Kind};
+use crate::lab::Lab;
+use crate::model::Step;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "model/log", Must, [1, 4, 6, 8, 9, 11, 15, 17, 40], needs: [Log],
+            promise: "Whatever is done to the log and in which order, it shows what was done.",
+            consequence: "A node's log is not what it has acknowledged.",
+            limit: 60,
+            run: log,
+        ),
+        check!(
+            "model/store", Must, [1, 4, 6, 8, 15, 17, 19, 21, 29, 30, 34], needs: [],
+            promise: "Whatever is done to log and state machine and in which order, they show what was done.",
+            consequence: "A replica diverges, or stops.",
+            limit: 60,
+            run: store,
+        ),
+        check!(
+            "model/restarts", Must, [25, 26, 37, 51, 56, 62, 63], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "Whatever is done, with restarts anywhere, the store shows what was done.",
+            consequence: "A node that starts again isn't the one that stopped.",
+            limit: 60,
+            run: restarts,
+        ),
+        check!(
+            "model/power", Must, [7, 12, 25, 26, 48, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart, CutPower],
+            promise: "Whatever is done, with power cuts anywhere, what was acknowledged is there.",
+            consequence: "Acknowledged entries or votes are lost: a cluster loses committed data.",
+            limit: 60,
+            run: power,
+        ),
+    ]
+}
+
+const LOG: &[Kind] = &[
+    Kind::Vote,
+    Kind::Elect,
+    Kind::Append,
+    Kind::Append,
+    Kind::Overwrite,
+    Kind::Members,
+    Kind::Truncate,
+    Kind::Commit,
+    Kind::PurgeAll,
+    Kind::ApplyAll,
+    Kind::Purge,
+];
+
+const STORE: &[Kind] = &[
+    Kind::Append,
+    Kind::Append,
+    Kind::Overwrite,
+    Kind::Members,
+    Kind::Commit,
+    Kind::Apply,
+    Kind::ApplyAll,
+    Kind::Purge,
+    Kind::PurgeAll,
+    Kind::Build,
+    Kind::Install,
+    Kind::InstallOwn,
+    Kind::InstallOnly,
+];
+
+const RESTARTS: &[Kind] = &[
+    Kind::Vote,
+    Kind::Append,
+    Kind::Append,
+    Kind::Overwrite,
+    Kind::Members,
+    Kind::Truncate,
+    Kind::Commit,
+    Kind::Apply,
+    Kind::ApplyAll,
+    Kind::Purge,
+    Kind::PurgeAll,
+    Kind::Build,
+    Kind::Install,
+    Kind::InstallOwn,
+    Kind::InstallOnly,
+    Kind::Restart,
+    Kind::Restart,
+    Kind::Restart,
+    Kind::Restart,
+];
+
+const POWER: &[Kind] = &[
+    Kind::Vote,
+    Kind::Append,
+    Kind::Append,
+    Kind::Overwrite,
+    Kind::Members,
+    Kind::Truncate,
+    Kind::Commit,
+    Kind::Apply,
+    Kind::ApplyAll,
+    Kind::Purge,
+    Kind::PurgeAll,
+    Kind::Build,
+    Kind::Install,
+    Kind::InstallOwn,
+    Kind::InstallOnly,
+    Kind::Restart,
+    Kind::CutPower,
+    Kind::CutPower,
+    Kind::CutPower,
+    Kind::CutPower,
+];
+
+async fn log<B: Backend>(lab: &Lab<B>) -> Verdict {
+    random(lab, LOG)
+}
+
+async fn store<B: Backend>(lab: &Lab<B>) -> Verdict {
+    random(lab, STORE)
+}
+
+async fn restarts<B: Backend>(lab: &Lab<B>) -> Verdict {
+    random(lab, RESTARTS)
+}
+
+async fn power<B: Backend>(lab: &Lab<B>) -> Verdict {
+    random(lab, POWER)
+}
+
+fn choice(kinds: &'static [Kind]) -> impl Strategy<Value = Choice> {
+    (proptest::sample::select(kinds), 0_u16..32, 0_u16..8).prop_map(|(kind, much, which)| Choice {
+        kind,
+        much,
+        which,
+    })
+}
+
+/// Histories of these kinds. The first failure ends it, shrunk.
+fn random<B: Backend>(lab: &Lab<B>, kinds: &'static [Kind]) -> Verdict {
+    let config = Config {
+        cases: lab.budget.pick(30, 120, 5_000),
+        max_shrink_time: 4_000,
+        max_shrink_iters: 600,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut seed = [0; 32];
+    for (place, byte) in seed.iter_mut().zip(lab.seed.to_le_bytes()) {
+        *place = byte;
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let length = lab.budget.pick(1..24, 1..40, 1..80_usize);
+    let histories = proptest::collection::vec(choice(kinds), length);
+    // Shrinking ends at a failure that was seen; the last one seen is not always that one.
+    let seen: RefCell<Option<Failure>> = RefCell::new(None);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&histories, |choices| {
+        lab.block_on(history(lab, &choices)).map_err(|failure| {
+            let reason = failure.what.clone();
+            let mut seen = seen.borrow_mut();
+            let shorter = |old: &Failure| failure.steps.len() <= old.steps.len();
+            if seen.as_ref().is_none_or(shorter) {
+                *seen = Some(failure);
+            }
+            TestCaseError::fail(reason)
+        })
+    });
+    match (outcome, seen.into_inner()) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(failure)) => Err(failure),
+        (Err(error), None) => Err(Failure::error("making random histories", error)),
+    }
+}
+
+/// One history, looked at after every choice.
+async fn history<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    let outcome = follow(&mut subject, choices).await;
+    outcome.map_err(|mut failure| {
+        failure.steps = lab.record.steps();
+        failure.history = Some(failure.steps.join("\n"));
+        failure
+    })
+}
+
+async fn follow<B: Backend>(subject: &mut Subject<'_, B>, choices: &[Choice]) -> Verdict {
+    for choice in choices {
+        for step in history::steps(&subject.model, *choice) {
+            subject.perform(step).await?;
+            subject.verify().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Performs a recorded history on a fresh store, looking after every step.
+///
+/// # Errors
+/// The store fails it; or the history isn't legal.
+pub async fn replay<B: Backend>(lab: &Lab<B>, steps: &[Step]) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for step in steps {
+        subject.perform(step.clone()).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! Family `reopen`: what was acknowledged is there after a restart, and openraft can start on it.
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::history::{self, Kind};
+use crate::lab::Lab;
+use crate::model::Step;
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "reopen/nothing", Must, [57], needs: [LogSurvivesRestart],
+            promise: "A store that was opened and closed is still a fresh one.",
+            consequence: "A node that was stopped before it was initialized can't be.",
+            run: nothing,
+        ),
+        check!(
+            "reopen/vote", Must, [7, 8, 51], needs: [Log, LogSurvivesRestart],
+            promise: "The vote is there after a restart, every field of it.",
+            consequence: "A node that starts again votes twice in a term: two leaders, and committed entries are lost.",
+            run: vote,
+        ),
+        check!(
+            "reopen/append", Must, [12, 51], needs: [Log, LogSurvivesRestart],
+            promise: "Appended entries are there after a restart, every bit of them.",
+            consequence: "Acknowledged entries are lost when nodes start again.",
+            run: append,
+        ),
+        check!(
+            "reopen/truncate", Must, [47, 51], needs: [Log, LogSurvivesRestart],
+            promise: "Truncated entries are still gone after a restart.",
+            consequence: "Entries of a deposed leader come back.",
+            run: truncate,
+        ),
+        check!(
+            "reopen/truncate-then-append", Must, [47, 51], needs: [Log, LogSurvivesRestart],
+            promise: "After a restart, what was appended after a truncation is there, and nothing behind it.",
+            consequence: "Entries of a deposed leader come back, or hide those of the new one.",
+            run: truncate_then_append,
+        ),
+        check!(
+            "reopen/purge", Must, [4, 37, 51, 63], needs: [Log, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "The purge marker is there after a restart, with its term, and purged entries aren't.",
+            consequence: "A node can't start again after its first compaction.",
+            run: purge,
+        ),
+        check!(
+            "reopen/purge-all", Must, [6, 37, 51], needs: [Log, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "A log that was purged to its end, or beyond, is so after a restart, and can be continued.",
+            consequence: "A node that was just caught up by a snapshot starts again from nothing.",
+            run: purge_all,
+        ),
+        check!(
+            "reopen/install-before-purge", Must, [37, 56], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "A restart between the install of a snapshot and the purge that follows is repaired.",
+            consequence: "A node that stops at the wrong moment can't start again.",
+            run: install_before_purge,
+        ),
+        check!(
+            "reopen/apply", Must, [19, 25, 26, 51], needs: [Machine, LogSurvivesRestart],
+            promise: "After a restart, applied id, membership and state are of one moment, as late as declared.",
+            consequence: "Commands are applied twice or never on one replica.",
+            run: apply,
+        ),
+        check!(
+            "reopen/build", Must, [26, 32, 33, 51], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "After a snapshot was built and the log purged, a restart finds the state.",
+            consequence: "State that is no longer in the log is lost.",
+            run: build,
+        ),
+        check!(
+            "reopen/install", Must, [26, 30, 51, 55], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "An installed snapshot is there after a restart: state, membership and snapshot.",
+            consequence: "A follower that was caught up forgets it all when it starts again.",
+            run: install,
+        ),
+        check!(
+            "reopen/membership", Must, [19, 23, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "Memberships of every form are there after a restart, in log and state.",
+            consequence: "A node that starts again counts another quorum.",
+            run: membership,
+        ),
+        check!(
+            "reopen/many-times", Must, [51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "A store goes on working over many restarts.",
+            consequence: "The second restart loses what the first one kept.",
+            limit: 30,
+            run: many_times,
+        ),
+        check!(
+            "reopen/pairs", Must, [4, 8, 19, 30, 37, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
+            consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
+            limit: 60,
+            run: pairs,
+        ),
+    ]
+}
+
+/// Twelve entries: the first two purged, the first six applied, the last four not committed.
+pub(crate) fn base() -> Vec<Step> {
+    let mut steps = story::applied_of(12, 6);
+    steps.extend([Step::Build, Step::Purge(story::id_of(12, 1)), Step::Commit(7)]);
+    steps
+}
+
+/// Performs kinds of steps on a fresh store and on a used one, restarting after each.
+async fn after_each<B: Backend>(lab: &Lab<B>, kinds: &[Kind], bases: &[Vec<Step>]) -> Verdict {
+    for base in bases {
+        let mut subject = Subject::with(lab, base.clone()).await?;
+        for kind in kinds {
+            subject.run(history::steps(&subject.model, kind.choice())).await?;
+            subject.perform(Step::Restart).await?;
+            subject.verify().await?;
+        }
+        subject.perform(Step::Restart).await?;
+        subject.verify().await?;
+        subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+        subject.verify().await?;
+        subject.perform(Step::Restart).await?;
+    }
+    Ok(())
+}
+
+async fn nothing<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [Step::Restart, Step::Restart]).await?;
+    subject.verify().await
+}
+
+async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for (place, term) in crate::checks::log::BOUNDARIES.into_iter().enumerate() {
+        for committed in [false, true] {
+            let node = [1, 2, 3, 200][place % 4];
+            subject.perform(Step::Vote(crate::model::Ballot { term, node, committed })).await?;
+            subject.perform(Step::Restart).await?;
+        }
+    }
+    after_each(lab, &[Kind::Vote, Kind::Elect, Kind::Vote], &[story::log_of(6)]).await
+}
+
+async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    after_each(lab, &[Kind::Append, Kind::Append], &[Vec::new(), story::log_of(9)]).await?;
+    let count = lab.budget.pick(1_100, 3_000, 20_000);
+    let steps = [story::leader(1, 1), Step::Append(story::entries(1, 1, 0, count))];
+    let mut subject = Subject::with(lab, steps).await?;
+    subject.perform(Step::Restart).await?;
+    let items = crate::checks::machine::shaped(lab);
+    for payload in items {
+        let id = story::id(1, 1, subject.model.log.next_index());
+        subject.perform(Step::Append(vec![story::item(id, payload)])).await?;
+    }
+    subject.perform(Step::Restart).await
+}
+
+async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for from in [0, 1, 3, 4, 7, 8, 11] {
+        let mut subject = Subject::with(lab, story::log_of(12)).await?;
+        subject.run([Step::Truncate(from), Step::Restart]).await?;
+        subject.verify().await?;
+    }
+    after_each(lab, &[Kind::Truncate, Kind::Truncate, Kind::Append], &[story::log_of(12)]).await
+}
+
+async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for from in [0, 3, 5, 8, 11] {
+        for appended in [1, 2, 5, 20] {
+            let mut subject = Subject::with(lab, story::log_of(12)).await?;
+            subject.run([Step::Truncate(from), story::leader(6, 1)]).await?;
+            let entries = story::entries(6, 1, from, from + appended);
+            subject.run([Step::Append(entries), Step::Restart]).await?;
+            subject.verify().await?;
+        }
+    }
+    after_each(lab, &[Kind::Overwrite, Kind::Overwrite], &[story::log_of(12)]).await
+}
+
+/// With a snapshot of what is to be purged, as openraft has it.
+fn purgeable(count: u64, applied: u64) -> Vec<Step> {
+    let mut steps = story::applied_of(count, applied);
+    steps.push(Step::Build);
+    steps
+}
+
+async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for upto in [0, 1, 3, 4, 7] {
+        let mut subject = Subject::with(lab, purgeable(12, 8)).await?;
+        let purge = Step::Purge(story::id_of(12, upto));
+        subject.run([purge, Step::Restart, Step::Restart]).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn purge_all<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for count in [1, 12] {
+        let mut subject = Subject::with(lab, purgeable(count, count)).await?;
+        let purge = Step::Purge(story::id_of(count, count - 1));
+        subject.run([purge, Step::Restart, Step::Restart]).await?;
+        subject.perform(Step::Append(story::entries(4, 3, count, count + 3))).await?;
+        subject.perform(Step::Restart).await?;
+    }
+    after_each(lab, &[Kind::Install], &[Vec::new(), story::log_of(5), base()]).await
+}
+
+async fn install_before_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    after_each(lab, &[Kind::InstallOnly], &[Vec::new(), story::log_of(5), base()]).await
+}
+
+async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for applied in [1, 4, 9, 12] {
+        let mut subject = Subject::with(lab, story::applied_of(12, applied)).await?;
+        subject.run([Step::Restart, Step::Restart]).await?;
+    }
+    after_each(lab, &[Kind::Apply, Kind::ApplyAll], &[story::applied_of(12, 3)]).await
+}
+
+async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let kinds = [Kind::Build, Kind::PurgeAll, Kind::ApplyAll, Kind::Build, Kind::PurgeAll];
+    after_each(lab, &kinds, &[purgeable(12, 6), base()]).await
+}
+
+async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let kinds = [Kind::Install, Kind::ApplyAll, Kind::Install];
+    after_each(lab, &kinds, &[Vec::new(), story::log_of(4), purgeable(12, 6)]).await
+}
+
+async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for members in crate::checks::log::memberships() {
+        let payload = crate::model::Payload::Members(members);
+        let mut items = story::entries(1, 1, 0, 2);
+        items.push(story::item(story::id(1, 1, 2), payload));
+        items.extend(story::commands(1, 1, 3, 5));
+        let mut subject = Subject::with(lab, [story::leader(1, 1), Step::Append(items)]).await?;
+        subject.run([Step::Restart, Step::Commit(4), Step::Apply(4), Step::Restart]).await?;
+        subject.run([Step::Build, Step::Purge(story::id(1, 1, 2)), Step::Restart]).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn many_times<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    let kinds =
+        [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
+    for round in 0..lab.budget.pick(18, 40, 400) {
+        for kind in [kinds[round % 6], Kind::Append] {
+            subject.run(history::steps(&subject.model, kind.choice())).await?;
+        }
+        subject.perform(Step::Restart).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+/// Every kind of step that changes something.
+pub(crate) const KINDS: [Kind; 14] = [
+    Kind::Vote,
+    Kind::Append,
+    Kind::Overwrite,
+    Kind::Members,
+    Kind::Truncate,
+    Kind::Commit,
+    Kind::Apply,
+    Kind::ApplyAll,
+    Kind::Purge,
+    Kind::PurgeAll,
+    Kind::Build,
+    Kind::Install,
+    Kind::InstallOwn,
+    Kind::InstallOnly,
+];
+
+async fn pairs<B: Backend>(lab: &Lab<B>) -> Verdict {
+    each_pair(lab, &Step::Restart).await
+}
+
+/// Every pair of steps on a used store, then a misfortune, then that it is still usable.
+pub(crate) async fn each_pair<B: Backend>(lab: &Lab<B>, misfortune: &Step) -> Verdict {
+    for first in KINDS {
+        for second in KINDS {
+            let mut subject = Subject::with(lab, base()).await?;
+            for kind in [first, second] {
+                subject.run(history::steps(&subject.model, kind.choice())).await?;
+            }
+            subject.perform(misfortune.clone()).await?;
+            subject.perform(misfortune.clone()).await?;
+            subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+            subject.verify().await?;
+        }
+    }
+    Ok(())
+}

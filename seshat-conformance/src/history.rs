@@ -1,0 +1,261 @@
+//! Histories by choice: whatever the numbers, what comes out is legal. So random numbers make
+//! random histories, and fewer or smaller numbers make shorter ones.
+
+use crate::backend::{Command, Shape};
+use crate::model::{Ballot, Id, Item, Members, Model, Payload, Step};
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Vote for somebody in a new term.
+    Vote,
+    /// A new leader is elected.
+    Elect,
+    /// The leader appends.
+    Append,
+    /// A new leader truncates what isn't committed, in whole or in part, and appends.
+    Overwrite,
+    /// The leader appends a membership.
+    Members,
+    /// Truncate some of what isn't committed.
+    Truncate,
+    /// Commit some.
+    Commit,
+    /// Apply some of what is committed.
+    Apply,
+    /// Commit and apply everything.
+    ApplyAll,
+    /// Purge some of what is applied.
+    Purge,
+    /// Purge all of what is applied.
+    PurgeAll,
+    /// Build a snapshot.
+    Build,
+    /// Install a snapshot of another leader's, and purge up to it.
+    Install,
+    /// Install a snapshot of what the log holds, which keeps what follows, and purge.
+    InstallOwn,
+    /// Install a snapshot; the purge is still to come.
+    InstallOnly,
+    /// Close and open.
+    Restart,
+    /// Cut the power and open.
+    CutPower,
+}
+
+/// A kind, and two numbers that say how much of it and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) kind: Kind,
+    pub(crate) much: u16,
+    pub(crate) which: u16,
+}
+
+impl Kind {
+    /// Middling numbers.
+    pub(crate) fn choice(self) -> Choice {
+        Choice { kind: self, much: 5, which: 2 }
+    }
+}
+
+/// The steps that a choice comes to now; none if it makes no sense now.
+pub(crate) fn steps(model: &Model, choice: Choice) -> Vec<Step> {
+    let Choice { kind, much, which } = choice;
+    if matches!(kind, Kind::Restart) {
+        return vec![Step::Restart];
+    }
+    if matches!(kind, Kind::CutPower) {
+        return vec![Step::CutPower];
+    }
+    let mut now = Now { model: model.clone(), steps: Vec::new(), which };
+    // openraft purges right after an install; nothing else but a restart comes between.
+    now.purge_installed();
+    now.choose(kind, u64::from(much));
+    now.steps
+}
+
+/// Plans on a copy of the oracle, so that each step is legal after those before it.
+struct Now {
+    model: Model,
+    steps: Vec<Step>,
+    which: u16,
+}
+
+impl Now {
+    fn choose(&mut self, kind: Kind, much: u64) {
+        match kind {
+            Kind::Vote => self.vote(self.term() + 1, false),
+            Kind::Elect => self.vote(self.term() + 1, true),
+            Kind::Append => self.append(1 + much % 9),
+            Kind::Overwrite => {
+                self.truncate(much);
+                self.vote(self.term() + 1, true);
+                self.append(1 + much % 7);
+            }
+            Kind::Members => {
+                self.elect_first();
+                let members = self.members();
+                let id = self.next_id();
+                self.plan(Step::Append(vec![Item { id, payload: Payload::Members(members) }]));
+            }
+            Kind::Truncate => self.truncate(much),
+            Kind::Commit => self.commit(1 + much % 6),
+            Kind::Apply => self.apply(1 + much % 6),
+            Kind::ApplyAll => {
+                self.commit(u64::MAX);
+                self.apply(u64::MAX);
+            }
+            Kind::Purge => self.purge(1 + much % 6),
+            Kind::PurgeAll => self.purge(u64::MAX),
+            Kind::Build => self.plan(Step::Build),
+            Kind::Install => {
+                self.install(1 + much % 12);
+                self.purge_installed();
+            }
+            Kind::InstallOwn => {
+                self.install_own(much);
+                self.purge(u64::MAX);
+            }
+            Kind::InstallOnly => self.install(1 + much % 12),
+            Kind::Restart | Kind::CutPower => {}
+        }
+    }
+
+    /// Takes the step if it is legal; what isn't makes no sense now.
+    fn plan(&mut self, step: Step) {
+        if self.model.perform(&step).is_ok() {
+            self.steps.push(step);
+        }
+    }
+
+    fn term(&self) -> u64 {
+        let vote = self.model.log.vote.map_or(0, |vote| vote.term);
+        let last = self.model.log.last().map_or(0, |id| id.term);
+        let applied = self.model.applied_id().map_or(0, |id| id.term);
+        vote.max(last).max(applied)
+    }
+
+    fn vote(&mut self, term: u64, committed: bool) {
+        let node = 1 + u64::from(self.which % 3);
+        self.plan(Step::Vote(Ballot { term, node, committed }));
+    }
+
+    /// A leader writes only when it is one, and after the entries of leaders before it.
+    fn elect_first(&mut self) {
+        let last = self.model.log.last().map_or((0, 0), |id| (id.term, id.node));
+        let leads = self.model.log.vote.is_some_and(|v| v.committed && (v.term, v.node) >= last);
+        if !leads {
+            self.vote(self.term() + 1, true);
+        }
+    }
+
+    fn next_id(&self) -> Id {
+        let vote = self.model.log.vote;
+        let (term, node) = vote.map_or((0, 1), |vote| (vote.term, vote.node));
+        Id { term, node, index: self.model.log.next_index() }
+    }
+
+    fn members(&self) -> Members {
+        match self.which % 4 {
+            0 => Members::new(&[1, 2, 3], &[]),
+            1 => Members::new(&[1, 2, 3], &[4]),
+            2 => Members::joint(&[&[1, 2, 3], &[2, 3, 4]], &[5]),
+            _ => Members::new(&[2, 3, 4], &[]),
+        }
+    }
+
+    fn payload(&self, id: Id) -> Payload {
+        match (id.index, (id.index + u64::from(self.which)) % 7) {
+            (0, _) => Payload::Members(Members::new(&[1, 2, 3], &[])),
+            (_, 3) => Payload::Blank,
+            (_, 5) => Payload::Members(self.members()),
+            _ => {
+                let n = id.index + 1_000 * (id.term % 1_000);
+                Payload::Command(Command { n, shape: Shape::Plain })
+            }
+        }
+    }
+
+    fn items(&self, first: Id, count: u64) -> Vec<Item> {
+        let id = |place| Id { index: first.index + place, ..first };
+        (0..count).map(|n| Item { id: id(n), payload: self.payload(id(n)) }).collect()
+    }
+
+    fn append(&mut self, count: u64) {
+        self.elect_first();
+        let items = self.items(self.next_id(), count);
+        self.plan(Step::Append(items));
+    }
+
+    fn truncate(&mut self, much: u64) {
+        let first = (self.model.committed_count() as u64).max(self.model.log.first_index());
+        let open = self.model.log.next_index().saturating_sub(first);
+        if open > 0 {
+            self.plan(Step::Truncate(first + much % open));
+        }
+    }
+
+    fn commit(&mut self, count: u64) {
+        let last = self.model.log.next_index().checked_sub(1);
+        let upto = (self.model.committed_count() as u64).saturating_add(count - 1);
+        if let Some(last) = last {
+            self.plan(Step::Commit(upto.min(last)));
+        }
+    }
+
+    fn apply(&mut self, count: u64) {
+        let open = self.model.committed_count() - self.model.applied;
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(open);
+        self.plan(Step::Apply(count));
+    }
+
+    /// Of what is applied; a snapshot of it comes first, where there is none.
+    fn purge(&mut self, count: u64) {
+        let upto = usize::try_from(self.model.log.first_index().saturating_add(count));
+        let upto = upto.unwrap_or(usize::MAX).min(self.model.applied);
+        if self.model.snapshot.is_none_or(|snapshot| snapshot.covers < upto) {
+            self.plan(Step::Build);
+        }
+        if let Some(id) = self.model.covered_id(upto) {
+            if Some(id) > self.model.log.purged {
+                self.plan(Step::Purge(id));
+            }
+        }
+    }
+
+    /// A snapshot of a later leader, which goes beyond what is committed here. What isn't
+    /// committed here is not in it, so openraft truncates that first where the two collide.
+    fn install(&mut self, more: u64) {
+        let committed = self.model.committed_count() as u64;
+        self.vote(self.term() + 1, true);
+        let node = 1 + u64::from(self.which % 3);
+        let applied = self.model.applied as u64;
+        let mut items = self.model.log.range(applied, committed);
+        let first = Id { term: self.term(), node, index: applied + items.len() as u64 };
+        items.extend(self.items(first, more));
+        let last = items.last().map_or(0, |item| item.id.index);
+        if self.model.log.get(last).is_some() {
+            self.plan(Step::Truncate(committed));
+        }
+        self.plan(Step::Install(items));
+    }
+
+    /// A snapshot of what the log holds, beyond what is committed here but committed elsewhere.
+    fn install_own(&mut self, much: u64) {
+        let applied = self.model.applied as u64;
+        let committed = self.model.committed_count() as u64;
+        let open = self.model.log.next_index().saturating_sub(committed);
+        if open > 0 {
+            let items = self.model.log.range(applied, committed + 1 + much % open);
+            self.plan(Step::Install(items));
+        }
+    }
+
+    fn purge_installed(&mut self) {
+        if self.model.log.last() < self.model.applied_id() {
+            if let Some(id) = self.model.applied_id() {
+                self.plan(Step::Purge(id));
+            }
+        }
+    }
+}
