@@ -3,9 +3,10 @@
 use crate::check::Outcome;
 use crate::failure::{Failure, Kind};
 
-/// What an outcome becomes for a check that is known to fail.
-pub(crate) fn judge(outcome: Outcome) -> Outcome {
+/// What the outcome of a check becomes in the light of the list.
+pub(crate) fn judge(known: &[String], id: &str, outcome: Outcome) -> Outcome {
     match outcome {
+        outcome if !known.iter().any(|known| known == id) => outcome,
         Outcome::Failed(failure) if failure.kind != Kind::Hollow => Outcome::KnownFailure(failure),
         Outcome::Passed { cases } => Outcome::Failed(Failure::new(
             Kind::Stale,
@@ -26,6 +27,10 @@ pub(crate) fn strangers(known: &[String], ids: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn judge(outcome: Outcome) -> Outcome {
+        super::judge(&["a/b".to_owned()], "a/b", outcome)
+    }
+
     fn failed(kind: Kind) -> Outcome {
         Outcome::Failed(Failure::new(kind, "what", "expected", "got"))
     }
@@ -33,6 +38,11 @@ mod tests {
     #[test]
     fn a_failure_is_known() {
         assert!(matches!(judge(failed(Kind::Hang)), Outcome::KnownFailure(_)));
+    }
+
+    #[test]
+    fn what_is_not_on_the_list_stays_as_it_is() {
+        assert_eq!(super::judge(&[], "a/b", failed(Kind::Hang)), failed(Kind::Hang));
     }
 
     #[test]

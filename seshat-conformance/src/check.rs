@@ -8,6 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::lab::Lab;
@@ -187,7 +189,8 @@ impl<B: Backend> fmt::Debug for Check<B> {
 }
 
 /// How a check of a run ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The promise held in this many cases, one or more.
     Passed {

@@ -1,7 +1,9 @@
 //! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
 
+use serde::{Deserialize, Serialize};
+
 /// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What went wrong, in a sentence.
     pub what: String,
@@ -18,7 +20,8 @@ pub struct Failure {
 }
 
 /// How a check that failed ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The store did something else than it must.
     Broken,

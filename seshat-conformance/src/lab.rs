@@ -1,6 +1,8 @@
 //! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
 //! what it did and how much it asserted.
 
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,7 @@ pub struct Record {
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
     panics: Mutex<Vec<String>>,
+    trace: Mutex<Option<File>>,
 }
 
 impl Record {
@@ -56,7 +59,21 @@ impl Record {
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A record that also writes to a file, which is there if the process isn't any more.
+    pub(crate) fn traced(trace: Option<File>) -> Self {
+        Self { trace: Mutex::new(trace), ..Self::default() }
+    }
+
+    fn trace(&self, write: impl FnOnce(&mut File) -> io::Result<()>) {
+        let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        // A trace that can't be written is given up; the check goes on.
+        if trace.as_mut().is_some_and(|file| write(file).is_err()) {
+            *trace = None;
+        }
+    }
+
     pub(crate) fn panicked(&self, panic: String) {
+        self.trace(|file| file.write_all(format!("# panic: {panic}\n").as_bytes()));
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
     }
 
@@ -68,10 +85,16 @@ impl Record {
     }
 
     pub(crate) fn step(&self, step: impl Into<String>) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.into());
+        let step = step.into();
+        self.trace(|file| file.write_all(format!("{step}\n").as_bytes()));
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
     }
 
     pub(crate) fn forget_steps(&self) {
+        self.trace(|file| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0)).map(drop)
+        });
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

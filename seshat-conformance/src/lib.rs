@@ -11,9 +11,11 @@ pub mod failure;
 #[cfg(feature = "storage-v2")]
 mod flush;
 mod history;
+mod isolation;
 pub mod lab;
 pub mod model;
 pub mod registry;
+mod replay;
 pub mod report;
 pub mod runner;
 mod story;

@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::backend::{Command, Keeps};
 
-pub use self::step::{Step, StepError};
+pub use self::step::{ParseError, Step, StepError};
 
 /// A log id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

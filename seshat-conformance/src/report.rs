@@ -21,8 +21,23 @@ pub struct Report {
     pub results: Vec<CheckResult>,
     /// Wall time of the whole run.
     pub elapsed: Duration,
+    /// How many checks an interruption kept from running.
+    pub not_run: usize,
+    /// How a check of this run is run again.
+    pub rerun: Rerun,
     /// Entries of the known-failing list that name no check.
     pub unknown_known_failures: Vec<String>,
+}
+
+/// How a check is run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rerun {
+    /// With [`run_one`](crate::runner::run_one).
+    Library,
+    /// With this program's command line.
+    Program(String),
+    /// As a test of this name.
+    Test(String),
 }
 
 /// How one check ended.
@@ -84,6 +99,31 @@ impl Report {
     /// Whether not a single check was answered: such a run says nothing, and fails.
     pub fn is_hollow(&self) -> bool {
         !self.results.iter().any(CheckResult::answered)
+    }
+
+    /// The one command that runs a check again, on the same random choices.
+    pub fn again(&self, id: &str) -> String {
+        let Self { seed, budget, .. } = self;
+        match &self.rerun {
+            Rerun::Program(program) => {
+                let budget = budget.pick(" --quick", "", " --long");
+                format!("{program} run {id} --seed {seed}{budget}")
+            }
+            Rerun::Test(test) => {
+                let budget = budget.pick(
+                    " SESHAT_CONFORMANCE_BUDGET=quick",
+                    "",
+                    " SESHAT_CONFORMANCE_BUDGET=long",
+                );
+                format!(
+                    "SESHAT_CONFORMANCE_SEED={seed}{budget} cargo test --test {test} -- --exact {id}"
+                )
+            }
+            Rerun::Library => format!(
+                "run_one(backend, &Options {{ seed: {seed}, budget: Budget::{budget:?}, \
+                 ..Options::default() }}, \"{id}\")"
+            ),
+        }
     }
 
     /// Families, in the registry's order.

@@ -16,15 +16,15 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::bench::Bench;
+pub(crate) use self::bench::{Bench, hang, hollow, with_context};
 pub use self::filter::Filter;
+pub(crate) use self::needs::{Gifts, missing};
 use crate::backend::Backend;
 use crate::baseline;
 use crate::budget::Budget;
 use crate::check::{Edition, Outcome, Spec};
-use crate::failure::{Failure, Kind};
 use crate::registry::registry;
-use crate::report::{CheckResult, Report};
+use crate::report::{CheckResult, Report, Rerun};
 
 /// How to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn run<B: Backend>(
     let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
     let backend = Arc::new(backend);
     let shared = Bench::new(Arc::clone(&backend), checks, options.clone());
-    run_with(&*backend, &specs, options, watch, || |place| in_process(&shared, place))
+    run_with(&*backend, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
 }
 
 /// Runs one check, whatever the filter says. `None` if there is none of that id.
@@ -110,20 +110,15 @@ pub fn run_one<B: Backend>(backend: B, options: &Options, id: &str) -> Option<Ch
     run(backend, &options, &mut |_| {}).results.into_iter().find(|result| result.spec.id == id)
 }
 
-fn in_process<B: Backend>(bench: &Bench<B>, place: usize) -> Outcome {
-    in_directory(|dir| bench.run(place, dir, Arc::default()))
+pub(crate) fn in_process<B: Backend>(bench: &Bench<B>, id: &str) -> Outcome {
+    in_directory(|dir| bench.run(id, dir, Arc::default()))
 }
 
 /// Gives `body` a directory that is gone afterwards.
 pub(crate) fn in_directory(body: impl FnOnce(&Path) -> Outcome) -> Outcome {
     match tempfile::Builder::new().prefix("seshat-conformance-").tempdir() {
         Ok(dir) => body(dir.path()),
-        Err(error) => Outcome::Failed(Failure::new(
-            Kind::Hollow,
-            format!("hollow: no directory for temporary files: {error}"),
-            "",
-            "",
-        )),
+        Err(error) => hollow(&format!("no directory for temporary files: {error}")),
     }
 }
 
@@ -133,8 +128,8 @@ enum Event {
 }
 
 /// Runs what the filter lets through with `options.jobs` workers, each made by `worker`; a worker
-/// runs the check at a place of the registry.
-pub(crate) fn run_with<B: Backend, W: FnMut(usize) -> Outcome>(
+/// runs a check, or says by `None` that the run is to end.
+pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
     backend: &B,
     specs: &[Spec],
     options: &Options,
@@ -174,6 +169,7 @@ pub(crate) fn run_with<B: Backend, W: FnMut(usize) -> Outcome>(
             }
         }
     });
+    let not_run = chosen.len() - results.len();
     results.sort_by_key(|(place, _)| *place);
     Report {
         backend: backend.name(),
@@ -182,6 +178,8 @@ pub(crate) fn run_with<B: Backend, W: FnMut(usize) -> Outcome>(
         budget: options.budget,
         results: results.into_iter().map(|(_, result)| result).collect(),
         elapsed: started.elapsed(),
+        not_run,
+        rerun: Rerun::Library,
         unknown_known_failures: baseline::strangers(&known, &ids),
     }
 }
@@ -190,17 +188,15 @@ fn work(
     next: &AtomicUsize,
     chosen: &[(usize, Spec)],
     known: &[String],
-    mut run: impl FnMut(usize) -> Outcome,
+    mut run: impl FnMut(&Spec) -> Option<Outcome>,
     tell: mpsc::Sender<Event>,
 ) {
     while let Some((place, spec)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
         // The receiver outlives the workers; were it gone, nobody would want to know.
         drop(tell.send(Event::Started(place)));
         let started = Instant::now();
-        let mut outcome = run(place);
-        if known.iter().any(|id| id == spec.id) {
-            outcome = baseline::judge(outcome);
-        }
+        let Some(outcome) = run(&spec) else { return };
+        let outcome = baseline::judge(known, spec.id, outcome);
         let result = CheckResult { spec, outcome, elapsed: started.elapsed() };
         drop(tell.send(Event::Finished(place, Box::new(result))));
     }

@@ -48,10 +48,11 @@ impl<B: Backend> Bench<B> {
         Self { backend, checks, options, gifts: OnceLock::new() }
     }
 
-    /// Runs the check at that place of the registry below `dir`, or says why not.
-    pub(crate) fn run(&self, place: usize, dir: &Path, record: Arc<Record>) -> Outcome {
-        let Some(check) = self.checks.get(place) else {
-            return hollow("the registry has no such check");
+    /// Runs the check of that id below `dir`, or says why not.
+    pub(crate) fn run(&self, id: &str, dir: &Path, record: Arc<Record>) -> Outcome {
+        let found = self.checks.iter().enumerate().find(|(_, check)| check.spec.id == id);
+        let Some((place, check)) = found else {
+            return hollow(&format!("the registry has no check {id}"));
         };
         if let Some(need) = needs::missing(&*self.backend, check.spec.needs, || self.gifts(dir)) {
             return Outcome::Skipped { reason: need.reason().to_owned() };
@@ -78,7 +79,8 @@ impl<B: Backend> Bench<B> {
         })
     }
 
-    fn gifts(&self, dir: &Path) -> Gifts {
+    /// What the store gives, asked below `dir` unless it is known.
+    pub(crate) fn gifts(&self, dir: &Path) -> Gifts {
         *self.gifts.get_or_init(|| {
             let (backend, dir) = (Arc::clone(&self.backend), dir.join("gifts"));
             let asked = within(self.options.patience, &Arc::default(), move |runtime| {
@@ -138,7 +140,7 @@ fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
     let panics = record.panics();
     let failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
-        End::Hung => hang(record, limit),
+        End::Hung => hang(&record.steps(), limit),
         End::Panicked => panicked("the check ended in a panic", &panics),
         End::Returned(Ok(())) if !panics.is_empty() => {
             panicked("a thread or task of the store panicked beside the check", &panics)
@@ -157,13 +159,14 @@ fn held(record: &Record) -> Outcome {
     }
 }
 
-fn hollow(why: &str) -> Outcome {
+/// What is said where nothing could be learnt, through no fault of the store.
+pub(crate) fn hollow(why: &str) -> Outcome {
     Outcome::Failed(Failure::new(Kind::Hollow, format!("hollow: {why}"), "", ""))
 }
 
 /// What is said of a check that did not end in time.
-pub(super) fn hang(record: &Record, limit: Duration) -> Failure {
-    let last = record.steps().pop().unwrap_or_else(|| "opening the store".to_owned());
+pub(crate) fn hang(steps: &[String], limit: Duration) -> Failure {
+    let last = steps.last().map_or("opening the store", String::as_str);
     Failure::new(
         Kind::Hang,
         format!("did not end within {limit:?}"),
@@ -179,7 +182,7 @@ fn panicked(what: &str, panics: &[String]) -> Failure {
 }
 
 /// Adds the last steps, and panics that the failure itself doesn't tell of.
-pub(super) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
+pub(crate) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
     if failure.steps.is_empty() {
         let left_out = steps.len().saturating_sub(STEPS);
         if left_out > 0 {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, BoxError, Capabilities, Command, Halves, Keeps, Suite, Transfer};
 use crate::check::Need;
@@ -13,10 +14,10 @@ use crate::words;
 
 /// What can't be known without asking a store. Where the store can't even be asked, both are taken
 /// for given, so that checks run and name the true cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gifts {
-    pub(super) digest: bool,
-    pub(super) show_reply: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gifts {
+    digest: bool,
+    show_reply: bool,
 }
 
 impl Default for Gifts {
@@ -27,14 +28,15 @@ impl Default for Gifts {
 
 /// The first of `needs` that the back end doesn't meet. `gifts` is asked for at most once, and
 /// only if it matters.
-pub(super) fn missing<B: Backend>(
+pub(crate) fn missing<B: Backend>(
     backend: &B,
     needs: &[Need],
-    gifts: impl Fn() -> Gifts,
+    mut gifts: impl FnMut() -> Gifts,
 ) -> Option<Need> {
-    let known = needs.iter().find(|need| known(backend, **need) == Some(false));
-    let asked = || needs.iter().find(|need| !given(backend, **need, &gifts));
-    known.or_else(asked).copied()
+    let known = |need: &&Need| known(backend, **need);
+    let unmet = needs.iter().find(|need| known(need) == Some(false));
+    let asked = || needs.iter().find(|need| known(need).is_none() && !given(**need, gifts()));
+    unmet.or_else(asked).copied()
 }
 
 /// `None` for what only an open store can tell.
@@ -60,7 +62,7 @@ fn known<B: Backend>(backend: &B, need: Need) -> Option<bool> {
         Need::SnapshotChecksum => snapshot_checksum,
         Need::SnapshotDescribesItself => snapshot_describes_itself,
         Need::Digest | Need::ShowReply => return None,
-        // The other half of each is asked for by `given`.
+        // The other half of each is asked of the store.
         Need::ExpectedReply if backend.expected_reply(&first).is_some() => return None,
         Need::ExpectedDigest if backend.expected_digest(&first).is_some() => return None,
         Need::ExpectedReply | Need::ExpectedDigest => false,
@@ -76,11 +78,11 @@ fn known<B: Backend>(backend: &B, need: Need) -> Option<bool> {
     })
 }
 
-fn given<B: Backend>(backend: &B, need: Need, gifts: impl Fn() -> Gifts) -> bool {
-    known(backend, need).unwrap_or_else(|| match need {
-        Need::ShowReply | Need::ExpectedReply => gifts().show_reply,
-        _ => gifts().digest,
-    })
+fn given(need: Need, gifts: Gifts) -> bool {
+    match need {
+        Need::ShowReply | Need::ExpectedReply => gifts.show_reply,
+        _ => gifts.digest,
+    }
 }
 
 /// Asks a fresh store in `dir`, by calls that openraft makes: a follower gets its first two

@@ -3,6 +3,7 @@
 use super::*;
 use crate::check::Running;
 use crate::embedded::Embedded;
+use crate::failure::{Failure, Kind};
 
 const SPEC: Spec = Spec {
     id: "a/b",
@@ -20,7 +21,7 @@ type Lab = crate::lab::Lab<Embedded>;
 fn outcome(run: impl for<'a> Fn(&'a mut Lab) -> Running<'a> + Send + Sync + 'static) -> Outcome {
     let checks = vec![crate::check::Check { spec: SPEC, run: Box::new(run) }];
     let bench = Bench::new(Arc::default(), Arc::new(checks), Options::default());
-    in_process(&bench, 0)
+    in_process(&bench, "a/b")
 }
 
 fn failure(outcome: Outcome) -> Failure {

@@ -1,0 +1,184 @@
+//! Checks in child processes: an abort, a stack overflow or an `exit` of the store ends its child,
+//! and is the failure of the check that ran there.
+//!
+//! The child is this program again, with [`CHILD`] as its first argument: see [`child`]. A parent
+//! that dies leaves no orphan, however it dies: a child ends when its standard input does.
+
+mod child;
+mod halt;
+mod process;
+mod wire;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::child::serve;
+pub(crate) use self::halt::Halt;
+use self::process::{Heard, Process};
+use self::wire::{Orders, Request, Trace};
+use crate::backend::Backend;
+use crate::check::{Need, Outcome, Spec};
+use crate::failure::{Failure, Kind};
+use crate::registry::registry;
+use crate::replay;
+use crate::report::Report;
+use crate::runner::{self, Gifts, Options, Progress};
+
+/// The first argument of a child; its orders are the second.
+pub(crate) const CHILD: &str = "__seshat-conformance-child";
+
+/// What a child may take longer than the limit that it keeps by itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a store writes to its standard output and error goes here, line by line.
+pub(crate) type Echo = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Where and how children run.
+#[derive(Clone)]
+pub(crate) struct Warden {
+    program: PathBuf,
+    orders: String,
+    options: Options,
+    halt: Arc<Halt>,
+    echo: Option<Echo>,
+}
+
+impl Warden {
+    /// Children are this program again.
+    ///
+    /// # Errors
+    /// This program can't be found.
+    pub(crate) fn new(options: &Options, halt: Arc<Halt>, echo: Option<Echo>) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let orders = Orders::new(options).write()?;
+        Ok(Self { program, orders, options: options.clone(), halt, echo })
+    }
+
+    /// Runs the checks that the filter lets through, until they end or the halt is pulled.
+    pub(crate) fn run<B: Backend>(
+        &self,
+        backend: &B,
+        watch: &mut dyn FnMut(Progress<'_>),
+    ) -> Report {
+        let specs: Vec<Spec> = registry::<B>().iter().map(|check| check.spec).collect();
+        runner::run_with(backend, &specs, &self.options, watch, || {
+            let mut cell = self.cell();
+            move |spec: &Spec| cell.run(spec)
+        })
+    }
+
+    /// Room for one child.
+    pub(crate) fn cell(&self) -> Cell<'_> {
+        Cell { warden: self, process: None }
+    }
+}
+
+/// One child after the other.
+pub(crate) struct Cell<'a> {
+    warden: &'a Warden,
+    process: Option<Process>,
+}
+
+impl Cell<'_> {
+    /// Runs a check in the child, or in a new one; `None` if the halt is pulled.
+    pub(crate) fn run(&mut self, spec: &Spec) -> Option<Outcome> {
+        self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir))
+    }
+
+    /// Replays a history, likewise.
+    pub(crate) fn replay(&mut self, history: &str) -> Option<Outcome> {
+        self.outcome(&replay::SPEC, |dir| Request::Replay(history.to_owned(), dir))
+    }
+
+    /// Why each check will be skipped, if it will.
+    pub(crate) fn skips<B: Backend>(&mut self, backend: &B, specs: &[Spec]) -> Vec<Option<Need>> {
+        let mut asked = None;
+        let mut gifts = || *asked.get_or_insert_with(|| self.gifts());
+        specs.iter().map(|spec| runner::missing(backend, spec.needs, &mut gifts)).collect()
+    }
+
+    /// All are taken for given where the store can't be asked: its checks will say why.
+    fn gifts(&mut self) -> Gifts {
+        let Ok(dir) = tempfile::tempdir() else { return Gifts::default() };
+        let limit = self.warden.options.patience;
+        let heard = self.ask(&Request::Gifts(dir.path().to_owned()), limit);
+        match heard.map(|(_, heard)| heard) {
+            Ok(Heard::Answer(line)) => serde_json::from_str(&line).unwrap_or_default(),
+            _ => Gifts::default(),
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        spec: &Spec,
+        request: impl FnOnce(PathBuf) -> Request,
+    ) -> Option<Outcome> {
+        if self.warden.halt.is_pulled() {
+            return None;
+        }
+        let limit = self.warden.options.limit(spec.limit);
+        let outcome = runner::in_directory(|dir| match self.ask(&request(dir.to_owned()), limit) {
+            Ok((process, heard)) => self.settle(process, heard, limit, dir),
+            Err(error) => runner::hollow(&format!("no child process: {error}")),
+        });
+        (!self.warden.halt.is_pulled()).then_some(outcome)
+    }
+
+    /// Asks the child, or a new one if it is gone.
+    fn ask(&mut self, request: &Request, limit: Duration) -> io::Result<(Process, Heard)> {
+        let request = request.write()?;
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self.start()?,
+        };
+        // A child can die between two checks, of a thread that one of them left behind.
+        if process.tell(&request).is_err() {
+            process = self.start()?;
+            process.tell(&request)?;
+        }
+        let heard = process.hear(Instant::now() + limit + GRACE);
+        Ok((process, heard))
+    }
+
+    /// What the answer means for a check, and whether the child may go on.
+    fn settle(&mut self, process: Process, heard: Heard, limit: Duration, dir: &Path) -> Outcome {
+        let failure = match heard {
+            Heard::Answer(line) => {
+                let outcome = wire::read_outcome(&line);
+                let hung =
+                    matches!(&outcome, Outcome::Failed(failure) if failure.kind == Kind::Hang);
+                // One that hangs is left with threads that do.
+                if !hung {
+                    self.process = Some(process);
+                }
+                return outcome;
+            }
+            Heard::Ended(status) => abort(status, &process.last_words()),
+            Heard::Nothing => {
+                process.kill();
+                runner::hang(&Trace::read(dir).steps, limit)
+            }
+        };
+        let trace = Trace::read(dir);
+        Outcome::Failed(runner::with_context(failure, &trace.steps, &trace.panics))
+    }
+
+    fn start(&self) -> io::Result<Process> {
+        let Warden { program, orders, halt, echo, .. } = self.warden;
+        Process::start(program, &[CHILD, orders], halt, echo.clone())
+    }
+}
+
+fn abort(status: Option<ExitStatus>, last_words: &[String]) -> Failure {
+    let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+    let mut got = format!("the process ended: {status}");
+    for line in last_words {
+        got.push_str("\nits last words: ");
+        got.push_str(line);
+    }
+    let expected = "a storage call returns, or fails with an error";
+    Failure::new(Kind::Abort, "ended the process", expected, got)
+}
