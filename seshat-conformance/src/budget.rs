@@ -1,6 +1,7 @@
 //! [`Budget`]: how much a run tries.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,5 +32,23 @@ impl Budget {
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.pick("quick", "default", "long"))
+    }
+}
+
+/// What is no budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a budget is `quick`, `default` or `long`")]
+pub struct NoBudget;
+
+impl FromStr for Budget {
+    type Err = NoBudget;
+
+    fn from_str(text: &str) -> Result<Self, NoBudget> {
+        match text {
+            "quick" => Ok(Self::Quick),
+            "default" => Ok(Self::Default),
+            "long" => Ok(Self::Long),
+            _ => Err(NoBudget),
+        }
     }
 }

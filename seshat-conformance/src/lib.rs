@@ -5,18 +5,21 @@ mod baseline;
 pub mod budget;
 pub mod check;
 mod checks;
+pub mod cli;
 #[cfg(feature = "storage-v2")]
 pub mod embedded;
 pub mod failure;
 #[cfg(feature = "storage-v2")]
 mod flush;
 mod history;
+pub mod harness;
 mod isolation;
 pub mod lab;
 pub mod model;
 pub mod registry;
 mod replay;
 pub mod report;
+pub mod requirement;
 pub mod runner;
 mod story;
 mod subject;

@@ -1,10 +1,24 @@
 //! [`Report`]: what a run found, as data. The formats are pure functions of it.
 
+pub mod json;
+mod junit;
+mod markdown;
+mod text;
+mod view;
+
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::check::{Edition, Level, Outcome, Spec};
 use crate::failure::Kind;
+use crate::runner::Options;
+
+pub use self::json::json;
+pub use self::junit::junit;
+pub use self::markdown::markdown;
+pub use self::text::{failure as failure_text, text};
 
 /// What a run found.
 #[derive(Debug, Clone)]
@@ -38,6 +52,8 @@ pub enum Rerun {
     Program(String),
     /// As a test of this name.
     Test(String),
+    /// With this command, whatever the check.
+    Replay(String),
 }
 
 /// How one check ended.
@@ -52,13 +68,16 @@ pub struct CheckResult {
 }
 
 /// What a run says of a back end, and what the process exits with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// No Must check failed, and the run was not hollow. Exit code 0.
     Conforms,
     /// A Must check failed, a known failure no longer fails, or a check or family was hollow.
     /// Exit code 1.
     Fails,
+    /// Not every check ran. Exit code 130.
+    Interrupted,
 }
 
 impl Conclusion {
@@ -67,6 +86,7 @@ impl Conclusion {
         match self {
             Self::Conforms => 0,
             Self::Fails => 1,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -86,10 +106,27 @@ impl CheckResult {
 }
 
 impl Report {
+    /// A report of nothing yet.
+    pub(crate) fn empty(backend: &str, options: &Options) -> Self {
+        Self {
+            backend: backend.to_owned(),
+            edition: options.edition,
+            seed: options.seed,
+            budget: options.budget,
+            results: Vec::new(),
+            elapsed: Duration::ZERO,
+            not_run: 0,
+            rerun: Rerun::Library,
+            unknown_known_failures: Vec::new(),
+        }
+    }
+
     /// The verdict on the back end.
     pub fn conclusion(&self) -> Conclusion {
         let failed = self.results.iter().any(|result| result.fails_run(self.edition));
-        if failed || self.is_hollow() || !self.unknown_known_failures.is_empty() {
+        if self.not_run > 0 {
+            Conclusion::Interrupted
+        } else if failed || self.is_hollow() || !self.unknown_known_failures.is_empty() {
             Conclusion::Fails
         } else {
             Conclusion::Conforms
@@ -119,6 +156,7 @@ impl Report {
                     "SESHAT_CONFORMANCE_SEED={seed}{budget} cargo test --test {test} -- --exact {id}"
                 )
             }
+            Rerun::Replay(command) => command.clone(),
             Rerun::Library => format!(
                 "run_one(backend, &Options {{ seed: {seed}, budget: Budget::{budget:?}, \
                  ..Options::default() }}, \"{id}\")"

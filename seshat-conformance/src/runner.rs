@@ -24,7 +24,7 @@ use crate::baseline;
 use crate::budget::Budget;
 use crate::check::{Edition, Outcome, Spec};
 use crate::registry::registry;
-use crate::report::{CheckResult, Report, Rerun};
+use crate::report::{CheckResult, Report};
 
 /// How to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub enum Progress<'a> {
     Started {
         /// The check.
         spec: &'a Spec,
+        /// How many there are to run.
+        of: usize,
     },
     /// A check ended.
     Finished {
@@ -158,7 +160,7 @@ pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
             match event {
                 Event::Started(place) => {
                     if let Some(spec) = specs.get(place) {
-                        watch(Progress::Started { spec });
+                        watch(Progress::Started { spec, of: chosen.len() });
                     }
                 }
                 Event::Finished(place, result) => {
@@ -172,15 +174,11 @@ pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
     let not_run = chosen.len() - results.len();
     results.sort_by_key(|(place, _)| *place);
     Report {
-        backend: backend.name(),
-        edition: options.edition,
-        seed: options.seed,
-        budget: options.budget,
         results: results.into_iter().map(|(_, result)| result).collect(),
         elapsed: started.elapsed(),
         not_run,
-        rerun: Rerun::Library,
         unknown_known_failures: baseline::strangers(&known, &ids),
+        ..Report::empty(&backend.name(), options)
     }
 }
 

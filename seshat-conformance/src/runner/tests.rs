@@ -132,7 +132,7 @@ fn a_hang_names_the_step_and_leaves_no_directory() {
 fn a_thread_that_never_yields_is_left_behind() {
     let failure = failure(outcome(|_| {
         Box::pin(async {
-            std::thread::sleep(Duration::from_secs(5));
+            thread::sleep(Duration::from_secs(5));
             Ok(())
         })
     }));

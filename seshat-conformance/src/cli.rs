@@ -1,0 +1,275 @@
+//! The command line, as a function: a third party's binary is three lines that call [`main`].
+//!
+//! A compiled command can't load a foreign Rust type, so the program that checks a store is built
+//! by the store's author:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//! #   struct MyBackend;
+//! #   use seshat_conformance::embedded::Embedded;
+//! #   let my_backend = Embedded::default();
+//!     seshat_conformance::cli::main(my_backend)
+//! }
+//! ```
+//!
+//! It exits with 0 if the store conforms, 1 if it fails, 2 if the run could not begin or its report
+//! not be written, and 130 after Ctrl-C.
+
+mod args;
+mod print;
+mod progress;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Command, Format, RunArgs};
+use crate::backend::Backend;
+use crate::check::Spec;
+use crate::isolation::{CHILD, Echo, Halt, Warden, serve};
+use crate::model::Step;
+use crate::registry::registry;
+use crate::report::{CheckResult, Report, Rerun};
+use crate::runner::{Filter, Options};
+use crate::{replay, report};
+
+/// The exit code of a run that could not begin, or whose report could not be written.
+const COULD_NOT_RUN: u8 = 2;
+
+/// Why there is no report, or no place for it.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("{0}")]
+    NoSuchCheck(NoSuchCheck),
+    #[error("can't read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    NoHistory { path: PathBuf, error: crate::model::ParseError },
+    #[error("{}: the history has no steps", .0.display())]
+    EmptyHistory(PathBuf),
+    #[error("can't write {}: {error}", path.display())]
+    Unwritable { path: PathBuf, error: io::Error },
+    #[error("can't write the report: {0}")]
+    Output(io::Error),
+    #[error("can't start: {0}")]
+    Start(io::Error),
+}
+
+/// A word that names no check, and what may have been meant.
+#[derive(Debug)]
+struct NoSuchCheck {
+    word: String,
+    near: Vec<&'static str>,
+}
+
+impl fmt::Display for NoSuchCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no check's id is {0:?} or begins so", self.word)?;
+        if self.near.is_empty() {
+            f.write_str("; `list` shows all of them")
+        } else {
+            write!(f, "; near it: {}", self.near.join(", "))
+        }
+    }
+}
+
+/// Runs the command line of this process for `backend`.
+///
+/// Checks run in child processes: this program again, told apart by its first argument. Do nothing
+/// before the call that must not happen twice.
+pub fn main<B: Backend>(backend: B) -> ExitCode {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_else(|| "seshat-conformance".to_owned());
+    if arguments.next().as_deref() == Some(CHILD) {
+        return child(backend, &arguments.next().unwrap_or_default());
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors. Where neither can be printed, the code still tells.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
+        }
+    };
+    let done = match cli.command {
+        None => run(backend, &program, &cli.run),
+        Some(Command::Run(args)) => run(backend, &program, &args),
+        Some(Command::List { checks }) => list::<B>(&checks),
+        Some(Command::Explain { check }) => explain::<B>(&check),
+        Some(Command::Replay { file, args }) => replay_file(backend, &program, &file, &args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read the report has seen enough.
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(COULD_NOT_RUN)
+        }
+        Err(stop) => {
+            drop(writeln!(io::stderr(), "error: {stop}"));
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+/// The other side of [`Warden`].
+pub(crate) fn child<B: Backend>(backend: B, orders: &str) -> ExitCode {
+    match serve(backend, orders, io::BufReader::new(io::stdin()), &mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "error: {error}"));
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+fn run<B: Backend>(backend: B, program: &str, args: &RunArgs) -> Result<u8, Stop> {
+    let filter = Filter { include: args.checks.clone(), exclude: args.exclude.clone() };
+    known_words(&filter, &specs::<B>())?;
+    let options = Options { filter, ..args.options() };
+    let output = Output::open(args)?;
+    let (halt, warden) = warden(&options, args)?;
+    let mut progress = progress::Progress::new(options.jobs);
+    let mut report = warden.run(&backend, &mut |event| progress.show(&event));
+    progress.clear();
+    report.rerun = Rerun::Program(quoted(program));
+    output.write(&report)?;
+    Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
+}
+
+fn replay_file<B: Backend>(
+    backend: B,
+    program: &str,
+    file: &Path,
+    args: &RunArgs,
+) -> Result<u8, Stop> {
+    let path = file.to_owned();
+    let history = std::fs::read_to_string(file)
+        .map_err(|error| Stop::Unreadable { path: path.clone(), error })?;
+    match Step::parse_history(&history) {
+        Err(error) => return Err(Stop::NoHistory { path, error }),
+        Ok(steps) if steps.is_empty() => return Err(Stop::EmptyHistory(path)),
+        Ok(_) => {}
+    }
+    let options = args.options();
+    let output = Output::open(args)?;
+    let (halt, warden) = warden(&options, args)?;
+    let started = std::time::Instant::now();
+    let outcome = warden.cell().replay(&history);
+    let mut report = Report::empty(&backend.name(), &options);
+    report.elapsed = started.elapsed();
+    report.rerun = Rerun::Replay(format!("{} replay {}", quoted(program), file.display()));
+    report.not_run = usize::from(outcome.is_none());
+    let result =
+        outcome.map(|outcome| CheckResult { spec: replay::SPEC, outcome, elapsed: report.elapsed });
+    report.results.extend(result);
+    output.write(&report)?;
+    Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
+}
+
+fn list<B: Backend>(checks: &[String]) -> Result<u8, Stop> {
+    let (filter, specs) = (Filter::only(checks), specs::<B>());
+    known_words(&filter, &specs)?;
+    print(&print::list(&filter, &specs))?;
+    Ok(0)
+}
+
+fn explain<B: Backend>(id: &str) -> Result<u8, Stop> {
+    let specs = specs::<B>();
+    let Some(spec) = specs.iter().find(|spec| spec.id == id) else {
+        let near = args::near(id, &ids(&specs));
+        return Err(Stop::NoSuchCheck(NoSuchCheck { word: id.to_owned(), near }));
+    };
+    print(&print::explain(spec))?;
+    Ok(0)
+}
+
+fn warden(options: &Options, args: &RunArgs) -> Result<(Arc<Halt>, Warden), Stop> {
+    let halt = Arc::new(Halt::default());
+    halt.listen(|code| std::process::exit(code.into())).map_err(Stop::Start)?;
+    let echo = args
+        .show_output
+        .then(|| Arc::new(|line: &str| drop(writeln!(io::stderr(), "store: {line}"))) as Echo);
+    let warden = Warden::new(options, Arc::clone(&halt), echo).map_err(Stop::Start)?;
+    Ok((halt, warden))
+}
+
+fn specs<B: Backend>() -> Vec<Spec> {
+    registry::<B>().iter().map(|check| check.spec).collect()
+}
+
+fn ids(specs: &[Spec]) -> Vec<&'static str> {
+    specs.iter().map(|spec| spec.id).collect()
+}
+
+fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
+    let ids = ids(specs);
+    match filter.strangers(&ids).first() {
+        None => Ok(()),
+        Some(word) => {
+            let mut near = args::near(word, &ids);
+            let commands = Cli::command();
+            let is_near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
+            let names = ["run", "list", "explain", "replay"];
+            debug_assert!(names.iter().all(|name| commands.find_subcommand(name).is_some()));
+            near.extend(names.into_iter().filter(|name| is_near(name)));
+            Err(Stop::NoSuchCheck(NoSuchCheck { word: (*word).to_owned(), near }))
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Stop> {
+    io::stdout().write_all(text.as_bytes()).map_err(Stop::Output)
+}
+
+/// As a shell wants it.
+fn quoted(program: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+\\:".contains(c);
+    if program.chars().all(plain) { program.to_owned() } else { format!("{program:?}") }
+}
+
+/// Where the report goes.
+struct Output {
+    format: Format,
+    colour: bool,
+    file: Option<(PathBuf, File)>,
+}
+
+impl Output {
+    /// Opens the file before the run: minutes of checks for a report with no place are wasted.
+    fn open(args: &RunArgs) -> Result<Self, Stop> {
+        let file = match &args.output {
+            None => None,
+            Some(path) => Some((
+                path.clone(),
+                File::create(path)
+                    .map_err(|error| Stop::Unwritable { path: path.clone(), error })?,
+            )),
+        };
+        let colour = args.colour(io::stdout().is_terminal());
+        Ok(Self { format: args.format, colour, file })
+    }
+
+    /// A report in a file comes beside the one for people, which is printed in any case.
+    fn write(self, report: &Report) -> Result<(), Stop> {
+        if let Some((path, mut file)) = self.file {
+            let text = render(self.format, report, false);
+            file.write_all(text.as_bytes()).map_err(|error| Stop::Unwritable { path, error })?;
+            return print(&render(Format::Text, report, self.colour));
+        }
+        print(&render(self.format, report, self.colour))
+    }
+}
+
+fn render(format: Format, report: &Report, colour: bool) -> String {
+    match format {
+        Format::Text => report::text(report, colour),
+        Format::Json => report::json(report),
+        Format::Junit => report::junit(report),
+        Format::Markdown => report::markdown(report),
+    }
+}

@@ -1,0 +1,188 @@
+//! The report for people.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use super::view::{self, Tally};
+use super::{CheckResult, Conclusion, Report};
+use crate::check::Outcome;
+use crate::failure::Failure;
+use crate::requirement::requirement;
+
+/// What the labels of a failure are padded to.
+const LABEL: usize = 13;
+
+/// Paints words, or doesn't.
+#[derive(Debug, Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn with(self, style: Style, text: &str) -> String {
+        if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn good(self, text: &str) -> String {
+        self.with(AnsiColor::Green.on_default(), text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with(AnsiColor::Red.on_default().bold(), text)
+    }
+
+    fn odd(self, text: &str) -> String {
+        self.with(AnsiColor::Yellow.on_default(), text)
+    }
+
+    fn faint(self, text: &str) -> String {
+        self.with(Style::new().dimmed(), text)
+    }
+}
+
+/// The whole report, with colours for a terminal or without.
+pub fn text(report: &Report, colour: bool) -> String {
+    let paint = Paint(colour);
+    let mut out = String::new();
+    head(&mut out, report);
+    families(&mut out, report, paint);
+    for result in report.results.iter().filter(|result| view::failure(result).is_some()) {
+        out.push('\n');
+        out.push_str(&failure(report, result, colour));
+    }
+    grouped(&mut out, "skipped", &view::skipped(report), paint);
+    grouped(&mut out, "inconclusive", &view::inconclusive(report), paint);
+    warnings(&mut out, report, paint);
+    summary(&mut out, report, paint);
+    out
+}
+
+// Writing to a string never fails: the results of `writeln!` are dropped throughout.
+
+fn head(out: &mut String, report: &Report) {
+    let Report { backend, edition, seed, budget, .. } = report;
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(out, "seshat-conformance {version}: {backend}");
+    let _ = writeln!(out, "edition {edition}, seed {seed}, {budget} budget\n");
+}
+
+fn families(out: &mut String, report: &Report, paint: Paint) {
+    for family in report.families() {
+        let tally = Tally::of(report.family(family), report.edition);
+        let elapsed: Duration = report.family(family).map(|result| result.elapsed).sum();
+        let state = if tally.failed > 0 {
+            paint.bad("FAIL")
+        } else if tally.warned > 0 {
+            paint.odd("warn")
+        } else if tally.answered() == 0 {
+            paint.odd("none")
+        } else {
+            paint.good("  ok")
+        };
+        let _ = writeln!(
+            out,
+            "{state}  {family:<12} {:>9}  {}",
+            seconds(elapsed),
+            tally.words().join(", ")
+        );
+    }
+}
+
+/// A failure in full: what was promised, what happened, how to see it again.
+pub fn failure(report: &Report, result: &CheckResult, colour: bool) -> String {
+    let paint = Paint(colour);
+    let mut out = String::new();
+    let Some(failure) = view::failure(result) else { return out };
+    let state = match &result.outcome {
+        Outcome::KnownFailure(_) => paint.faint("known failure"),
+        _ if result.fails_run(report.edition) => paint.bad("FAILED"),
+        _ if result.spec.since > report.edition => paint.odd("newer than the edition, failed"),
+        _ => paint.odd("failed"),
+    };
+    let CheckResult { spec, elapsed, .. } = result;
+    let _ = writeln!(out, "{state}  {}  ({}, {})", spec.id, spec.level, seconds(*elapsed));
+    field(&mut out, "promise", spec.promise);
+    for (n, number) in spec.requirements.iter().enumerate() {
+        let label = if n == 0 { "openraft" } else { "" };
+        if let Some(requirement) = requirement(*number) {
+            field(&mut out, label, &requirement.to_string());
+        }
+    }
+    field(&mut out, "in a cluster", spec.consequence);
+    happened(&mut out, failure);
+    field(&mut out, "seed", &report.seed.to_string());
+    field(&mut out, "run again", &report.again(spec.id));
+    out
+}
+
+fn happened(out: &mut String, failure: &Failure) {
+    field(out, "what", &failure.what);
+    field(out, "expected", &failure.expected);
+    field(out, "got", &failure.got);
+    field(out, "steps", &failure.steps.join("\n"));
+    if let Some(history) = &failure.history {
+        field(out, "shortest", history.trim_end());
+        field(out, "", "# the shortest history that shows it; `replay FILE` runs it again");
+    }
+}
+
+/// A labelled line; further lines of the text stand below the first.
+fn field(out: &mut String, label: &str, text: &str) {
+    for (n, line) in text.lines().enumerate() {
+        let label = if n == 0 { label } else { "" };
+        let _ = writeln!(out, "  {label:<LABEL$}{line}");
+    }
+}
+
+fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)], paint: Paint) {
+    if groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", paint.odd(title));
+    for (reason, ids) in groups {
+        let _ = writeln!(out, "  {reason}");
+        for line in wrapped(ids) {
+            let _ = writeln!(out, "    {}", paint.faint(&line));
+        }
+    }
+}
+
+/// Ids in lines of a readable length.
+fn wrapped(ids: &[&str]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for id in ids {
+        match lines.last_mut() {
+            Some(line) if line.len() + id.len() < 90 => {
+                line.push_str("  ");
+                line.push_str(id);
+            }
+            _ => lines.push((*id).to_owned()),
+        }
+    }
+    lines
+}
+
+fn warnings(out: &mut String, report: &Report, paint: Paint) {
+    let warnings = view::warnings(report);
+    if !warnings.is_empty() {
+        out.push('\n');
+    }
+    for warning in warnings {
+        let _ = writeln!(out, "{}  {warning}", paint.odd("note"));
+    }
+}
+
+fn summary(out: &mut String, report: &Report, paint: Paint) {
+    let tally = Tally::of(&report.results, report.edition);
+    let verdict = match report.conclusion() {
+        Conclusion::Conforms => paint.good("CONFORMS"),
+        Conclusion::Fails => paint.bad("FAILS"),
+        Conclusion::Interrupted => paint.odd("INTERRUPTED"),
+    };
+    let elapsed = seconds(report.elapsed);
+    let _ = writeln!(out, "\n{verdict}  {} in {elapsed}", tally.summary());
+}
+
+fn seconds(elapsed: Duration) -> String {
+    format!("{:.2} s", elapsed.as_secs_f64())
+}

@@ -1,0 +1,143 @@
+//! What several formats say of a report in the same words.
+
+use super::{CheckResult, Report};
+use crate::check::{Edition, Outcome};
+use crate::failure::{Failure, Kind};
+
+/// How many checks ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) passed: u64,
+    pub(super) cases: u64,
+    /// Those that make the run fail.
+    pub(super) failed: u64,
+    /// Those that failed and don't: Should, May, or newer than the edition.
+    pub(super) warned: u64,
+    pub(super) known: u64,
+    pub(super) skipped: u64,
+    pub(super) inconclusive: u64,
+}
+
+impl Tally {
+    pub(super) fn of<'a>(
+        results: impl IntoIterator<Item = &'a CheckResult>,
+        edition: Edition,
+    ) -> Self {
+        let mut tally = Self::default();
+        for result in results {
+            match &result.outcome {
+                Outcome::Passed { cases } => {
+                    tally.passed += 1;
+                    tally.cases += cases;
+                }
+                Outcome::Failed(_) if result.fails_run(edition) => tally.failed += 1,
+                Outcome::Failed(_) => tally.warned += 1,
+                Outcome::KnownFailure(_) => tally.known += 1,
+                Outcome::Skipped { .. } => tally.skipped += 1,
+                Outcome::Inconclusive { .. } => tally.inconclusive += 1,
+            }
+        }
+        tally
+    }
+
+    pub(super) fn answered(&self) -> u64 {
+        self.passed + self.failed + self.warned + self.known
+    }
+
+    /// Every number that isn't zero.
+    pub(super) fn words(&self) -> Vec<String> {
+        let passed = format!("passed ({} cases)", self.cases);
+        let words = [
+            (self.passed, passed.as_str()),
+            (self.failed, "failed"),
+            (self.warned, "failed without failing the run"),
+            (self.known, "known failures"),
+            (self.skipped, "skipped"),
+            (self.inconclusive, "inconclusive"),
+        ];
+        let told = words.iter().filter(|(count, _)| *count > 0);
+        told.map(|(count, word)| format!("{count} {word}")).collect()
+    }
+
+    /// Every number that a reader expects, zero or not.
+    pub(super) fn summary(&self) -> String {
+        let Self { passed, cases, failed, warned, known, skipped, inconclusive } = self;
+        let warned = match warned {
+            0 => String::new(),
+            warned => format!("{warned} failed without failing the run, "),
+        };
+        format!(
+            "{passed} passed ({cases} cases), {failed} failed, {warned}{skipped} skipped, \
+             {inconclusive} inconclusive, {known} known failures"
+        )
+    }
+}
+
+/// What went wrong, if something did.
+pub(super) fn failure(result: &CheckResult) -> Option<&Failure> {
+    match &result.outcome {
+        Outcome::Failed(failure) | Outcome::KnownFailure(failure) => Some(failure),
+        _ => None,
+    }
+}
+
+/// Reasons in order of appearance, each with the checks that it keeps from running.
+pub(super) fn skipped(report: &Report) -> Vec<(String, Vec<&'static str>)> {
+    grouped(report, |outcome| match outcome {
+        Outcome::Skipped { reason } => Some(reason),
+        _ => None,
+    })
+}
+
+/// Likewise for checks that learnt nothing.
+pub(super) fn inconclusive(report: &Report) -> Vec<(String, Vec<&'static str>)> {
+    grouped(report, |outcome| match outcome {
+        Outcome::Inconclusive { reason } => Some(reason),
+        _ => None,
+    })
+}
+
+fn grouped(
+    report: &Report,
+    reason: impl Fn(&Outcome) -> Option<&String>,
+) -> Vec<(String, Vec<&'static str>)> {
+    let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
+    for result in &report.results {
+        let Some(reason) = reason(&result.outcome) else { continue };
+        match groups.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, ids)) => ids.push(result.spec.id),
+            None => groups.push((reason.clone(), vec![result.spec.id])),
+        }
+    }
+    groups
+}
+
+/// What a reader must know beside the results.
+pub(super) fn warnings(report: &Report) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for id in &report.unknown_known_failures {
+        warnings.push(format!("the list of known failures names {id}, which is no check"));
+    }
+    for result in &report.results {
+        let spec = &result.spec;
+        if failure(result).is_some_and(|failure| failure.kind == Kind::Hollow) {
+            warnings.push(format!("{} could not be tried, which fails the run", spec.id));
+        }
+    }
+    let newer = report.results.iter().filter(|result| result.spec.since > report.edition).count();
+    if newer > 0 {
+        let edition = report.edition;
+        warnings
+            .push(format!("{newer} checks are newer than edition {edition}: they fail no run yet"));
+    }
+    for family in report.idle_families() {
+        warnings.push(format!("nothing is known of the family {family}: none of its checks ran"));
+    }
+    if report.is_hollow() {
+        warnings.push("not a single check was answered, which fails the run".to_owned());
+    }
+    if report.not_run > 0 {
+        warnings.push(format!("interrupted: {} checks did not run", report.not_run));
+    }
+    warnings
+}
