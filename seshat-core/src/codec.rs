@@ -9,6 +9,7 @@ mod log;
 mod membership;
 mod operation;
 mod raft;
+mod serde;
 mod snapshot;
 
 use bytes::Bytes;

@@ -29,22 +29,33 @@
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
 //!   may be applied twice.
 
+#[cfg(feature = "storage-v2")]
 pub mod codec;
+#[cfg(feature = "storage-v2")]
 pub mod config;
+#[cfg(feature = "storage-v2")]
 pub mod error;
+#[cfg(feature = "storage-v2")]
 pub mod log;
+#[cfg(feature = "storage-v2")]
 pub mod machine;
 pub mod network;
+#[cfg(feature = "storage-v2")]
 pub mod node;
+#[cfg(feature = "storage-v2")]
 pub mod operation;
+#[cfg(feature = "storage-v2")]
 pub mod proto;
+#[cfg(feature = "storage-v2")]
 pub mod snapshot;
+#[cfg(feature = "storage-v2")]
 pub mod storage;
+#[cfg(feature = "storage-v2")]
 pub mod types;
 
 pub use openraft;
 
 /// Compiles and runs the README's example.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "storage-v2"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

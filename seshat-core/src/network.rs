@@ -1,7 +1,6 @@
 //! How nodes reach each other.
 //!
-//! A transport is an [`openraft::RaftNetworkFactory`]; a [`RaftNode`](crate::node::RaftNode)
-//! takes any. What every one of them must do:
+//! A transport is an [`openraft::RaftNetworkFactory`]; a `RaftNode` takes any. What every one of them must do:
 //!
 //! - Answer `Ok` only with what the target itself answered. The leader counts a success as a
 //!   replica that holds the entries.
@@ -14,10 +13,35 @@
 //! Loss, delay, duplication and reordering are for Raft to cope with; so are late deliveries of
 //! calls that were given up.
 
+#[cfg(feature = "storage-v2")]
 mod observed;
+#[cfg(feature = "storage-v2")]
 mod stub;
 pub mod switchboard;
 
+#[cfg(feature = "storage-v2")]
 pub(crate) use self::observed::Observed;
+#[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
+#[cfg(not(feature = "storage-v2"))]
 pub use self::switchboard::Switchboard;
+
+/// A [`Switchboard`](switchboard::Switchboard), of Seshat's own nodes unless told otherwise.
+///
+/// Messages cross it encoded and decoded ([`Encoded`](switchboard::Encoded)) or as they are
+/// ([`Direct`](switchboard::Direct)).
+///
+/// ```
+/// use seshat_core::network::Switchboard;
+/// use seshat_core::network::switchboard::Faults;
+///
+/// let switchboard: Switchboard = Switchboard::new(42);
+/// let network_of_node_1 = switchboard.port(1);
+/// switchboard.set_faults(1, 2, Faults { drop: 0.1, ..Faults::default() });
+/// switchboard.partition(&[&[1], &[2, 3]]);
+/// switchboard.heal();
+/// # drop(network_of_node_1);
+/// ```
+#[cfg(feature = "storage-v2")]
+pub type Switchboard<C = crate::types::TypeConfig, W = switchboard::Encoded> =
+    switchboard::Switchboard<C, W>;

@@ -16,10 +16,10 @@ use calls::{ALL, Outcome, TTL, call, plug, send, send_append, send_vote, term};
 use openraft::error::{ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::storage::RaftLogReader;
-use openraft::{CommittedLeaderId, EntryPayload};
-use seshat_core::codec::{DecodeError, Message};
+use openraft::{AnyError, CommittedLeaderId, EntryPayload};
+use seshat_core::codec::Message;
 use seshat_core::error::ReadError;
-use seshat_core::network::switchboard::{Carry, Encoded, Faults, Wire};
+use seshat_core::network::switchboard::{Carry, Encoded, Faults, InChunks, Wire};
 use seshat_core::network::{StubNetwork, Switchboard};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Limits, Operation};
@@ -216,11 +216,13 @@ async fn healing_ends_every_fault<W: Wire<TypeConfig>>(sb: Switchboard<TypeConfi
 struct Recording(Arc<Mutex<Vec<&'static str>>>);
 
 impl<M: Message> Carry<M> for Recording {
-    fn carry(&self, message: M) -> Result<M, DecodeError> {
+    fn carry(&self, message: M) -> Result<M, AnyError> {
         self.0.lock().unwrap().push(M::NAME);
         Encoded.carry(message)
     }
 }
+
+impl InChunks for Recording {}
 
 #[tokio::test(start_paused = true)]
 async fn every_request_and_every_answer_crosses_the_wire() {
@@ -244,11 +246,14 @@ async fn every_request_and_every_answer_crosses_the_wire() {
 struct Garbling(&'static str);
 
 impl<M: Message> Carry<M> for Garbling {
-    fn carry(&self, message: M) -> Result<M, DecodeError> {
+    fn carry(&self, message: M) -> Result<M, AnyError> {
         let bytes = message.encode();
-        M::decode(if M::NAME == self.0 { bytes.slice(..1) } else { bytes })
+        let bytes = if M::NAME == self.0 { bytes.slice(..1) } else { bytes };
+        M::decode(bytes).map_err(|error| AnyError::new(&error))
     }
 }
+
+impl InChunks for Garbling {}
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_understood_is_a_network_error_that_names_both_ends() {

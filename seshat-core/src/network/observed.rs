@@ -78,6 +78,7 @@ impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<
             offset = rpc.offset,
             bytes = rpc.data.len(),
         );
+        #[allow(deprecated, reason = "by `generic-snapshot-data`, which others may turn on")]
         self.inner.install_snapshot(rpc, option).instrument(span).await
     }
 

@@ -6,6 +6,7 @@
 
 mod connection;
 mod link;
+mod ship;
 mod wire;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,28 +16,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::{Raft, RaftTypeConfig};
 
-pub use self::connection::{Connection, Port, Undelivered};
+pub use self::connection::{Connection, Port, Rpc, Undelivered};
 pub use self::link::Faults;
 use self::link::{Fate, Link};
-pub use self::wire::{Carry, Direct, Encoded, Wire};
-use crate::types::TypeConfig;
+pub use self::ship::{InChunks, Ship, Shipped};
+#[cfg(feature = "storage-v2")]
+pub use self::wire::Encoded;
+pub use self::wire::{Carry, Direct, Wire};
 
 /// Connects any number of nodes. Clones are the same switchboard.
 ///
-/// Messages cross it encoded and decoded ([`Encoded`]) or as they are ([`Direct`]).
-///
-/// ```
-/// use seshat_core::network::Switchboard;
-/// use seshat_core::network::switchboard::Faults;
-///
-/// let switchboard: Switchboard = Switchboard::new(42);
-/// let network_of_node_1 = switchboard.port(1);
-/// switchboard.set_faults(1, 2, Faults { drop: 0.1, ..Faults::default() });
-/// switchboard.partition(&[&[1], &[2, 3]]);
-/// switchboard.heal();
-/// # drop(network_of_node_1);
-/// ```
-pub struct Switchboard<C: RaftTypeConfig = TypeConfig, W = Encoded> {
+/// Messages cross it by a [`Wire`]; [`Direct`] hands them over as they are.
+pub struct Switchboard<C: RaftTypeConfig, W> {
     shared: Arc<Shared<C>>,
     wire: W,
 }
@@ -63,6 +54,7 @@ impl<C: RaftTypeConfig, W> fmt::Debug for Switchboard<C, W> {
     }
 }
 
+#[cfg(feature = "storage-v2")]
 impl<C: RaftTypeConfig> Switchboard<C, Encoded> {
     /// No nodes, no faults. Messages are encoded and decoded.
     pub fn new(seed: u64) -> Self {

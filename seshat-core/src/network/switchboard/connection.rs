@@ -5,17 +5,18 @@ use std::future::Future;
 use std::time::Duration;
 
 use openraft::error::{
-    InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable,
+    InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, ReplicationClosed,
+    StreamingError, Unreachable,
 };
 use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
-use openraft::{Node, NodeId, Raft, RaftTypeConfig};
+use openraft::{AnyError, Node, NodeId, OptionalSend, Raft, RaftTypeConfig, Snapshot, Vote};
 
-use super::{Carry, Switchboard, Wire};
-use crate::codec::DecodeError;
+use super::link::Fate;
+use super::{Carry, Shipped, Switchboard, Wire};
 
 /// How long openraft waits before it calls an unreachable node again. Short: the nodes are in one
 /// process.
@@ -85,11 +86,12 @@ pub enum Undelivered<N: std::fmt::Debug + std::fmt::Display> {
         /// To whom.
         to: N,
         /// Why not.
-        source: DecodeError,
+        source: AnyError,
     },
 }
 
-type Rpc<C, T, E> = Result<
+/// What becomes of a message that is sent.
+pub type Rpc<C, T, E> = Result<
     T,
     RPCError<
         <C as RaftTypeConfig>::NodeId,
@@ -98,13 +100,9 @@ type Rpc<C, T, E> = Result<
     >,
 >;
 
-impl<C, W> Connection<C, W>
-where
-    C: RaftTypeConfig,
-    W: Wire<C>,
-{
+impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
     /// Sends a request over the link, has the target handle it, and sends the answer back.
-    async fn call<Req, Resp, E, F>(
+    pub(super) async fn call<Req, Resp, E, F>(
         &self,
         rpc: RPCTypes,
         request: Req,
@@ -119,15 +117,7 @@ where
         Resp: Send + 'static,
         RaftError<C::NodeId, E>: Send,
     {
-        let (from, to) = (self.from.clone(), self.to.clone());
-        let fate = self.switchboard.fate(&from, &to);
-        if fate.cut {
-            return Err(unreachable(&Undelivered::Cut { rpc, from, to }));
-        }
-        let Some(target) = self.switchboard.node(&to) else {
-            return Err(unreachable(&Undelivered::NotPlugged { rpc, from, to }));
-        };
-
+        let (target, fate) = self.set_out(rpc)?;
         if let Some(late) = fate.stray {
             let copy = self.carry(rpc, request.clone())?;
             let stray = handle(target.clone(), copy);
@@ -137,54 +127,111 @@ where
                 let _ = stray.await;
             });
         }
-        wait(fate.delay).await;
-        if fate.lost {
-            return self.lost(rpc, option).await;
-        }
+        self.arrive(rpc, fate, &option).await?;
         let request = self.carry(rpc, request)?;
         let handled = handle(target, request).await;
-
-        let fate = self.switchboard.fate(&to, &from);
-        wait(fate.delay).await;
-        if fate.cut || fate.lost {
-            return self.lost(rpc, option).await;
-        }
+        self.come_back(rpc, &option).await?;
         match handled {
-            Ok(response) => self.carry(rpc, response),
-            Err(error) => Err(RPCError::RemoteError(RemoteError::new(to, error))),
+            Ok(response) => Ok(self.carry(rpc, response)?),
+            Err(error) => Err(RPCError::RemoteError(RemoteError::new(self.target(), error))),
         }
     }
 
-    fn carry<M, E: Error>(&self, rpc: RPCTypes, message: M) -> Rpc<C, M, E>
+    /// The target, and what happens to the message on its way.
+    pub(super) fn set_out(&self, rpc: RPCTypes) -> Result<(Raft<C>, Fate), Undelivered<C::NodeId>> {
+        let (from, to) = (self.from.clone(), self.to.clone());
+        let fate = self.switchboard.fate(&from, &to);
+        if fate.cut {
+            return Err(Undelivered::Cut { rpc, from, to });
+        }
+        match self.switchboard.node(&to) {
+            Some(target) => Ok((target, fate)),
+            None => Err(Undelivered::NotPlugged { rpc, from, to }),
+        }
+    }
+
+    /// The message's way to the target.
+    pub(super) async fn arrive(
+        &self,
+        rpc: RPCTypes,
+        fate: Fate,
+        option: &RPCOption,
+    ) -> Result<(), Undelivered<C::NodeId>> {
+        if !fate.delay.is_zero() {
+            tokio::time::sleep(fate.delay).await;
+        }
+        if fate.cut || fate.lost {
+            // The sender learns of a loss when it is tired of waiting.
+            tokio::time::sleep(option.hard_ttl()).await;
+            return Err(Undelivered::Lost { rpc, from: self.from.clone(), to: self.target() });
+        }
+        Ok(())
+    }
+
+    /// The answer's way back.
+    pub(super) async fn come_back(
+        &self,
+        rpc: RPCTypes,
+        option: &RPCOption,
+    ) -> Result<(), Undelivered<C::NodeId>> {
+        let fate = self.switchboard.fate(&self.to, &self.from);
+        self.arrive(rpc, fate, option).await
+    }
+
+    pub(super) fn target(&self) -> C::NodeId {
+        self.to.clone()
+    }
+
+    pub(super) fn not_understood(&self, rpc: RPCTypes, source: AnyError) -> Undelivered<C::NodeId> {
+        let (from, to) = (self.from.clone(), self.to.clone());
+        tracing::error!(error = %source, %from, %to, "message not understood");
+        Undelivered::Decode { rpc, from, to, source }
+    }
+
+    fn carry<M>(&self, rpc: RPCTypes, message: M) -> Result<M, Undelivered<C::NodeId>>
     where
         W: Carry<M>,
     {
-        self.switchboard.wire.carry(message).map_err(|source| {
-            let (from, to) = (self.from.clone(), self.to.clone());
-            tracing::error!(error = %source, %from, %to, "message not understood");
-            RPCError::Network(NetworkError::new(&Undelivered::Decode { rpc, from, to, source }))
-        })
-    }
-
-    /// The sender learns of a loss when it is tired of waiting.
-    async fn lost<T, E: Error>(&self, rpc: RPCTypes, option: RPCOption) -> Rpc<C, T, E> {
-        tokio::time::sleep(option.hard_ttl()).await;
-        let (from, to) = (self.from.clone(), self.to.clone());
-        Err(RPCError::Network(NetworkError::new(&Undelivered::Lost { rpc, from, to })))
+        let carried = self.switchboard.wire.carry(message);
+        carried.map_err(|source| self.not_understood(rpc, source))
     }
 }
 
-async fn wait(delay: Duration) {
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+/// openraft backs off from a node that is unreachable, and calls again at once after a failure
+/// that the next call may not meet.
+enum Weight {
+    Unreachable(Unreachable),
+    Network(NetworkError),
+}
+
+fn weigh<N: NodeId>(why: &Undelivered<N>) -> Weight {
+    match why {
+        Undelivered::NotPlugged { .. } | Undelivered::Cut { .. } => {
+            tracing::debug!(error = %why, "unreachable");
+            Weight::Unreachable(Unreachable::new(why))
+        }
+        Undelivered::Lost { .. } | Undelivered::Decode { .. } => {
+            Weight::Network(NetworkError::new(why))
+        }
     }
 }
 
-fn unreachable<N: NodeId, D: Node, E: Error>(
-    why: &Undelivered<N>,
-) -> RPCError<N, D, RaftError<N, E>> {
-    tracing::debug!(error = %why, "unreachable");
-    RPCError::Unreachable(Unreachable::new(why))
+impl<N: NodeId, D: Node, E: Error> From<Undelivered<N>> for RPCError<N, D, E> {
+    fn from(why: Undelivered<N>) -> Self {
+        match weigh(&why) {
+            Weight::Unreachable(error) => error.into(),
+            Weight::Network(error) => error.into(),
+        }
+    }
+}
+
+impl<C: RaftTypeConfig, E: Error> From<Undelivered<C::NodeId>> for StreamingError<C, E> {
+    fn from(why: Undelivered<C::NodeId>) -> Self {
+        match weigh(&why) {
+            Weight::Unreachable(error) => error.into(),
+            Weight::Network(error) => error.into(),
+        }
+    }
 }
 
 impl<C, W> RaftNetworkFactory<C> for Port<C, W>
@@ -220,8 +267,17 @@ where
         rpc: InstallSnapshotRequest<C>,
         option: RPCOption,
     ) -> Rpc<C, InstallSnapshotResponse<C::NodeId>, InstallSnapshotError> {
-        let handle = |raft: Raft<C>, rpc| async move { raft.install_snapshot(rpc).await };
-        self.call(RPCTypes::InstallSnapshot, rpc, option, handle).await
+        W::install_snapshot(self, rpc, option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote<C::NodeId>,
+        snapshot: Snapshot<C>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Shipped<C> {
+        W::full_snapshot(self, vote, snapshot, cancel, option).await
     }
 
     async fn vote(

@@ -1,12 +1,14 @@
 //! What a message goes through between two nodes.
 
-use openraft::RaftTypeConfig;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
+use openraft::{AnyError, RaftTypeConfig};
 
-use crate::codec::{DecodeError, Message};
+use super::Ship;
+#[cfg(feature = "storage-v2")]
+use crate::codec::Message;
 
 /// Carries one kind of message.
 pub trait Carry<M>: Clone + Send + Sync + 'static {
@@ -14,10 +16,10 @@ pub trait Carry<M>: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What was sent can't be understood. Never for what a node of this version sends.
-    fn carry(&self, message: M) -> Result<M, DecodeError>;
+    fn carry(&self, message: M) -> Result<M, AnyError>;
 }
 
-/// Carries every message of a type configuration.
+/// Carries every message of a type configuration, and its snapshots.
 pub trait Wire<C: RaftTypeConfig>:
     Carry<AppendEntriesRequest<C>>
     + Carry<AppendEntriesResponse<C::NodeId>>
@@ -25,6 +27,7 @@ pub trait Wire<C: RaftTypeConfig>:
     + Carry<VoteResponse<C::NodeId>>
     + Carry<InstallSnapshotRequest<C>>
     + Carry<InstallSnapshotResponse<C::NodeId>>
+    + Ship<C>
 {
 }
 
@@ -35,25 +38,33 @@ impl<C: RaftTypeConfig, W> Wire<C> for W where
         + Carry<VoteResponse<C::NodeId>>
         + Carry<InstallSnapshotRequest<C>>
         + Carry<InstallSnapshotResponse<C::NodeId>>
+        + Ship<C>
 {
 }
 
 /// Encodes every message to protobuf and decodes it, as a real transport does.
+#[cfg(feature = "storage-v2")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Encoded;
 
+#[cfg(feature = "storage-v2")]
 impl<M: Message> Carry<M> for Encoded {
-    fn carry(&self, message: M) -> Result<M, DecodeError> {
-        M::decode(message.encode())
+    fn carry(&self, message: M) -> Result<M, AnyError> {
+        M::decode(message.encode()).map_err(|error| AnyError::new(&error))
     }
 }
+
+#[cfg(feature = "storage-v2")]
+impl super::InChunks for Encoded {}
 
 /// Hands every message over as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Direct;
 
 impl<M> Carry<M> for Direct {
-    fn carry(&self, message: M) -> Result<M, DecodeError> {
+    fn carry(&self, message: M) -> Result<M, AnyError> {
         Ok(message)
     }
 }
+
+impl super::InChunks for Direct {}
