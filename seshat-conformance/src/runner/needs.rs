@@ -1,5 +1,6 @@
 //! What a back end lacks that a check needs. Decided before the check runs.
 
+#[cfg(feature = "storage-v2")]
 use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -74,8 +75,18 @@ fn known<B: Backend>(backend: &B, need: Need) -> Option<bool> {
         Need::DamageSnapshot => hooks.damage_snapshot.is_some(),
         Need::Suite => B::Suite::function("save_vote").is_some(),
         Need::Callback => cfg!(feature = "storage-v2"),
-        Need::SeshatTypes => TypeId::of::<B::C>() == TypeId::of::<seshat_core::types::TypeConfig>(),
+        Need::SeshatTypes => seshat_types::<B>(),
     })
+}
+
+#[cfg(feature = "storage-v2")]
+fn seshat_types<B: Backend>() -> bool {
+    TypeId::of::<B::C>() == TypeId::of::<seshat_core::types::TypeConfig>()
+}
+
+#[cfg(not(feature = "storage-v2"))]
+fn seshat_types<B: Backend>() -> bool {
+    false
 }
 
 fn given(need: Need, gifts: Gifts) -> bool {
