@@ -2,20 +2,26 @@
 //!
 //! Pure and synchronous. Invariants, asserted by [`Log::valid`]:
 //!
-//! 1. Entry `i` has index `first + i`: no hole (openraft requirements R1, R14, R16, R18).
+//! 1. The payload at place `i` belongs to the entry with index `first + i`: no hole (openraft
+//!    requirements R1, R14, R16, R18). Nothing else says what its index is.
 //! 2. Leader ids never descend, so log ids ascend strictly.
 //! 3. `first` is one past the purge marker. Without a marker it is 0, except in a log that was
 //!    told to [begin elsewhere](Log::begin_at).
 //!
 //! Every operation checks first and changes nothing on error.
 
+mod leaders;
+mod payload;
 mod store;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 
+use self::leaders::Leaders;
+use self::payload::Payload;
 pub use self::store::LogStore;
+use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, Vote};
 
 /// What a node must not forget beside its entries.
@@ -32,7 +38,8 @@ pub struct HardState {
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub struct Log {
-    entries: VecDeque<Entry>,
+    payloads: VecDeque<Payload>,
+    leaders: Leaders,
     first: u64,
     purged: Option<LogId>,
 }
@@ -45,28 +52,62 @@ impl Log {
 
     /// The id of the last entry, or of the last purged one if there is none.
     pub fn last_log_id(&self) -> Option<LogId> {
-        self.entries.back().map(|entry| entry.log_id).or(self.purged)
+        // Who leads the last entry tells that there is one, so the next index isn't 0.
+        let last = self.leaders.last();
+        last.map(|leader_id| LogId::new(leader_id, self.next_index() - 1)).or(self.purged)
     }
 
     /// The index that the next entry must have.
     pub fn next_index(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.first + self.payloads.len() as u64
+    }
+
+    fn indexes(&self) -> Range<u64> {
+        self.first..self.next_index()
     }
 
     /// Entries in the log.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.payloads.len()
     }
 
     /// Whether there is no entry, purged ones aside.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.payloads.is_empty()
     }
 
     /// The entries of `range` that exist, in order (R40, R41).
     ///
     /// Any kind of bound is understood; an empty or inverted range has no entries.
-    pub fn entries(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = Entry> {
+        let places = self.places(range);
+        let leaders = self.leaders.from(self.index(places.start));
+        let payloads = self.payloads.range(places.clone()).zip(places);
+        payloads.zip(leaders).map(|((payload, place), leader_id)| Entry {
+            log_id: LogId::new(leader_id, self.index(place)),
+            payload: payload.to_entry(),
+        })
+    }
+
+    /// The batches of these entries; `None` for those that hold something else.
+    fn batches(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = Option<&Batch>> {
+        self.payloads.range(self.places(range)).map(Payload::batch)
+    }
+
+    /// The id of the entry at `index`, if there is one.
+    fn log_id(&self, index: u64) -> Option<LogId> {
+        let leader_id = self.leaders.from(index).next();
+        leader_id
+            .filter(|_| self.indexes().contains(&index))
+            .map(|leader_id| LogId::new(leader_id, index))
+    }
+
+    fn index(&self, place: usize) -> u64 {
+        self.first + place as u64
+    }
+
+    /// Where the entries of `range` that exist stand.
+    fn places(&self, range: impl RangeBounds<u64>) -> Range<usize> {
         let start = match range.start_bound() {
             Bound::Included(&index) => Some(index),
             Bound::Excluded(&index) => index.checked_add(1),
@@ -78,14 +119,13 @@ impl Log {
             Bound::Unbounded => u64::MAX,
         };
         let start = start.map_or(self.len(), |index| self.position(index));
-        let end = self.position(end).max(start);
-        self.entries.range(start..end)
+        start..self.position(end).max(start)
     }
 
     /// Where `index` stands among the entries, or would: 0 before them, `len` after them.
     fn position(&self, index: u64) -> usize {
         // At most `len`, so the cast loses nothing.
-        index.saturating_sub(self.first).min(self.entries.len() as u64) as usize
+        index.saturating_sub(self.first).min(self.payloads.len() as u64) as usize
     }
 
     /// Appends entries that continue the log.
@@ -93,15 +133,21 @@ impl Log {
     /// # Errors
     /// The first entry that leaves a hole, overlaps, or descends. Nothing is appended then.
     pub fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), AppendError> {
-        // Costs nothing if it is a vector already; then all are moved at once.
-        let entries: Vec<Entry> = entries.into_iter().collect();
+        // Costs nothing if it is a vector already.
+        self.append_all(entries.into_iter().collect())
+    }
+
+    fn append_all(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
         let mut last = self.last_log_id();
         for (already, entry) in entries.iter().enumerate() {
             let expected = self.next_index().saturating_add(already as u64);
             check_append(last, entry.log_id, expected)?;
             last = Some(entry.log_id);
         }
-        self.entries.extend(entries);
+        for entry in entries {
+            self.leaders.push(entry.log_id);
+            self.payloads.push_back(entry.payload.into());
+        }
         Ok(())
     }
 
@@ -130,8 +176,8 @@ impl Log {
         {
             return Err(TruncateError { got: since, purged });
         }
-        let keep = self.position(since);
-        self.entries.truncate(keep);
+        self.payloads.truncate(self.position(since));
+        self.leaders.keep(self.indexes());
         Ok(())
     }
 
@@ -167,30 +213,26 @@ impl Log {
         if next < self.first && !self.is_empty() {
             return Ok(true);
         }
-        let agrees = self.entries(upto.index..next).all(|entry| entry.log_id == upto);
+        let agrees = self.log_id(upto.index).is_none_or(|there| there == upto);
         let gone = if agrees { self.position(next) } else { self.len() };
-        let last_of_some =
-            if agrees && gone > max { self.entries.get(max.max(1) - 1) } else { None };
-        let (gone, reached) = match last_of_some {
-            Some(last) => (max.max(1), last.log_id),
-            None => (gone, upto),
-        };
-        self.entries.drain(..gone);
+        let max = max.max(1);
+        let some = (agrees && gone > max).then(|| self.log_id(self.index(max - 1))).flatten();
+        let (gone, reached) = some.map_or((gone, upto), |last| (max, last));
+        self.payloads.drain(..gone);
         // Give memory back once most of it is unused, seldom enough to cost nothing.
-        if self.entries.capacity() / 4 > self.entries.len() {
-            self.entries.shrink_to(self.entries.len() * 2);
+        if self.payloads.capacity() / 4 > self.payloads.len() {
+            self.payloads.shrink_to(self.payloads.len() * 2);
         }
         self.first = reached.index.saturating_add(1);
+        self.leaders.keep(self.indexes());
         self.purged = Some(reached);
         Ok(reached == upto)
     }
 
     /// Whether the invariants of the [module](self) hold. For tests.
     pub fn valid(&self) -> bool {
-        let consecutive = self.entries.iter().zip(self.first..).all(|(e, i)| e.log_id.index == i);
-        let ascending = self.entries.iter().is_sorted_by_key(|entry| entry.log_id.leader_id);
         let after_marker = self.purged.is_none_or(|purged| self.first == purged.index + 1);
-        consecutive && ascending && after_marker
+        self.leaders.valid(self.indexes()) && after_marker
     }
 }
 

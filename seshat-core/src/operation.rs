@@ -169,52 +169,86 @@ pub enum Response {
 
 /// The normal payload of a log entry: operations in the order in which they were proposed.
 ///
-/// Cheap to clone: log, replication and apply share one list, and the list shares its bytes with
-/// whoever proposed them or with the frame they arrived in.
+/// Cheap to clone, and a pointer wide: log, replication and apply share one list, and the list
+/// shares its bytes with whoever proposed them or with the frame they arrived in.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    operations: Arc<[Operation]>,
-    payload_bytes: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    operations: Operations,
     /// The batch as it arrived. Sent on as it is, so that fields of a newer schema pass through.
     encoded: Option<Bytes>,
 }
 
+/// One operation needs no list, and so no allocation of its own.
+#[derive(Debug)]
+enum Operations {
+    One(Operation),
+    Many { operations: Vec<Operation>, payload_bytes: usize },
+}
+
+impl From<Operation> for Operations {
+    fn from(operation: Operation) -> Self {
+        Self::One(operation)
+    }
+}
+
+impl From<Vec<Operation>> for Operations {
+    fn from(operations: Vec<Operation>) -> Self {
+        let payload_bytes = operations.iter().map(Operation::payload_bytes).sum();
+        Self::Many { operations, payload_bytes }
+    }
+}
+
 impl Batch {
     /// A batch of operations proposed here.
-    pub fn new(operations: impl Into<Arc<[Operation]>>) -> Self {
-        Self::from_parts(operations.into(), None)
+    pub fn new(operations: impl Into<Vec<Operation>>) -> Self {
+        Self::from_parts(operations.into().into(), None)
     }
 
     /// For the codec: a batch that arrived as `encoded`.
-    pub(crate) fn decoded(operations: Arc<[Operation]>, encoded: Bytes) -> Self {
-        Self::from_parts(operations, Some(encoded))
+    pub(crate) fn decoded(operations: Vec<Operation>, encoded: Bytes) -> Self {
+        Self::from_parts(operations.into(), Some(encoded))
     }
 
-    fn from_parts(operations: Arc<[Operation]>, encoded: Option<Bytes>) -> Self {
-        let payload_bytes = operations.iter().map(Operation::payload_bytes).sum();
-        Self { operations, payload_bytes, encoded }
+    /// For the codec: the same, of a single operation.
+    pub(crate) fn decoded_one(operation: Operation, encoded: Bytes) -> Self {
+        Self::from_parts(operation.into(), Some(encoded))
+    }
+
+    fn from_parts(operations: Operations, encoded: Option<Bytes>) -> Self {
+        Self { shared: Arc::new(Shared { operations, encoded }) }
     }
 
     /// In the order in which they are applied.
     pub fn operations(&self) -> &[Operation] {
-        &self.operations
+        match &self.shared.operations {
+            Operations::One(operation) => std::slice::from_ref(operation),
+            Operations::Many { operations, .. } => operations,
+        }
     }
 
     /// The bytes as they arrived, if the batch wasn't made here.
     pub(crate) fn encoded(&self) -> Option<&Bytes> {
-        self.encoded.as_ref()
+        self.shared.encoded.as_ref()
     }
 
     /// Bytes of all keys and values.
     pub fn payload_bytes(&self) -> usize {
-        self.payload_bytes
+        match &self.shared.operations {
+            Operations::One(operation) => operation.payload_bytes(),
+            Operations::Many { payload_bytes, .. } => *payload_bytes,
+        }
     }
 }
 
 /// Equal operations make equal batches, wherever they came from.
 impl PartialEq for Batch {
     fn eq(&self, other: &Self) -> bool {
-        self.operations == other.operations
+        self.operations() == other.operations()
     }
 }
 
@@ -222,7 +256,7 @@ impl Eq for Batch {}
 
 impl From<Operation> for Batch {
     fn from(operation: Operation) -> Self {
-        Self::new([operation])
+        Self::from_parts(operation.into(), None)
     }
 }
 

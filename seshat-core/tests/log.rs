@@ -220,6 +220,17 @@ fn purging_most_of_a_long_log_keeps_the_rest() {
 }
 
 #[test]
+fn the_leader_of_entries_that_a_purge_disagreed_with_is_forgotten() {
+    let mut log = log(None, &[(3, 0)]);
+    log.purge(id(2, 0)).unwrap();
+    log.append(blanks(&[(2, 1), (4, 2)])).unwrap();
+    assert_eq!(held(&log), [(2, 1), (4, 2)]);
+    log.truncate(1).unwrap();
+    log.append(blanks(&[(2, 1)])).unwrap();
+    assert_eq!(held(&log), [(2, 1)]);
+}
+
+#[test]
 fn a_fresh_log_may_begin_anywhere() {
     let mut log = Log::default();
     log.begin_at(9).unwrap();

@@ -1,8 +1,6 @@
 //! Operations, batches and responses. Encoding is written out by hand, because a batch is the
 //! bulk of all traffic and prost would copy its payload twice; tests compare it with prost's.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{
     WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
@@ -126,31 +124,28 @@ impl Message for Batch {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let operations = match plain_operations(&bytes) {
-            Some(operations) => operations,
-            None => parse::<v1::Batch>(Self::NAME, bytes.clone())?
-                .operations
-                .into_iter()
-                .map(Operation::try_from)
-                .collect::<Result<_, _>>()?,
-        };
-        Ok(Self::decoded(operations, bytes))
+        if let Some(batch) = plain_batch(&bytes) {
+            return Ok(batch);
+        }
+        let operations = parse::<v1::Batch>(Self::NAME, bytes.clone())?.operations;
+        let operations = operations.into_iter().map(Operation::try_from);
+        Ok(Self::decoded(operations.collect::<Result<_, _>>()?, bytes))
     }
 }
 
-/// The operations of a batch that is encoded as [`put_batch`] does it, several times faster than
-/// prost. `None` for what is encoded otherwise, valid or not: prost reads that.
-fn plain_operations(bytes: &Bytes) -> Option<Arc<[Operation]>> {
+/// A batch that is encoded as [`put_batch`] does it, several times faster than prost. `None` for
+/// what is encoded otherwise, valid or not: prost reads that.
+fn plain_batch(bytes: &Bytes) -> Option<Batch> {
     let mut rest: &[u8] = bytes;
     let first = plain_operation(bytes, plain_field(1, &mut rest)?)?;
     if rest.is_empty() {
-        return Some(Arc::new([first]));
+        return Some(Batch::decoded_one(first, bytes.clone()));
     }
     let mut operations = vec![first];
     while !rest.is_empty() {
         operations.push(plain_operation(bytes, plain_field(1, &mut rest)?)?);
     }
-    Some(operations.into())
+    Some(Batch::decoded(operations, bytes.clone()))
 }
 
 /// One operation, a part of `bytes`.

@@ -12,9 +12,8 @@ use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 
 use super::{HardState, Log};
-use crate::types::{
-    Entry, EntryPayload, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote,
-};
+use crate::operation::Batch;
+use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
 
 /// What one replication read returns at most, if it has more than one entry, in bytes: so much
 /// that it is encoded, sent, decoded and stored within a heartbeat interval, openraft's timeout
@@ -57,34 +56,24 @@ impl LogStore {
     }
 
     fn read(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> Vec<Entry> {
+        let range = (range.start_bound(), range.end_bound());
         let inner = self.lock();
+        // Counting reads every batch first. Those reads wait for memory together; the clones, each
+        // an atomic increment, would wait one after the other.
         let mut bytes = 0_usize;
-        let mut entries = Vec::with_capacity(
-            inner.log.entries((range.start_bound(), range.end_bound())).size_hint().0,
-        );
-        entries.extend(
-            inner
-                .log
-                .entries(range)
-                .take_while(|entry| {
-                    let first = bytes == 0;
-                    bytes = bytes.saturating_add(weight(entry));
-                    first || bytes <= max_bytes
-                })
-                .cloned(),
-        );
-        entries
+        let fit = inner.log.batches(range).take_while(|batch| {
+            let first = bytes == 0;
+            bytes = bytes.saturating_add(batch.map_or(1, weight));
+            first || bytes <= max_bytes
+        });
+        let count = fit.count();
+        inner.log.entries(range).take(count).collect()
     }
 }
 
 /// At least 1, so that a sum of 0 means that there was no entry yet.
-fn weight(entry: &Entry) -> usize {
-    match &entry.payload {
-        EntryPayload::Normal(batch) => {
-            1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
-        }
-        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
-    }
+fn weight(batch: &Batch) -> usize {
+    1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {

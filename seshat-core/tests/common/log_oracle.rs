@@ -17,7 +17,7 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     pub(crate) fn last(&self) -> Option<LogId> {
-        self.entries.values().map(|entry| entry.log_id).last().or(self.purged)
+        self.entries.values().map(|entry| entry.log_id).next_back().or(self.purged)
     }
 
     pub(crate) fn state(&self) -> LogState {
@@ -33,8 +33,9 @@ impl Oracle {
         self.purged.map_or(self.begin, |purged| purged.index + 1)
     }
 
-    pub(crate) fn read(&self, range: (Bound<u64>, Bound<u64>)) -> Vec<&Entry> {
-        self.entries.values().filter(|entry| range.contains(&entry.log_id.index)).collect()
+    pub(crate) fn read(&self, range: (Bound<u64>, Bound<u64>)) -> Vec<Entry> {
+        let entries = self.entries.values().cloned();
+        entries.filter(|entry| range.contains(&entry.log_id.index)).collect()
     }
 
     pub(crate) fn append(&mut self, batch: &[Entry]) -> Result<(), AppendError> {
