@@ -3,6 +3,9 @@
 #[cfg(feature = "storage-v2")]
 pub(crate) mod callback;
 pub(crate) mod committed;
+#[cfg(feature = "storage-v2")]
+pub(crate) mod crash;
+pub(crate) mod disk;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod model;

@@ -11,8 +11,8 @@ pub mod embedded;
 pub mod failure;
 #[cfg(feature = "storage-v2")]
 mod flush;
-mod history;
 pub mod harness;
+mod history;
 mod isolation;
 pub mod lab;
 pub mod model;

@@ -17,6 +17,9 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
         checks::snapshot::checks(),
         checks::reopen::checks(),
         checks::model::checks(),
+        #[cfg(feature = "storage-v2")]
+        checks::crash::checks(),
+        checks::disk::checks(),
     ];
     families.into_iter().flatten().collect()
 }

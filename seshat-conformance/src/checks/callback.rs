@@ -49,7 +49,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// Appends and returns as soon as `append` does. The oracle has followed.
-async fn append<B: Backend>(
+pub(crate) async fn append<B: Backend>(
     subject: &mut Subject<'_, B>,
     items: Vec<Item>,
 ) -> Result<Flushed<B::C>, Failure> {

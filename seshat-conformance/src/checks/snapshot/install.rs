@@ -197,7 +197,7 @@ async fn then_build<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// A snapshot of a node that has applied these entries, as bytes.
-pub(super) async fn bytes_of<B: Backend>(
+pub(crate) async fn bytes_of<B: Backend>(
     lab: &Lab<B>,
     truth: &[Item],
 ) -> Result<(crate::words::Meta<B>, Vec<u8>), Failure> {

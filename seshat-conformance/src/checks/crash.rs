@@ -1,0 +1,312 @@
+//! Family `crash`: the power fails. What was acknowledged is there, what wasn't may be, in order
+//! and without a hole.
+
+use openraft::storage::RaftLogStorage;
+
+use super::reopen::each_pair;
+use crate::backend::{Backend, Keeps};
+use crate::check::{Check, Verdict, check};
+use crate::checks::callback;
+use crate::history::{self, Kind};
+use crate::lab::Lab;
+use crate::model::{LogModel, Step};
+use crate::story;
+use crate::subject::Subject;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "crash/vote", Must, [7, 51], needs: [Log, CutPower],
+            promise: "A vote that was saved survives a power cut.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            run: vote,
+        ),
+        check!(
+            "crash/append", Must, [12, 51], needs: [Log, CutPower],
+            promise: "Entries whose callback was called survive a power cut, whatever the size of the batch.",
+            consequence: "Acknowledged, committed entries vanish.",
+            limit: 30,
+            run: append,
+        ),
+        check!(
+            "crash/append-unfinished", Must, [1, 2, 14, 48], needs: [Log, CutPower, Callback],
+            promise: "Of an append whose callback wasn't called, a power cut leaves a prefix: no hole, nothing else.",
+            consequence: "A node claims entries that it doesn't have.",
+            run: append_unfinished,
+        ),
+        check!(
+            "crash/order", Must, [2], needs: [Log, CutPower, Callback],
+            promise: "Votes and entries reach the disk in the order in which they were written.",
+            consequence: "A node grants a vote in a term in which it has accepted entries of another leader.",
+            run: order,
+        ),
+        check!(
+            "crash/truncate-then-append", Must, [2, 47, 48, 51], needs: [Log, CutPower],
+            promise: "What was truncated doesn't come back after a later write was acknowledged.",
+            consequence: "Entries of a deposed leader come back behind those of the new one.",
+            run: truncate_then_append,
+        ),
+        check!(
+            "crash/truncate-alone", Must, [16, 48, 51], needs: [Log, CutPower],
+            promise: "A power cut after a truncation leaves the log as it was before it or after it.",
+            consequence: "Entries that were never truncated are lost, or the log has a hole.",
+            run: truncate_alone,
+        ),
+        check!(
+            "crash/purge", Must, [2, 18, 37, 38, 51], needs: [CutPower],
+            promise: "A power cut after a purge leaves marker and entries of one moment; after a later write was acknowledged, the purge is done.",
+            consequence: "The log begins above its marker: the node can't start again.",
+            run: purge,
+        ),
+        check!(
+            "crash/apply", Must, [19, 25, 51], needs: [Machine, CutPower, AppliedSurvivesRestart],
+            promise: "What a persistent state machine has applied survives a power cut, as one whole.",
+            consequence: "Commands are applied twice or never on one replica.",
+            run: apply,
+        ),
+        check!(
+            "crash/build-then-purge", Must, [25, 26, 37, 38, 51], needs: [Machine, CutPower, MachineSurvivesRestart],
+            promise: "A snapshot that was built survives a power cut, or the state it is of does.",
+            consequence: "State that is no longer in the log is lost.",
+            run: build_then_purge,
+        ),
+        check!(
+            "crash/install", Must, [26, 29, 30, 51, 55, 56], needs: [Machine, CutPower, MachineSurvivesRestart],
+            promise: "A snapshot that was installed survives a power cut, whole, before and after the purge.",
+            consequence: "A follower that was caught up rejoins with half a state.",
+            run: install,
+        ),
+        check!(
+            "crash/again", Must, [51], needs: [CutPower, MachineSurvivesRestart],
+            promise: "What survived one power cut survives the next, and a store goes on working over many.",
+            consequence: "A node that fails twice is lost.",
+            limit: 30,
+            run: again,
+        ),
+        check!(
+            "crash/pairs", Must, [2, 4, 7, 12, 25, 26, 37, 48, 51], needs: [CutPower, MachineSurvivesRestart],
+            promise: "After every pair of steps a power cut leaves what was acknowledged, and openraft can start on it.",
+            consequence: "Acknowledged entries or votes are lost: a cluster loses committed data.",
+            limit: 60,
+            run: pairs,
+        ),
+    ]
+}
+
+async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    for kind in [Kind::Vote, Kind::Elect, Kind::Vote, Kind::Vote, Kind::Elect] {
+        subject.run(history::steps(&subject.model, kind.choice())).await?;
+        subject.perform(Step::CutPower).await?;
+    }
+    // With a log around it, and after a restart.
+    subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+    subject.run([Step::Restart]).await?;
+    subject.run(history::steps(&subject.model, Kind::Vote.choice())).await?;
+    subject.perform(Step::CutPower).await
+}
+
+async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let sizes: &[u64] = lab.budget.pick(
+        &[1, 2, 5, 64, 300],
+        &[1, 2, 3, 5, 8, 9, 10, 33, 64, 65, 128, 257, 1_000, 1_100],
+        &[1, 2, 3, 5, 10, 65, 129, 257, 1_025, 4_097, 10_001],
+    );
+    for &size in sizes {
+        let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+        for round in 0..3 {
+            let entries = story::entries(1, 1, round * size, (round + 1) * size);
+            subject.perform(Step::Append(entries)).await?;
+        }
+        subject.perform(Step::CutPower).await?;
+    }
+    // Many small ones, cut now and then: where files end is anyone's guess.
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    for round in 0..lab.budget.pick(40, 120, 3_000) {
+        let next = subject.model.log.next_index();
+        let entries = story::entries(1, 1, next, next + 1 + round % 4);
+        subject.perform(Step::Append(entries)).await?;
+        if round % 7 == 6 {
+            subject.perform(Step::CutPower).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes without waiting for the callback, and notes what a power cut may leave: any prefix.
+async fn append_unawaited<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    from: u64,
+    to: u64,
+    term: u64,
+) -> Verdict {
+    let before = subject.model.survivors.clone();
+    let log = subject.model.log.clone();
+    let items = story::entries(term, 1, from, to);
+    let flushed = callback::append(subject, items.clone()).await?;
+    let prefixes = (0..=items.len()).map(|count| {
+        let kept = items.iter().take(count).cloned();
+        LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
+    });
+    subject.model.survivors = before.into_iter().chain(prefixes).collect();
+    drop(flushed);
+    Ok(())
+}
+
+async fn append_unfinished<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for (had, count) in [(0, 1), (0, 4), (3, 1), (3, 9), (12, 70)] {
+        let mut subject = Subject::with(lab, story::log_of(had)).await?;
+        subject.perform(story::leader(5, 1)).await?;
+        append_unawaited(&mut subject, had, had + count, 5).await?;
+        subject.perform(Step::CutPower).await?;
+        subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+        subject.verify_log().await?;
+        subject.perform(Step::CutPower).await?;
+    }
+    Ok(())
+}
+
+async fn order<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for awaited in [true, false] {
+        let mut subject = Subject::with(lab, story::log_of(6)).await?;
+        // A new leader: its vote, then its entries, then a vote for the next one.
+        subject.perform(story::leader(5, 1)).await?;
+        if awaited {
+            subject.perform(Step::Append(story::entries(5, 1, 6, 9))).await?;
+        } else {
+            append_unawaited(&mut subject, 6, 9, 5).await?;
+        }
+        subject.perform(Step::CutPower).await?;
+        let last = lab.call("get_log_state", subject.log.get_log_state()).await?.last_log_id;
+        let vote = lab.call("read_vote", subject.log.read_vote()).await?;
+        let term = last.map_or(0, |id| id.leader_id.get_term());
+        let voted = vote.as_ref().map_or(0, |vote| vote.leader_id().get_term());
+        lab.assert(term <= voted, || {
+            crate::failure::Failure::broken(
+                "after a power cut the log is of a later term than the vote",
+                format!("entries of term {voted} at most"),
+                format!("entries of term {term}"),
+            )
+        })?;
+    }
+    // A later vote that was acknowledged takes the entries before it along.
+    let mut subject = Subject::with(lab, story::log_of(6)).await?;
+    subject.perform(story::leader(5, 1)).await?;
+    append_unawaited(&mut subject, 6, 9, 5).await?;
+    subject.run([story::leader(6, 2), Step::CutPower]).await
+}
+
+async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for from in [0, 3, 6, 8] {
+        for appended in [1, 2, 12] {
+            let mut subject = Subject::with(lab, story::log_of(9)).await?;
+            subject.run([Step::Truncate(from), story::leader(6, 1)]).await?;
+            let entries = story::entries(6, 1, from, from + appended);
+            subject.run([Step::Append(entries), Step::CutPower]).await?;
+        }
+        // The vote for a new leader is an acknowledged write as well.
+        let mut subject = Subject::with(lab, story::log_of(9)).await?;
+        subject.run([Step::Truncate(from), story::leader(6, 1), Step::CutPower]).await?;
+    }
+    Ok(())
+}
+
+async fn truncate_alone<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for from in [0, 3, 5, 8] {
+        let mut subject = Subject::with(lab, story::log_of(9)).await?;
+        subject.run([Step::Truncate(from), Step::CutPower]).await?;
+        subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+        subject.run([Step::CutPower]).await?;
+    }
+    Ok(())
+}
+
+async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    if lab.backend.capabilities().machine_keeps == Keeps::Nothing {
+        lab.inconclusive("declared: nothing of the state machine survives, so nothing is purged");
+        return Ok(());
+    }
+    for upto in [0, 2, 4, 8] {
+        for followed in [false, true] {
+            let mut subject = Subject::with(lab, story::purged_of(9, upto)).await?;
+            if followed {
+                subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await?;
+            }
+            subject.run([Step::CutPower, Step::CutPower]).await?;
+        }
+        let mut subject = Subject::with(lab, story::purged_of(9, upto)).await?;
+        subject.run([story::leader(7, 2), Step::CutPower]).await?;
+    }
+    // Beyond the last entry, as after an install, and then on from there.
+    let mut subject = Subject::with(lab, story::log_of(4)).await?;
+    subject.run(history::steps(&subject.model, Kind::Install.choice())).await?;
+    subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+    subject.perform(Step::CutPower).await
+}
+
+async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(60, 1)).await?;
+    subject.perform(Step::Commit(59)).await?;
+    for count in [1, 2, 7, 20] {
+        subject.run([Step::Apply(count), Step::CutPower]).await?;
+        if subject.model.applied >= 60 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn build_then_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for purged in [false, true] {
+        let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
+        subject.perform(Step::Build).await?;
+        if purged {
+            subject.run([Step::Purge(story::id_of(12, 5)), story::leader(6, 1)]).await?;
+        }
+        subject.perform(Step::CutPower).await?;
+        // A second snapshot replaces the first.
+        subject.run(history::steps(&subject.model, Kind::ApplyAll.choice())).await?;
+        subject.perform(Step::Build).await?;
+        if purged {
+            subject.run(history::steps(&subject.model, Kind::PurgeAll.choice())).await?;
+            subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+        }
+        subject.perform(Step::CutPower).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for had in [0, 6] {
+        for kind in [Kind::InstallOnly, Kind::Install] {
+            let mut subject = Subject::with(lab, story::applied_of(had, had / 2)).await?;
+            for _ in 0..2 {
+                subject.run(history::steps(&subject.model, kind.choice())).await?;
+                subject.perform(Step::CutPower).await?;
+                subject.verify().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let kinds =
+        [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
+    let mut subject = Subject::fresh(lab).await?;
+    for round in 0..lab.budget.pick(12, 40, 400) {
+        for kind in [kinds[round % 6], Kind::Append] {
+            subject.run(history::steps(&subject.model, kind.choice())).await?;
+        }
+        subject.run([Step::CutPower, Step::CutPower]).await?;
+        if round % 5 == 4 {
+            subject.perform(Step::Restart).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn pairs<B: Backend>(lab: &Lab<B>) -> Verdict {
+    each_pair(lab, &Step::CutPower).await
+}

@@ -1,0 +1,173 @@
+//! Bytes that changed on the disk: refused, or repaired; never skipped, shortened or served.
+
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::{RaftLogId, RaftLogReader};
+
+use crate::backend::{Backend, Hook};
+use crate::check::{Check, Verdict, check};
+use crate::checks::snapshot::{current, verify_data};
+use crate::failure::{Failure, Kind};
+use crate::lab::Lab;
+use crate::model::{LogModel, Step};
+use crate::story;
+use crate::subject::{Subject, log_id};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "disk/damage/record", Must, [1, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
+            promise: "A changed byte in the middle of the log is an error, not the end of the log.",
+            consequence: "Acknowledged entries are forgotten and overwritten by a new leader.",
+            run: record,
+        ),
+        check!(
+            "disk/damage/last-record", Must, [1, 51], needs: [Log, DamageLastRecord, LogSurvivesRestart],
+            promise: "A changed byte in the newest record is an error, or costs that record and no other.",
+            consequence: "Acknowledged entries are lost, or a damaged one is applied.",
+            run: last_record,
+        ),
+        check!(
+            "disk/damage/snapshot", Must, [26, 32, 51], needs: [Machine, DamageSnapshot, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "A changed byte in the snapshot is an error or no snapshot, never another state.",
+            consequence: "A flipped bit becomes the state of a replica, and of all it catches up.",
+            run: snapshot,
+        ),
+    ]
+}
+
+fn strike<B: Backend, A>(
+    lab: &Lab<B>,
+    dir: &std::path::Path,
+    hook: Option<Hook<A>>,
+    told: A,
+) -> Verdict {
+    let Some(hook) = hook else {
+        return Err(Failure::new(Kind::Kit, "the hook is missing", "", ""));
+    };
+    hook.call(dir, told).map_err(|error| Failure::error("hook", error))
+}
+
+/// Opens the store again and reads all of its log; an error anywhere is as good.
+async fn read_back<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    allowed: &[LogModel],
+    what: &str,
+) -> Verdict {
+    let lab = subject.lab;
+    lab.record.step("open");
+    let opened = tokio::time::timeout(lab.patience, lab.backend.open(&subject.dir)).await;
+    lab.record.case();
+    let (mut log, machine) = match opened {
+        Err(_) => return Err(Failure::new(Kind::Hang, "open did not return", "an end", "nothing")),
+        Ok(Err(_)) => return Ok(()),
+        Ok(Ok(opened)) => opened,
+    };
+    let seen = async {
+        let state = log.get_log_state().await.ok()?;
+        let vote = log.read_vote().await.ok()?;
+        Some((state, vote, log.try_get_log_entries(..).await.ok()?))
+    };
+    let seen = tokio::time::timeout(lab.patience, seen).await;
+    let Some((state, vote, entries)) = seen.map_err(|_| {
+        Failure::new(Kind::Hang, "reading a damaged log did not return", "an end", "nothing")
+    })?
+    else {
+        return Ok(());
+    };
+    let fits = |model: &&LogModel| {
+        state.last_log_id == log_id(lab, model.last())
+            && state.last_purged_log_id == log_id(lab, model.purged)
+            && vote == model.vote.map(|b| crate::words::vote(&*lab.backend, b))
+    };
+    let found = allowed.iter().find(fits);
+    lab.assert(found.is_some(), || {
+        let expected =
+            allowed.iter().map(|m| m.last().map_or("none".to_owned(), |id| id.to_string()));
+        let expected: Vec<String> = expected.collect();
+        let ids: Vec<_> = entries.iter().map(|e| e.get_log_id().to_string()).collect();
+        let got = format!("last {:?}, vote {vote:?}, entries {}", state.last_log_id, ids.join(" "));
+        let failed = format!("{what}: the store opens with another log");
+        Failure::broken(failed, format!("an error, or last {}", expected.join(" or ")), got)
+    })?;
+    let items = found.map(|model| model.items.as_slice()).unwrap_or_default();
+    lab.same(&format!("{what}: reading the whole log"), &entries, items)?;
+    drop((log, machine));
+    Ok(())
+}
+
+async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for index in [0, 1, 4, 7, 10] {
+        let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+        for item in story::entries(1, 1, 0, 12) {
+            subject.perform(Step::Append(vec![item])).await?;
+        }
+        subject.close().await?;
+        lab.record.step(format!("damage the record of the entry at {index}"));
+        strike(lab, &subject.dir, lab.backend.hooks().damage_record, index)?;
+        let whole = [subject.model.log.clone()];
+        read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
+    }
+    // One batch, and a log whose beginning is purged.
+    for index in [5, 8] {
+        let mut subject = Subject::with(lab, story::purged_of(12, 3)).await?;
+        subject.close().await?;
+        lab.record.step(format!("damage the record of the entry at {index}"));
+        strike(lab, &subject.dir, lab.backend.hooks().damage_record, index)?;
+        let whole = [subject.model.log.clone()];
+        read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
+    }
+    Ok(())
+}
+
+async fn last_record<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for count in [1, 2, 9] {
+        let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+        let mut before = subject.model.log.clone();
+        for item in story::entries(1, 1, 0, count) {
+            before = subject.model.log.clone();
+            subject.perform(Step::Append(vec![item])).await?;
+        }
+        subject.close().await?;
+        lab.record.step("damage the last record");
+        strike(lab, &subject.dir, lab.backend.hooks().damage_last_record, ())?;
+        let allowed = [subject.model.log.clone(), before];
+        read_back(&mut subject, &allowed, "the last record is damaged").await?;
+    }
+    Ok(())
+}
+
+async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for purged in [false, true] {
+        let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
+        subject.perform(Step::Build).await?;
+        if purged {
+            subject.perform(Step::Purge(story::id_of(12, 7))).await?;
+        }
+        subject.close().await?;
+        lab.record.step("damage the snapshot");
+        strike(lab, &subject.dir, lab.backend.hooks().damage_snapshot, ())?;
+        lab.record.step("open");
+        lab.record.case();
+        if subject.open_again().await.is_err() {
+            continue;
+        }
+        let Ok(state) = subject.machine.applied_state().await else { continue };
+        // It opened. Then the state is what it says, and not older than the log begins.
+        let found = (0..=8).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
+        lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
+            let what =
+                "with a damaged snapshot the store opens, and its state is older than its log";
+            Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
+        })?;
+        subject.model.applied = found.unwrap_or_default();
+        subject.verify_contents(subject.model.applied).await?;
+        // And a snapshot that it gives is a good one.
+        let Ok(Some(given)) = current(&mut subject).await else { continue };
+        let installed = verify_data(lab, &subject.model, given).await;
+        if let Err(failure) = installed {
+            let refused = failure.kind == Kind::Error;
+            lab.assert(refused, || failure)?;
+        }
+    }
+    Ok(())
+}

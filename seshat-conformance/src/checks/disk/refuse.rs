@@ -1,0 +1,300 @@
+//! A disk that refuses writes: the store says so, and what it had stands.
+
+use std::time::Duration;
+
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+
+use crate::backend::{Backend, Keeps};
+use crate::check::{Check, Verdict, check};
+use crate::checks::snapshot::bytes_of;
+use crate::failure::{Failure, Kind};
+use crate::lab::Lab;
+use crate::model::{LogModel, SnapshotModel, Step};
+use crate::story;
+use crate::subject::restart::Closed;
+use crate::subject::{Subject, log_id, ok};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "disk/refuse/append", Must, [12, 50, 51], needs: [Log, RefuseWrites, LogSurvivesRestart],
+            promise: "An append that can't be written fails, or calls back with an error, in time.",
+            consequence: "Entries are acknowledged that no disk has, or the node waits for ever.",
+            run: append,
+        ),
+        check!(
+            "disk/refuse/vote", Must, [7, 51], needs: [Log, RefuseWrites, LogSurvivesRestart],
+            promise: "A vote that can't be written is an error, and the vote before it stands.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            run: vote,
+        ),
+        check!(
+            "disk/refuse/truncate", Must, [16, 47, 51], needs: [Log, RefuseWrites, LogSurvivesRestart],
+            promise: "A truncation that can't be written is an error, and the log is as before or after it.",
+            consequence: "Entries of a deposed leader come back behind those of the new one.",
+            run: truncate,
+        ),
+        check!(
+            "disk/refuse/purge", Must, [18, 51], needs: [Log, RefuseWrites, LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "A purge that can't be written is an error or done later, and leaves no hole.",
+            consequence: "The log begins above its marker: the node can't start again.",
+            run: purge,
+        ),
+        check!(
+            "disk/refuse/apply", Must, [21, 25, 51], needs: [Machine, RefuseWrites, AppliedSurvivesRestart],
+            promise: "A persistent state machine that can't write what it applies says so, and hasn't applied it.",
+            consequence: "One replica silently misses commands.",
+            run: apply,
+        ),
+        check!(
+            "disk/refuse/build", Must, [26, 51], needs: [Machine, RefuseWrites, SnapshotSurvivesRestart],
+            promise: "A snapshot that can't be written is an error, and the one before it stands.",
+            consequence: "The log is purged for a snapshot that is nowhere.",
+            run: build,
+        ),
+        check!(
+            "disk/refuse/install", Must, [29, 30, 51, 55], needs: [Machine, RefuseWrites, MachineSurvivesRestart],
+            promise: "A snapshot that can't be installed is an error, and the old state stands.",
+            consequence: "A follower is left with half a state, or none.",
+            run: install,
+        ),
+        check!(
+            "disk/refuse/then-accept", Must, [51], needs: [RefuseWrites, LogSurvivesRestart],
+            promise: "After the disk accepts writes again and the node has started again, the store works.",
+            consequence: "A disk that was full for a moment costs a replica.",
+            run: then_accept,
+        ),
+    ]
+}
+
+/// How a call on a disk that refuses writes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    Badly,
+}
+
+/// Makes a call while the disk refuses writes. It must end, one way or the other.
+async fn refused<B: Backend, T, E: std::fmt::Display>(
+    lab: &Lab<B>,
+    subject_dir: &std::path::Path,
+    name: &str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<Ended, Failure> {
+    refuse(lab, subject_dir, true)?;
+    lab.record.step(format!("{name} (the disk refuses writes)"));
+    let outcome = tokio::time::timeout(lab.patience, call).await;
+    refuse(lab, subject_dir, false)?;
+    match outcome {
+        Ok(Ok(_)) => Ok(Ended::Well),
+        Ok(Err(_)) => Ok(Ended::Badly),
+        Err(_) => {
+            let what = format!("{name} did not end while the disk refused writes");
+            Err(Failure::new(Kind::Hang, what, "an error", "nothing"))
+        }
+    }
+}
+
+fn refuse<B: Backend>(lab: &Lab<B>, dir: &std::path::Path, refuse: bool) -> Verdict {
+    let Some(hook) = lab.backend.hooks().refuse_writes else {
+        return Err(Failure::new(Kind::Kit, "no hook `refuse_writes`", "", ""));
+    };
+    hook.call(dir, refuse).map_err(|error| Failure::error("hook refuse_writes", error))
+}
+
+fn must_report<B: Backend>(lab: &Lab<B>, name: &str, ended: Ended) -> Verdict {
+    lab.assert(ended == Ended::Badly, || {
+        let what = format!("{name} reported success though the disk refused to write");
+        Failure::broken(what, "an error", "success")
+    })
+}
+
+/// openraft stops when storage fails. What the store shows when it is opened again is one of
+/// these logs.
+async fn restart<B: Backend>(subject: &mut Subject<'_, B>, logs: Vec<LogModel>) -> Verdict {
+    subject.lab.record.step("restart");
+    // Closing may fail: what it would write was refused.
+    if subject.close().await.is_err() {
+        subject.lab.record.step("(closing failed)");
+    }
+    subject.open_again().await?;
+    subject.model.survivors = logs;
+    subject.verify_reopened(Closed::Powerless).await?;
+    subject.start().await
+}
+
+async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for (had, count) in [(0, 1), (6, 1), (6, 8)] {
+        let mut subject = Subject::with(lab, story::log_of(had)).await?;
+        subject.perform(story::leader(5, 1)).await?;
+        let items = story::entries(5, 1, had, had + count);
+        let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
+        let call = subject.log.blocking_append(entries);
+        let ended = refused(lab, &dir, "append", call).await?;
+        must_report(lab, "append", ended)?;
+        let log = subject.model.log.clone();
+        let prefixes = (0..=items.len()).map(|count| {
+            let kept = items.iter().take(count).cloned();
+            LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
+        });
+        restart(&mut subject, prefixes.collect()).await?;
+    }
+    Ok(())
+}
+
+async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(6)).await?;
+    for (term, node) in [(5, 1), (6, 2)] {
+        let ballot = crate::model::Ballot { term, node, committed: false };
+        let vote = crate::words::vote(&*lab.backend, ballot);
+        let dir = subject.dir.clone();
+        let ended = refused(lab, &dir, "save_vote", subject.log.save_vote(&vote)).await?;
+        must_report(lab, "save_vote", ended)?;
+        let old = subject.model.log.clone();
+        let new = LogModel { vote: Some(ballot), ..old.clone() };
+        restart(&mut subject, vec![new, old]).await?;
+    }
+    Ok(())
+}
+
+async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for from in [0, 3, 7] {
+        let mut subject = Subject::with(lab, story::log_of(9)).await?;
+        let Some(id) = subject.model.log.get(from).map(|item| item.id) else { continue };
+        let id = crate::words::log_id(&*lab.backend, id);
+        let dir = subject.dir.clone();
+        let ended = refused(lab, &dir, "truncate", subject.log.truncate(id)).await?;
+        let old = subject.model.log.clone();
+        subject.follow(&Step::Truncate(from))?;
+        let new = subject.model.log.clone();
+        if ended == Ended::Well {
+            // It may be on the disk later; an acknowledged write behind it must bring it there.
+            subject.perform(story::leader(9, 1)).await?;
+            let vote = subject.model.log.vote;
+            restart(&mut subject, vec![LogModel { vote, ..new }]).await?;
+        } else {
+            restart(&mut subject, vec![old, new]).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for upto in [2, 5] {
+        let mut subject = Subject::with(lab, story::applied_of(9, 6)).await?;
+        subject.perform(Step::Build).await?;
+        let id = story::id_of(9, upto);
+        let target = crate::words::log_id(&*lab.backend, id);
+        let dir = subject.dir.clone();
+        let ended = refused(lab, &dir, "purge", subject.log.purge(target)).await?;
+        let old = subject.model.log.clone();
+        subject.follow(&Step::Purge(id))?;
+        let new = subject.model.log.clone();
+        if ended == Ended::Well {
+            subject.perform(story::leader(9, 1)).await?;
+            let vote = subject.model.log.vote;
+            restart(&mut subject, vec![LogModel { vote, ..new }]).await?;
+        } else {
+            restart(&mut subject, vec![old, new]).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
+    subject.perform(Step::Commit(11)).await?;
+    let entries = subject.entries(&subject.model.log.range(4, 9))?;
+    let dir = subject.dir.clone();
+    let ended = refused(lab, &dir, "apply", subject.machine.apply(entries)).await?;
+    must_report(lab, "apply", ended)?;
+    lab.record.step("restart");
+    if subject.close().await.is_err() {
+        lab.record.step("(closing failed)");
+    }
+    subject.open_again().await?;
+    // Whether all, some or none of it is there: state and applied id are of one moment.
+    let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
+    let items = subject.model.log.range(4, 9);
+    subject.model.truth.truncate(4);
+    subject.model.truth.extend(items);
+    let found = (4..=9).find(|n| log_id(lab, subject.model.covered_id(*n)) == applied);
+    lab.assert(found.is_some(), || {
+        let what = "after an apply that failed, applied_state is none of those it may be";
+        let expected = format!("{:?} or later", log_id(lab, subject.model.covered_id(4)));
+        Failure::broken(what, expected, format!("{applied:?}"))
+    })?;
+    subject.model.applied = found.unwrap_or(4);
+    subject.verify_contents(subject.model.applied).await?;
+    subject.start().await
+}
+
+async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
+    subject.run([Step::Build, Step::Commit(11), Step::Apply(4)]).await?;
+    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let mut builder = lab.call("get_snapshot_builder", making).await?;
+    let dir = subject.dir.clone();
+    let ended = refused(lab, &dir, "build_snapshot", builder.build_snapshot()).await?;
+    must_report(lab, "build_snapshot", ended)?;
+    drop(builder);
+    subject.verify_current_snapshot().await?;
+    subject.perform(Step::Restart).await?;
+    subject.verify().await
+}
+
+async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
+    subject.perform(Step::Build).await?;
+    let items = story::entries(9, 2, 4, 30);
+    let truth: Vec<_> = subject.model.truth.iter().cloned().chain(items.clone()).collect();
+    let (meta, bytes) = bytes_of(lab, &truth).await?;
+    let data = subject.receive_bytes(&bytes).await?;
+    let dir = subject.dir.clone();
+    let call = subject.machine.install_snapshot(&meta, data);
+    let ended = refused(lab, &dir, "install_snapshot", call).await?;
+    must_report(lab, "install_snapshot", ended)?;
+    lab.record.step("restart");
+    if subject.close().await.is_err() {
+        lab.record.step("(closing failed)");
+    }
+    subject.open_again().await?;
+    // All of the old or all of the new.
+    let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
+    if applied == meta.last_log_id {
+        subject.model.truth = truth;
+        subject.model.applied = subject.model.truth.len();
+        let covers = subject.model.applied;
+        subject.model.snapshot = Some(SnapshotModel { covers });
+    }
+    subject.verify_reopened(Closed::Orderly).await?;
+    subject.start().await
+}
+
+async fn then_accept<B: Backend>(lab: &Lab<B>) -> Verdict {
+    if lab.backend.capabilities().machine_keeps == Keeps::Nothing {
+        lab.inconclusive("declared: nothing of the state machine survives a restart");
+        return Ok(());
+    }
+    let mut subject = Subject::with(lab, story::log_of(6)).await?;
+    for round in 0..3 {
+        let next = subject.model.log.next_index();
+        let items = story::entries(4, 3, next, next + 2);
+        let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
+        refused(lab, &dir, "append", subject.log.blocking_append(entries)).await?;
+        let log = subject.model.log.clone();
+        let prefixes = (0..=items.len()).map(|count| {
+            let kept = items.iter().take(count).cloned();
+            LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
+        });
+        restart(&mut subject, prefixes.collect()).await?;
+        let next = subject.model.log.next_index();
+        subject.perform(Step::Append(story::entries(4, 3, next, next + 3 + round))).await?;
+        subject.perform(Step::Restart).await?;
+        subject.verify().await?;
+    }
+    // Nothing that was refused turns up late.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    subject.verify().await
+}
