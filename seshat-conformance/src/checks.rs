@@ -3,6 +3,7 @@
 #[cfg(feature = "storage-v2")]
 pub(crate) mod callback;
 pub(crate) mod committed;
+pub(crate) mod concurrency;
 #[cfg(feature = "storage-v2")]
 pub(crate) mod crash;
 pub(crate) mod disk;

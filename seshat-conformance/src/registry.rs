@@ -20,6 +20,7 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
         #[cfg(feature = "storage-v2")]
         checks::crash::checks(),
         checks::disk::checks(),
+        checks::concurrency::checks(),
     ];
     families.into_iter().flatten().collect()
 }

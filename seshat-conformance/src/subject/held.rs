@@ -11,8 +11,12 @@ impl<T> Held<T> {
         Self(Some(handle))
     }
 
-    pub(super) fn take(&mut self) -> Option<T> {
+    pub(crate) fn take(&mut self) -> Option<T> {
         self.0.take()
+    }
+
+    pub(crate) fn put(&mut self, handle: T) {
+        self.0 = Some(handle);
     }
 }
 

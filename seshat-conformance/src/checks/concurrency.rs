@@ -1,0 +1,200 @@
+//! Family `concurrency`: what openraft does at the same time must not get in each other's way.
+//!
+//! Readers run beside the one writer, the state machine beside the log, a builder beside apply
+//! and install; all on several threads, and with a deadline.
+
+mod readers;
+
+use std::task::Poll;
+
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::checks::snapshot::{expect_current, verify_data};
+use crate::failure::{Failure, Kind};
+use crate::lab::Lab;
+use crate::model::Step;
+use crate::story;
+use crate::subject::{Subject, ok};
+use crate::words::Nid;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    let mut checks = readers::checks();
+    checks.extend([
+        check!(
+            "concurrency/log-beside-machine", Must, [2, 45, 58, 61], needs: [],
+            promise: "The log store and the state machine are used by two tasks at once.",
+            consequence: "A busy node deadlocks.",
+            limit: 20,
+            run: log_beside_machine,
+        ),
+        check!(
+            "concurrency/build-beside-apply-and-install", Must, [27, 45, 61], needs: [Machine],
+            promise: "A snapshot is built while entries are applied and another snapshot is installed.",
+            consequence: "A node deadlocks, or its snapshot is of no moment that ever was.",
+            limit: 20,
+            run: build_beside_apply_and_install,
+        ),
+        check!(
+            "concurrency/held-builder", Should, [27, 45, 61], needs: [Machine],
+            promise: "A builder that is made and not yet run doesn't stop entries from being applied.",
+            consequence: "A node stands still while a snapshot waits for its turn.",
+            run: held_builder,
+        ),
+        check!(
+            "concurrency/dropped-call", Should, [1, 14, 45], needs: [Log, LogSurvivesRestart],
+            promise: "A call that is given up half-way has been made whole, in part from the front, or not at all.",
+            consequence: "A node that is shut down while it writes leaves a log with a hole.",
+            run: dropped_call,
+        ),
+        check!(
+            "concurrency/reopen-at-once", Must, [51], needs: [LogSurvivesRestart],
+            promise: "A store that was closed can be opened again at once, many times.",
+            consequence: "A node can't be started again until somebody removes a lock.",
+            limit: 30,
+            run: reopen_at_once,
+        ),
+    ]);
+    checks
+}
+
+/// A task's panic is the store's, or the check's own failure.
+async fn join<B: Backend, T>(
+    lab: &Lab<B>,
+    name: &str,
+    task: tokio::task::JoinHandle<T>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(lab.patience * 4, task).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            Err(Failure::new(Kind::Panic, format!("{name} panicked"), "", error.to_string()))
+        }
+        Err(_) => {
+            let what = format!("{name} did not end: a deadlock");
+            Err(Failure::new(Kind::Hang, what, "an end", "nothing"))
+        }
+    }
+}
+
+async fn log_beside_machine<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(60, 300, 5_000);
+    let total = rounds * 3;
+    let committed = story::entries(1, 1, 0, total);
+    let entries = lab.entries(&committed)?;
+    let steps = [story::leader(1, 1), Step::Append(committed), Step::Commit(total - 1)];
+    let mut subject = Subject::with(lab, steps).await?;
+    // The halves of one store part: the log is written here, the state machine there.
+    lab.record.step("append in one task; apply, build and read back in another");
+    let mut machine = subject.machine.take().ok_or_else(closed)?;
+    let applying = tokio::spawn(async move {
+        let mut entries = entries.into_iter();
+        for round in 0..rounds {
+            let batch: Vec<_> = entries.by_ref().take(3).collect();
+            machine.apply(batch).await?;
+            machine.applied_state().await?;
+            if round % 16 == 5 {
+                machine.get_snapshot_builder().await.build_snapshot().await?;
+            }
+        }
+        Ok::<_, openraft::StorageError<Nid<B>>>(machine)
+    });
+    for round in 0..rounds {
+        let (from, term) = (subject.model.log.next_index(), 1 + round / 8);
+        subject.perform(story::leader(term, 1)).await?;
+        subject.perform(Step::Append(story::entries(term, 1, from, from + 3))).await?;
+        subject.verify_log_state(&subject.model.log.clone()).await?;
+    }
+    let applied = join(lab, "applying beside appending", applying).await?;
+    let machine = applied.map_err(|error| Failure::error("applying beside appending", error))?;
+    subject.machine.put(machine);
+    subject.model.truth = subject.model.log.range(0, total);
+    subject.model.applied = subject.model.truth.len();
+    subject.verify_log().await?;
+    subject.verify_applied().await
+}
+
+fn closed() -> Failure {
+    Failure::new(Kind::Kit, "the store is closed", "", "")
+}
+
+async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for round in 0..lab.budget.pick(4, 12, 100) {
+        let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
+        subject.perform(Step::Commit(39)).await?;
+        let mut building = Vec::new();
+        for count in [1, 5, 14] {
+            let making = async { ok(subject.machine.get_snapshot_builder().await) };
+            let mut builder = lab.call("get_snapshot_builder", making).await?;
+            lab.record.step("build_snapshot, beside which:");
+            building.push(tokio::spawn(async move { builder.build_snapshot().await }));
+            subject.perform(Step::Apply(count)).await?;
+        }
+        let items = story::entries(9, 2, 40, 70 + round);
+        subject.perform(Step::Truncate(40)).await?;
+        subject.perform(Step::Install(items)).await?;
+        for task in building {
+            // It may have failed: what it was to give is of no use any more.
+            let _ = join(lab, "a build beside apply and install", task).await?;
+        }
+        subject.verify_applied().await?;
+        subject.verify_current_snapshot().await?;
+        let snapshot = expect_current(&mut subject).await?;
+        verify_data(lab, &subject.model, snapshot).await?;
+    }
+    Ok(())
+}
+
+async fn held_builder<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(60, 5)).await?;
+    subject.perform(Step::Commit(59)).await?;
+    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let mut builder = lab.call("get_snapshot_builder", making).await?;
+    lab.record.step("get_snapshot_builder; it is held while:");
+    for _ in 0..20 {
+        subject.perform(Step::Apply(2)).await?;
+    }
+    subject.verify_applied().await?;
+    let snapshot = lab.call("build_snapshot", builder.build_snapshot()).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
+
+/// Polls an append once and drops it. Then the log is what it was, or longer by a prefix.
+async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for count in [1, 8, 300] {
+        let mut subject = Subject::with(lab, story::log_of(6)).await?;
+        subject.perform(story::leader(5, 1)).await?;
+        let items = story::entries(5, 1, 6, 6 + count);
+        let entries = subject.entries(&items)?;
+        lab.record.step(format!("append {count} entries, polled once and dropped"));
+        {
+            let mut append = Box::pin(subject.log.blocking_append(entries));
+            let polled =
+                std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx).is_ready())).await;
+            lab.record.step(if polled { "(it was done)" } else { "(it was not done)" });
+        }
+        // Whatever goes on by itself has an end.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let state = lab.call("get_log_state", subject.log.get_log_state()).await?;
+        let last = state.last_log_id.map_or(0, |id| id.index + 1);
+        let kept = items.iter().take(last.saturating_sub(6) as usize).cloned();
+        subject.model.log.items.extend(kept);
+        subject.verify_log().await?;
+        let next = subject.model.log.next_index();
+        subject.perform(Step::Append(story::entries(5, 1, next, next + 3))).await?;
+        subject.perform(Step::Restart).await?;
+    }
+    Ok(())
+}
+
+async fn reopen_at_once<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(9)).await?;
+    for _ in 0..lab.budget.pick(15, 50, 500) {
+        lab.record.step("restart");
+        subject.close().await?;
+        subject.open_again().await?;
+        subject.verify_log_state(&subject.model.log.clone()).await?;
+    }
+    subject.verify_log().await
+}

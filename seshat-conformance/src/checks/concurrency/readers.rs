@@ -1,0 +1,220 @@
+//! Readers beside the writer: what they read was written, is in order, and is all that was there
+//! the whole time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+use openraft::{RaftLogId, RaftLogReader};
+
+use super::join;
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{Item, Step};
+use crate::story;
+use crate::subject::{Subject, ok};
+use crate::words::{self, Entry};
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "concurrency/readers-beside-append", Must, [3, 11, 45, 59], needs: [Log],
+            promise: "Readers see whole entries in order while others are appended.",
+            consequence: "A leader sends a follower garbage, or panics.",
+            limit: 20,
+            run: beside_append,
+        ),
+        check!(
+            "concurrency/readers-beside-purge", Must, [3, 17, 45, 59], needs: [Log],
+            promise: "Readers see whole entries in order while older ones are purged.",
+            consequence: "A leader that compacts its log sends a follower garbage, or panics.",
+            limit: 20,
+            run: beside_purge,
+        ),
+        check!(
+            "concurrency/readers-beside-truncate", Must, [3, 15, 45, 59], needs: [Log],
+            promise: "Readers see whole entries in order while the end of the log is truncated and written anew.",
+            consequence: "A leader that was deposed sends a follower a mixture of two logs.",
+            limit: 20,
+            run: beside_truncate,
+        ),
+    ]
+}
+
+/// What writer and readers know of each other.
+struct Shared<B: Backend> {
+    backend: Arc<B>,
+    /// Each entry that was ever there, by its id as text.
+    written: Mutex<HashMap<String, Vec<u8>>>,
+    /// Entries below it may be purged: moved before the purge begins.
+    low: AtomicU64,
+    /// Entries below it are there to stay, until purged: moved after they were appended.
+    high: AtomicU64,
+    /// Whether the writer is done.
+    done: AtomicU64,
+}
+
+impl<B: Backend> Shared<B> {
+    fn wrote(&self, items: &[Item], entries: &[Entry<B>]) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        for (item, entry) in items.iter().zip(entries) {
+            let id = words::log_id(&*self.backend, item.id).to_string();
+            written.insert(id, self.backend.fingerprint(entry));
+        }
+    }
+
+    /// What is wrong with the entries read for a range that began at `from`.
+    fn wrong(&self, got: &[Entry<B>], from: u64, high: u64, to: u64) -> Option<Failure> {
+        let low = self.low.load(Ordering::SeqCst).max(from);
+        let high = high.min(to);
+        let indexes: Vec<u64> = got.iter().map(|e| e.get_log_id().index).collect();
+        let joined = indexes.windows(2).all(|w| matches!(w, [a, b] if *b == a + 1));
+        if !joined {
+            let what = "a reader beside a writer got entries that are not consecutive";
+            return Some(Failure::broken(what, "consecutive indexes", format!("{indexes:?}")));
+        }
+        let there = |index: u64| indexes.binary_search(&index).is_ok();
+        if let Some(missing) = (low..high).find(|index| !there(*index)) {
+            let what = format!("a reader beside a writer missed the entry at {missing}");
+            let got = format!("{:?} to {:?}", indexes.first(), indexes.last());
+            return Some(Failure::broken(what, format!("{low} to {}", high - 1), got));
+        }
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        got.iter().find_map(|entry| {
+            let id = entry.get_log_id().to_string();
+            let found = self.backend.fingerprint(entry);
+            (written.get(&id) != Some(&found)).then(|| {
+                let what = format!("a reader beside a writer got an entry {id} that nobody wrote");
+                Failure::broken(what, "an entry that was appended", "another")
+            })
+        })
+    }
+}
+
+/// Reads until the writer is done. Gives how many reads it made.
+async fn read<B: Backend>(
+    shared: Arc<Shared<B>>,
+    mut reader: <B::Log as RaftLogStorage<B::C>>::LogReader,
+    place: u64,
+) -> Result<u64, Failure> {
+    let mut reads = 0;
+    loop {
+        let done = shared.done.load(Ordering::SeqCst) == 1;
+        let high = shared.high.load(Ordering::SeqCst);
+        let low = shared.low.load(Ordering::SeqCst);
+        let open = high.saturating_sub(low).max(1);
+        let from = low + (reads * 7 + place * 13) % open;
+        let to = from + 1 + (reads * 5) % 40;
+        let read = reader.try_get_log_entries(from..to).await;
+        let got = read.map_err(|e| Failure::error("a read beside a writer", e))?;
+        if let Some(failure) = shared.wrong(&got, from, high, to) {
+            return Err(failure);
+        }
+        reads += 1;
+        if done {
+            return Ok(reads);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Four readers beside what `write` does.
+async fn beside<B: Backend>(
+    lab: &Lab<B>,
+    write: impl AsyncFn(&mut Subject<'_, B>, &Shared<B>) -> Verdict,
+) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    let shared = Arc::new(Shared {
+        backend: Arc::clone(&lab.backend),
+        written: Mutex::default(),
+        low: AtomicU64::new(0),
+        high: AtomicU64::new(0),
+        done: AtomicU64::new(0),
+    });
+    let mut tasks = Vec::new();
+    for place in 0..4 {
+        let making = async { ok(subject.log.get_log_reader().await) };
+        let reader = lab.call("get_log_reader", making).await?;
+        tasks.push(tokio::spawn(read::<B>(Arc::clone(&shared), reader, place)));
+    }
+    let outcome = write(&mut subject, &shared).await;
+    shared.done.store(1, Ordering::SeqCst);
+    for task in tasks {
+        let reads = join(lab, "a reader beside a writer", task).await??;
+        lab.assert(reads > 0, || Failure::broken("a reader read nothing", "a read", "none"))?;
+    }
+    outcome?;
+    subject.verify_log().await
+}
+
+/// Appends; entries of a term that stays are there to stay.
+async fn append<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    shared: &Shared<B>,
+    term: u64,
+    count: u64,
+    stays: bool,
+) -> Verdict {
+    let next = subject.model.log.next_index();
+    let items = story::entries(term, 1, next, next + count);
+    let entries = subject.entries(&items)?;
+    shared.wrote(&items, &entries);
+    let step = Step::Append(items);
+    subject.lab.record.step(step.to_string());
+    subject.lab.call("append", subject.log.blocking_append(entries)).await?;
+    subject.follow(&step)?;
+    if stays {
+        shared.high.store(next + count, Ordering::SeqCst);
+    }
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
+async fn beside_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(150, 600, 20_000);
+    beside(lab, async |subject, shared| {
+        for round in 0..rounds {
+            append(subject, shared, 1, 1 + round % 7, true).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(80, 300, 10_000);
+    beside(lab, async |subject, shared| {
+        for round in 0..rounds {
+            append(subject, shared, 1, 2 + round % 9, true).await?;
+            if round % 4 == 3 {
+                let upto = subject.model.log.next_index() - 5;
+                let count = upto as usize + 1 - subject.model.applied;
+                subject.run([Step::Commit(upto), Step::Apply(count), Step::Build]).await?;
+                shared.low.store(upto + 1, Ordering::SeqCst);
+                subject.perform(Step::Purge(story::id(1, 1, upto))).await?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn beside_truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let rounds = lab.budget.pick(80, 300, 10_000);
+    beside(lab, async |subject, shared| {
+        append(subject, shared, 1, 20, true).await?;
+        for round in 0..rounds {
+            let term = 2 + round;
+            subject.perform(story::leader(term, 1)).await?;
+            append(subject, shared, term, 3 + round % 11, false).await?;
+            let last = subject.model.log.next_index();
+            let from = 20 + round % (last - 20);
+            subject.perform(Step::Truncate(from)).await?;
+        }
+        Ok(())
+    })
+    .await
+}
