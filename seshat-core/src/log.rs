@@ -191,15 +191,18 @@ impl Log {
     /// # Errors
     /// `upto` contradicts the purge marker.
     pub fn purge(&mut self, upto: LogId) -> Result<(), PurgeError> {
-        self.purge_some(upto, usize::MAX).map(drop)
+        self.purge_some(upto, usize::MAX, &mut Vec::new()).map(drop)
     }
 
-    /// [Purges](Log::purge), but no more than `max` entries that agree with `upto`: freeing many
-    /// takes a while. Returns whether `upto` was reached.
-    ///
-    /// # Errors
-    /// As for [`purge`](Log::purge).
-    pub fn purge_some(&mut self, upto: LogId, max: usize) -> Result<bool, PurgeError> {
+    /// [Purges](Log::purge), but no more than `max` entries that agree with `upto`, and leaves what
+    /// they hold in `gone`: many take a while to move, and longer to free. Returns whether `upto`
+    /// was reached.
+    fn purge_some(
+        &mut self,
+        upto: LogId,
+        max: usize,
+        gone: &mut Vec<Payload>,
+    ) -> Result<bool, PurgeError> {
         if let Some(purged) = self.purged {
             if upto.index < purged.index || upto == purged {
                 return Ok(true);
@@ -214,11 +217,10 @@ impl Log {
             return Ok(true);
         }
         let agrees = self.log_id(upto.index).is_none_or(|there| there == upto);
-        let gone = if agrees { self.position(next) } else { self.len() };
-        let max = max.max(1);
-        let some = (agrees && gone > max).then(|| self.log_id(self.index(max - 1))).flatten();
-        let (gone, reached) = some.map_or((gone, upto), |last| (max, last));
-        self.payloads.drain(..gone);
+        let all = if agrees { self.position(next) } else { self.len() };
+        let some = (agrees && all > max).then(|| self.log_id(self.index(max - 1))).flatten();
+        let (count, reached) = some.map_or((all, upto), |last| (max, last));
+        gone.extend(self.payloads.drain(..count));
         // Give memory back once most of it is unused, seldom enough to cost nothing.
         if self.payloads.capacity() / 4 > self.payloads.len() {
             self.payloads.shrink_to(self.payloads.len() * 2);

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
+use tokio::runtime::Handle;
 
+use super::payload::Payload;
 use super::{HardState, Log};
 use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
@@ -23,8 +25,11 @@ const REPLICATION_BYTES: usize = 1 << 20;
 /// What handling an operation costs beside its payload, as bytes.
 const OPERATION_OVERHEAD: usize = 64;
 
-/// Entries that are purged while the lock is held: some 50 microseconds.
+/// Entries that are purged while the lock is held: some microseconds.
 const PURGED_AT_ONCE: usize = 1024;
+
+/// Entries that are freed where they were purged. Each may hold as much as one batch may.
+const FREED_AT_ONCE: usize = 16;
 
 /// The log, vote and committed id of one node, in memory.
 ///
@@ -153,17 +158,29 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
         tracing::debug!(%log_id, "purge");
+        let mut gone = Vec::new();
         loop {
             // Whoever waits for the lock gets it between two steps.
-            let purged = self.lock().log.purge_some(log_id, PURGED_AT_ONCE);
+            let purged = self.lock().log.purge_some(log_id, PURGED_AT_ONCE, &mut gone);
             let reached = purged.map_err(|error| {
                 tracing::error!(%error, "purge refused");
                 StorageIOError::write_logs(&error)
             })?;
             if reached {
+                free(gone);
                 return Ok(());
             }
         }
+    }
+}
+
+/// openraft's core does nothing else while it purges, so what takes long goes elsewhere.
+fn free(gone: Vec<Payload>) {
+    match Handle::try_current() {
+        Ok(runtime) if gone.len() > FREED_AT_ONCE => {
+            drop(runtime.spawn_blocking(move || drop(gone)));
+        }
+        _ => drop(gone),
     }
 }
 
