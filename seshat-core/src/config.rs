@@ -58,7 +58,9 @@ pub struct SnapshotConfig {
     /// Log bytes that are never worth a snapshot. At least 1; default 64 MiB.
     pub min_log_bytes: u64,
     /// Log bytes that are worth a snapshot, in percent of the last one's size. At least 1;
-    /// default 100.
+    /// default 400: the log may grow to four times the state, and in return snapshots cost a
+    /// sixth of the throughput rather than a half, as they do at 100. In a log that is kept in
+    /// memory the bytes are those of the keys and values; entries around them come on top.
     pub growth_percent: u32,
     /// Entries kept behind a snapshot, so that a follower that lags less is sent these rather
     /// than the whole state. Default 1000; 0 keeps none.
@@ -67,7 +69,7 @@ pub struct SnapshotConfig {
 
 impl Default for SnapshotConfig {
     fn default() -> Self {
-        Self { min_log_bytes: 64 << 20, growth_percent: 100, logs_to_keep: 1000 }
+        Self { min_log_bytes: 64 << 20, growth_percent: 400, logs_to_keep: 1000 }
     }
 }
 
@@ -151,7 +153,7 @@ impl NodeConfig {
     ///
     ///     [snapshot]
     ///     min_log_bytes = 67_108_864
-    ///     growth_percent = 100
+    ///     growth_percent = 400
     ///     logs_to_keep = 1000
     ///
     ///     [limits]

@@ -66,7 +66,7 @@ fn defaults() {
     );
     assert_eq!(
         *config.snapshot(),
-        SnapshotConfig { min_log_bytes: 67_108_864, growth_percent: 100, logs_to_keep: 1000 }
+        SnapshotConfig { min_log_bytes: 67_108_864, growth_percent: 400, logs_to_keep: 1000 }
     );
     assert_eq!(*config.limits(), Limits::default());
 }
