@@ -16,6 +16,8 @@ mod history;
 mod isolation;
 pub mod lab;
 pub mod model;
+#[cfg(feature = "storage-v2")]
+pub mod reference;
 pub mod registry;
 mod replay;
 pub mod report;
