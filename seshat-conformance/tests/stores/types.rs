@@ -1,0 +1,146 @@
+//! The application of the stores under test: types of its own, and its state as a pure value.
+//!
+//! Guarantees: applying the same commands in the same order to equal states gives equal states
+//! and replies; applying one twice, or two in another order, doesn't.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use seshat_conformance::backend::{Command, Shape};
+use seshat_conformance::openraft;
+
+use super::handle::Handle;
+
+openraft::declare_raft_types!(
+    /// Its own node, command, reply and snapshot types; openraft's entry.
+    pub Config:
+        D = Cmd,
+        R = Reply,
+        Node = Host,
+        SnapshotData = Handle,
+);
+
+pub type Entry = openraft::Entry<Config>;
+pub type LogId = openraft::LogId<u64>;
+pub type Vote = openraft::Vote<u64>;
+pub type Stored = openraft::StoredMembership<u64, Host>;
+pub type Meta = openraft::SnapshotMeta<u64, Host>;
+pub type Error = openraft::StorageError<u64>;
+
+/// What a membership says of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    pub address: String,
+    pub zone: u8,
+}
+
+/// A command: a number, so that no two are equal, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cmd {
+    pub n: u64,
+    pub op: Op,
+}
+
+/// What a command does to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    Set(Vec<u8>, Vec<u8>),
+    Append(Vec<u8>, Vec<u8>),
+    Del(Vec<u8>),
+    Incr(Vec<u8>, u64),
+}
+
+/// What a command answers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// To entries without a command.
+    Nothing,
+    Previous(Option<Arc<[u8]>>),
+    Length(u64),
+    Deleted(bool),
+    Count(u64),
+}
+
+/// Long values by length and sum, so that replies stay cheap to compare.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Previous(Some(value)) if value.len() > 64 => {
+                write!(f, "previous: {} bytes, sum {:x}", value.len(), super::wire::sum(value))
+            }
+            Self::Previous(value) => write!(f, "previous: {value:?}"),
+            Self::Length(length) => write!(f, "length: {length}"),
+            Self::Deleted(deleted) => write!(f, "deleted: {deleted}"),
+            Self::Count(count) => write!(f, "count: {count}"),
+        }
+    }
+}
+
+/// All the application keeps: values, and counters in a table of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Data {
+    pub values: BTreeMap<Vec<u8>, Arc<[u8]>>,
+    pub counters: BTreeMap<Vec<u8>, u64>,
+}
+
+impl Data {
+    pub fn apply(&mut self, op: &Op) -> Reply {
+        match op {
+            Op::Set(key, value) => {
+                Reply::Previous(self.values.insert(key.clone(), value.as_slice().into()))
+            }
+            Op::Append(key, value) => {
+                let old = self.values.remove(key).unwrap_or_default();
+                let new: Arc<[u8]> = [&old[..], value].concat().into();
+                let length = new.len() as u64;
+                self.values.insert(key.clone(), new);
+                Reply::Length(length)
+            }
+            Op::Del(key) => {
+                let value = self.values.remove(key).is_some();
+                let counter = self.counters.remove(key).is_some();
+                Reply::Deleted(value || counter)
+            }
+            Op::Incr(key, by) => {
+                let count = self.counters.entry(key.clone()).or_default();
+                *count += by;
+                Reply::Count(*count)
+            }
+        }
+    }
+}
+
+/// The key that command `n` is about: few of them, and neighbours share one.
+fn key(n: u64) -> Vec<u8> {
+    format!("key-{}", n / 3 % 4).into_bytes()
+}
+
+fn binary(n: u64) -> Vec<u8> {
+    let mut bytes = vec![0, 0xff, b'\r', b'\n', b'"', 0xc3, 0];
+    bytes.extend(n.to_le_bytes());
+    bytes
+}
+
+/// The n-th command.
+pub fn command(command: &Command) -> Cmd {
+    let n = command.n;
+    let value = format!("v{n};").into_bytes();
+    let op = match command.shape {
+        Shape::Plain => match n % 5 {
+            0 => Op::Set(key(n), value),
+            1 | 3 => Op::Append(key(n), value),
+            2 => Op::Incr(key(n), n + 1),
+            _ => Op::Del(key(n + 3)),
+        },
+        Shape::Empty if n % 2 == 0 => Op::Set(key(n), Vec::new()),
+        Shape::Empty => Op::Set(Vec::new(), Vec::new()),
+        Shape::Binary => Op::Set(binary(n % 4), binary(n)),
+        Shape::Delete => Op::Del(key(n)),
+        Shape::Large(bytes) => {
+            Op::Set(key(n), (0..bytes).map(|place| (place / 7) as u8 ^ n as u8).collect())
+        }
+    };
+    Cmd { n, op }
+}
