@@ -15,6 +15,7 @@ use std::future::Future;
 use std::path::Path;
 
 use openraft::RaftTypeConfig;
+use openraft::impls::OneshotResponder;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
 pub use self::capabilities::{Capabilities, Halves, Keeps};
@@ -32,7 +33,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// directories of its own, so `open` must keep no state that ties one directory to another.
 pub trait Backend: Send + Sync + 'static {
     /// The author's own type configuration.
-    type C: RaftTypeConfig<Entry: Clone>;
+    type C: RaftTypeConfig<Entry: Clone, Responder = OneshotResponder<Self::C>>;
     /// The log store; `ReferenceLog` where only a state machine is under test.
     type Log: RaftLogStorage<Self::C>;
     /// The state machine; `ReferenceMachine` where only a log store is under test.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "storage-v2")]
 pub(crate) mod callback;
+pub(crate) mod cluster;
 pub(crate) mod committed;
 pub(crate) mod concurrency;
 #[cfg(feature = "storage-v2")]

@@ -216,10 +216,9 @@ impl Now {
         if self.model.snapshot.is_none_or(|snapshot| snapshot.covers < upto) {
             self.plan(Step::Build);
         }
-        if let Some(id) = self.model.covered_id(upto) {
-            if Some(id) > self.model.log.purged {
-                self.plan(Step::Purge(id));
-            }
+        let id = self.model.covered_id(upto).filter(|id| Some(*id) > self.model.log.purged);
+        if let Some(id) = id {
+            self.plan(Step::Purge(id));
         }
     }
 
@@ -252,10 +251,9 @@ impl Now {
     }
 
     fn purge_installed(&mut self) {
-        if self.model.log.last() < self.model.applied_id() {
-            if let Some(id) = self.model.applied_id() {
-                self.plan(Step::Purge(id));
-            }
+        let last = self.model.log.last();
+        if let Some(id) = self.model.applied_id().filter(|id| last < Some(*id)) {
+            self.plan(Step::Purge(id));
         }
     }
 }

@@ -21,6 +21,7 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
         checks::crash::checks(),
         checks::disk::checks(),
         checks::concurrency::checks(),
+        checks::cluster::checks(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -21,6 +21,7 @@ use crate::words::{self, Entry, Meta, Nid};
 
 use self::held::Held;
 pub(crate) use self::origin::Origin;
+pub(crate) use self::verify::text;
 
 /// openraft's default chunk is 3 MiB; small ones find more.
 const CHUNK: usize = 61;
@@ -119,6 +120,8 @@ impl<'l, B: Backend> Subject<'l, B> {
                 let id = self.model.log.get(*index).map(|item| item.id);
                 let id = id.map(|id| words::log_id(&*self.lab.backend, id));
                 self.lab.call("save_committed", self.log.save_committed(id)).await?;
+                // What a restart lost, the next save brings back.
+                self.committed_kept = self.committed_kept.filter(|kept| *kept);
             }
             Step::Apply(count) => self.apply(*count).await?,
             Step::Build => {

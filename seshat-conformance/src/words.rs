@@ -7,7 +7,7 @@ use openraft::{
     CommittedLeaderId, LogId, Membership, RaftLogId, RaftTypeConfig, StoredMembership, Vote,
 };
 
-use crate::backend::{Backend, Command};
+use crate::backend::Backend;
 use crate::model::{Ballot, Id, Item, Members, Payload};
 
 /// Short names for the generics of a back end.
@@ -61,9 +61,4 @@ pub(crate) fn entry<B: Backend>(backend: &B, item: &Item) -> Option<Entry<B>> {
             entry
         }
     })
-}
-
-/// Whether the application has a command of that shape.
-pub(crate) fn speaks<B: Backend>(backend: &B, command: Command) -> bool {
-    backend.command(&command).is_some()
 }

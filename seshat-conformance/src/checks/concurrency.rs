@@ -12,7 +12,7 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 
 use crate::backend::Backend;
 use crate::check::{Check, Verdict, check};
-use crate::checks::snapshot::{expect_current, verify_data};
+use crate::checks::snapshot::{newest, verify_data};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
@@ -38,7 +38,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: build_beside_apply_and_install,
         ),
         check!(
-            "concurrency/held-builder", Should, [27, 45, 61], needs: [Machine],
+            "concurrency/held-builder", May, [27, 45, 61], needs: [Machine],
             promise: "A builder that is made and not yet run doesn't stop entries from being applied.",
             consequence: "A node stands still while a snapshot waits for its turn.",
             run: held_builder,
@@ -139,8 +139,7 @@ async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
             let _ = join(lab, "a build beside apply and install", task).await?;
         }
         subject.verify_applied().await?;
-        subject.verify_current_snapshot().await?;
-        let snapshot = expect_current(&mut subject).await?;
+        let snapshot = newest(&mut subject).await?;
         verify_data(lab, &subject.model, snapshot).await?;
     }
     Ok(())

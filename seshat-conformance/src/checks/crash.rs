@@ -295,8 +295,9 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     let kinds =
         [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
     let mut subject = Subject::fresh(lab).await?;
-    for round in 0..lab.budget.pick(12, 40, 400) {
-        for kind in [kinds[round % 6], Kind::Append] {
+    let kinds = kinds.into_iter().cycle().enumerate();
+    for (round, kind) in kinds.take(lab.budget.pick(12, 40, 400)) {
+        for kind in [kind, Kind::Append] {
             subject.run(history::steps(&subject.model, kind.choice())).await?;
         }
         subject.run([Step::CutPower, Step::CutPower]).await?;

@@ -207,7 +207,7 @@ async fn follow<B: Backend>(subject: &mut Subject<'_, B>, choices: &[Choice]) ->
 ///
 /// # Errors
 /// The store fails it; or the history isn't legal.
-pub async fn replay<B: Backend>(lab: &Lab<B>, steps: &[Step]) -> Verdict {
+pub(crate) async fn replay<B: Backend>(lab: &Lab<B>, steps: &[Step]) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for step in steps {
         subject.perform(step.clone()).await?;

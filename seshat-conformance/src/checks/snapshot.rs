@@ -4,6 +4,7 @@ mod build;
 mod install;
 mod refuse;
 
+pub(crate) use self::build::newest;
 pub(crate) use self::install::bytes_of;
 use openraft::Snapshot;
 use openraft::storage::RaftStateMachine;

@@ -7,7 +7,7 @@ use super::held::Held;
 use super::{Subject, log_id, ok, open};
 use crate::backend::{Backend, Keeps};
 use crate::failure::{Failure, Kind};
-use crate::model::{LogModel, SnapshotModel, count_of};
+use crate::model::{LogModel, Payload, SnapshotModel, Step, count_of};
 use crate::words;
 
 /// How the store was closed.
@@ -212,10 +212,9 @@ impl<B: Backend> Subject<'_, B> {
                 self.model.applied = known;
             }
         }
-        if self.model.log.last() < self.model.applied_id() {
-            if let Some(upto) = self.model.applied_id() {
-                self.follow(&crate::model::Step::Purge(upto))?;
-            }
+        let last = self.model.log.last();
+        if let Some(upto) = self.model.applied_id().filter(|id| last < Some(*id)) {
+            self.follow(&Step::Purge(upto))?;
         }
         if self.model.snapshot.is_none() && self.model.log.purged.is_some() {
             self.model.snapshot = Some(SnapshotModel { covers: self.model.applied });
@@ -238,7 +237,7 @@ impl<B: Backend> Subject<'_, B> {
         let applied = log_id(lab, self.model.applied_id());
         lab.equal("openraft starts with another committed id", &state.committed, &applied)?;
         let last = self.model.log.items.iter().rev().find_map(|item| match &item.payload {
-            crate::model::Payload::Members(m) => Some((item.id, m)),
+            Payload::Members(m) => Some((item.id, m)),
             _ => None,
         });
         let effective = last.or(self.model.membership_at(self.model.applied));

@@ -84,7 +84,7 @@ impl<B: Backend> Subject<'_, B> {
         self.committed_kept
     }
 
-    /// After a restart the store may have it or not, until something is saved again.
+    /// What is known from now on, until something is saved again.
     pub(crate) fn note_committed(&mut self, kept: bool) {
         self.committed_kept = (!self.model.committed.is_empty()).then_some(kept);
     }

@@ -127,7 +127,8 @@ impl Shared {
         }
         if memory.odd.lazily_purged {
             let upto = memory.purged.map_or(0, |purged| purged.index + 1);
-            changes.extend(memory.records.range(..upto).map(|(i, _)| Change::Delete(Key::Record(*i))));
+            changes
+                .extend(memory.records.range(..upto).map(|(i, _)| Change::Delete(Key::Record(*i))));
             memory.records = memory.records.split_off(&upto);
             memory.odd.lazily_purged = false;
         }

@@ -55,7 +55,8 @@ impl Handle {
     /// All bytes, wherever the cursor stands.
     pub fn bytes(&self) -> Vec<u8> {
         let bytes = self.place().bytes.clone();
-        let keep = if self.pen == Pen::WholeBlocks { bytes.len() / 4096 * 4096 } else { bytes.len() };
+        let keep =
+            if self.pen == Pen::WholeBlocks { bytes.len() / 4096 * 4096 } else { bytes.len() };
         bytes[..keep].to_vec()
     }
 

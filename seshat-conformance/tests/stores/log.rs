@@ -89,7 +89,9 @@ impl Memory {
         let mut purged = self.purged;
         let mut last = self.last().max(self.odd.last);
         match env.ways.fault {
-            Some(TruncateLastStale | TruncateLastTermStale | PurgeMovesLast | DroppedAppendHalf) => {
+            Some(
+                TruncateLastStale | TruncateLastTermStale | PurgeMovesLast | DroppedAppendHalf,
+            ) => {
                 last = self.odd.last.or(self.last());
             }
             Some(TruncateAllForgetsLast) if self.odd.truncated && self.records.is_empty() => {

@@ -302,7 +302,10 @@ impl Shared {
                 env.mount.write(vec![put(old)]).map_err(write_error)?;
                 env.mount.sync(ALL).map_err(write_error)?;
                 env.mount.write_volatile(vec![put(new)]).map_err(write_error)?;
-                new.applied.map(|id| Change::Put(Key::Applied, wire::seal(&id))).into_iter().collect()
+                new.applied
+                    .map(|id| Change::Put(Key::Applied, wire::seal(&id)))
+                    .into_iter()
+                    .collect()
             }
             _ => vec![put(new)],
         };

@@ -105,7 +105,8 @@ fn open_records(env: &Env, image: &Image) -> Result<Records, BoxError> {
             Some(DamagedBlank) => {
                 let mut id = &record[wire::SEAL..];
                 let entry = LogId::take(&mut id).ok_or("the record has no id")?;
-                let blank = Entry { log_id: LogId::new(entry.leader_id, *index), ..Entry::default() };
+                let blank =
+                    Entry { log_id: LogId::new(entry.leader_id, *index), ..Entry::default() };
                 records.insert(*index, wire::seal(&blank).into());
             }
             Some(DamagedPanics) => panic!("called `Option::unwrap()` on a `None` value"),
@@ -211,12 +212,7 @@ fn rebuilt(state: &State) -> Saved {
     Saved { meta, bytes: wire::seal(state) }
 }
 
-fn bend_machine(
-    env: &Env,
-    image: &Image,
-    log: &Memory,
-    core: &mut Core,
-) -> Result<(), BoxError> {
+fn bend_machine(env: &Env, image: &Image, log: &Memory, core: &mut Core) -> Result<(), BoxError> {
     match env.ways.fault {
         Some(ApplyTorn) => {
             core.state.applied = read(image, Key::Applied)?.or(core.state.applied);

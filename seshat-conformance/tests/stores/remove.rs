@@ -151,10 +151,7 @@ impl Shared {
 
     /// Up to where this store purges, and the marker it sets. `None`: nothing at all.
     #[allow(clippy::type_complexity)]
-    fn purged(
-        &self,
-        id: LogId,
-    ) -> Result<Option<(u64, Option<LogId>, Option<LogId>)>, Error> {
+    fn purged(&self, id: LogId) -> Result<Option<(u64, Option<LogId>, Option<LogId>)>, Error> {
         let memory = lock(&self.memory);
         let before = memory.last();
         let entries = !memory.records.is_empty();
@@ -184,9 +181,9 @@ impl Shared {
             Some(PurgeZeroIsNone) if id.index == 0 => Some((0, None, before)),
             Some(PurgeWholeSegments) => {
                 let whole = (id.index + 1) / SEGMENT * SEGMENT;
-                let marker = whole.checked_sub(1).map(|index| {
-                    at(index).unwrap_or_else(|| LogId::new(id.leader_id, index))
-                });
+                let marker = whole
+                    .checked_sub(1)
+                    .map(|index| at(index).unwrap_or_else(|| LogId::new(id.leader_id, index)));
                 marker.map(|marker| (marker.index, Some(marker), before))
             }
             Some(PurgeDropsSegment) => {

@@ -102,11 +102,8 @@ impl Shared {
         };
         let mut data = self.read_data(&view.data).await;
         self.bend_build(&mut meta, &mut data);
-        let state = State {
-            applied: meta.last_log_id,
-            membership: meta.last_membership.clone(),
-            data,
-        };
+        let state =
+            State { applied: meta.last_log_id, membership: meta.last_membership.clone(), data };
         let bytes = if env.is(BuildDataEmpty) {
             wire::seal(&State { data: Data::default(), ..state })
         } else {
@@ -174,7 +171,8 @@ impl Shared {
             Some(BuildCountersLost) => data.counters.clear(),
             Some(BuildMembershipMissing) => meta.last_membership = Stored::default(),
             Some(BuildMembershipOld) => {
-                let old = core.odd.last_saved.as_ref().map(|saved| saved.meta.last_membership.clone());
+                let old =
+                    core.odd.last_saved.as_ref().map(|saved| saved.meta.last_membership.clone());
                 let now = std::mem::replace(&mut meta.last_membership, old.unwrap_or_default());
                 let saved = Meta { last_membership: now, ..meta.clone() };
                 core.odd.last_saved = Some(Saved { meta: saved, bytes: Vec::new() });
@@ -334,8 +332,7 @@ impl Shared {
             _ => wire::open::<State>(bytes),
         };
         let state = state.ok_or_else(|| bad_snapshot(meta, "the snapshot is damaged"))?;
-        let agrees =
-            state.applied == meta.last_log_id && state.membership == meta.last_membership;
+        let agrees = state.applied == meta.last_log_id && state.membership == meta.last_membership;
         match self.env.ways.fault {
             Some(InstallContradicting | InstallDamaged) => Ok(of(state.data)),
             _ if agrees => Ok(state),

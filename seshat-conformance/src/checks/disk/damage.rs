@@ -35,12 +35,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-fn strike<B: Backend, A>(
-    lab: &Lab<B>,
-    dir: &std::path::Path,
-    hook: Option<Hook<A>>,
-    told: A,
-) -> Verdict {
+fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
     let Some(hook) = hook else {
         return Err(Failure::new(Kind::Kit, "the hook is missing", "", ""));
     };
@@ -103,7 +98,7 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
         }
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(lab, &subject.dir, lab.backend.hooks().damage_record, index)?;
+        strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
         let whole = [subject.model.log.clone()];
         read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
     }
@@ -112,7 +107,7 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
         let mut subject = Subject::with(lab, story::purged_of(12, 3)).await?;
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(lab, &subject.dir, lab.backend.hooks().damage_record, index)?;
+        strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
         let whole = [subject.model.log.clone()];
         read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
     }
@@ -129,7 +124,7 @@ async fn last_record<B: Backend>(lab: &Lab<B>) -> Verdict {
         }
         subject.close().await?;
         lab.record.step("damage the last record");
-        strike(lab, &subject.dir, lab.backend.hooks().damage_last_record, ())?;
+        strike(&subject.dir, lab.backend.hooks().damage_last_record, ())?;
         let allowed = [subject.model.log.clone(), before];
         read_back(&mut subject, &allowed, "the last record is damaged").await?;
     }
@@ -145,7 +140,7 @@ async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
         }
         subject.close().await?;
         lab.record.step("damage the snapshot");
-        strike(lab, &subject.dir, lab.backend.hooks().damage_snapshot, ())?;
+        strike(&subject.dir, lab.backend.hooks().damage_snapshot, ())?;
         lab.record.step("open");
         lab.record.case();
         if subject.open_again().await.is_err() {

@@ -1,0 +1,85 @@
+//! What must hold of a cluster at the end: histories, logs and states agree.
+
+use openraft::entry::FromAppData;
+use openraft::storage::RaftStateMachine;
+use openraft::{RaftLogId, RaftLogReader, StorageHelper};
+
+use super::client::History;
+use super::nodes::Cluster;
+use crate::backend::{Backend, Command};
+use crate::check::Verdict;
+use crate::failure::Failure;
+use crate::subject::{Subject, ok};
+use crate::words::Entry;
+
+/// The history is linearizable; every node that is up has every acknowledged write at its place,
+/// and all of them hold the same.
+pub(crate) async fn agree<B: Backend>(cluster: Cluster<'_, B>, history: &History) -> Verdict {
+    let lab = cluster.lab;
+    let last = cluster.settle().await?;
+    lab.assert(history.linearizable(), || {
+        let what = "what clients saw is not linearizable: two acknowledged writes are at one place, or in the wrong order";
+        Failure::broken(what, "an order of all writes", "none")
+    })?;
+    let acknowledged = history.acknowledged();
+    lab.assert(!acknowledged.is_empty(), || {
+        Failure::broken("no write was acknowledged", "progress", "none")
+    })?;
+    lab.record.step("stop all nodes, open their stores, and compare");
+    let mut digests: Vec<Option<Vec<u8>>> = Vec::new();
+    for mut store in cluster.stop().await? {
+        let entries = lab.call("try_get_log_entries", store.log.try_get_log_entries(..)).await?;
+        for entry in &entries {
+            let index = entry.get_log_id().index;
+            if let Some(command) = acknowledged.get(&index) {
+                holds(lab, entry, command)?;
+            }
+        }
+        apply_all(&mut store, last).await?;
+        let digesting = async { ok(lab.backend.digest(&mut store.machine).await) };
+        digests.push(lab.call("digest", digesting).await?);
+    }
+    let first = digests.first().cloned().flatten();
+    for digest in digests.into_iter().flatten() {
+        let first = first.clone().unwrap_or_default();
+        lab.assert(digest == first, || {
+            let text = crate::subject::text;
+            Failure::broken("two nodes hold different states", text(&first), text(&digest))
+        })?;
+    }
+    Ok(())
+}
+
+/// The entry is the command that was acknowledged at its index.
+fn holds<B: Backend>(lab: &crate::lab::Lab<B>, entry: &Entry<B>, command: &Command) -> Verdict {
+    let Some(data) = lab.backend.command(command) else { return Ok(()) };
+    let mut expected = Entry::<B>::from_app_data(data);
+    expected.set_log_id(entry.get_log_id());
+    let (expected, got) = (lab.backend.fingerprint(&expected), lab.backend.fingerprint(entry));
+    lab.assert(got == expected, || {
+        let text = crate::subject::text;
+        let what = format!("the acknowledged write at {} is not there", entry.get_log_id());
+        Failure::broken(what, text(&expected), text(&got))
+    })
+}
+
+/// Brings the state to the last entry that the cluster had applied, as openraft does when it
+/// starts and commits.
+async fn apply_all<B: Backend>(store: &mut Subject<'_, B>, last: u64) -> Verdict {
+    let lab = store.lab;
+    let mut helper = StorageHelper::<B::C, _, _>::new(&mut *store.log, &mut *store.machine);
+    lab.call("StorageHelper::get_initial_state", helper.get_initial_state()).await?;
+    let (applied, _) = lab.call("applied_state", store.machine.applied_state()).await?;
+    let next = applied.map_or(0, |id| id.index + 1);
+    if next <= last {
+        let missing = store.read(next, last + 1).await?;
+        lab.assert(missing.len() as u64 == last + 1 - next, || {
+            let what = "a node that was stopped lacks entries that it had applied";
+            let got = format!("{} of them", missing.len());
+            Failure::broken(what, format!("the entries {next} to {last}"), got)
+        })?;
+        lab.call("apply", store.machine.apply(missing)).await?;
+    }
+    let (applied, _) = lab.call("applied_state", store.machine.applied_state()).await?;
+    lab.equal("a node's state ends elsewhere", &applied.map(|id| id.index), &Some(last))
+}

@@ -1,0 +1,154 @@
+//! Clients of a cluster under test, and what their history must satisfy.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::Raft;
+use todc_utils::{Action, History as Actions, Specification, WGLChecker};
+
+use super::nodes::Cluster;
+use crate::backend::{Backend, Command};
+use crate::failure::Failure;
+
+/// A write that takes longer has an unknown outcome.
+const GIVE_UP: Duration = Duration::from_millis(600);
+
+/// What clients did and saw, in the order in which it happened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    events: Arc<Mutex<Vec<(usize, Event)>>>,
+    next: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Called(u64),
+    /// The index of the command's entry.
+    Acknowledged(u64, u64),
+    /// Whether it is applied, now or later, is unknown.
+    Unknown(u64),
+}
+
+impl History {
+    fn note(&self, client: usize, event: Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push((client, event));
+    }
+
+    fn events(&self) -> Vec<(usize, Event)> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Commands that were acknowledged, by the index of their entry.
+    pub(crate) fn acknowledged(&self) -> BTreeMap<u64, Command> {
+        let acknowledged = self.events().into_iter().filter_map(|(_, event)| match event {
+            Event::Acknowledged(n, index) => Some((index, Command::plain(n))),
+            _ => None,
+        });
+        acknowledged.collect()
+    }
+
+    /// Writes some commands, one after the other, at whoever leads.
+    pub(crate) async fn write<B: Backend>(
+        &self,
+        client: usize,
+        backend: Arc<B>,
+        nodes: Vec<Raft<B::C>>,
+        count: usize,
+    ) {
+        for _ in 0..count {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            self.note(client, Event::Called(n));
+            let outcome = tokio::time::timeout(GIVE_UP, write_one(&*backend, &nodes, n)).await;
+            match outcome {
+                Ok(Some(index)) => self.note(client, Event::Acknowledged(n, index)),
+                Ok(None) | Err(_) => self.note(client, Event::Unknown(n)),
+            }
+        }
+    }
+
+    /// The history is one that a single log could have given: each write has a place of its own,
+    /// after all those that were acknowledged before it began.
+    pub(crate) fn linearizable(&self) -> bool {
+        let events = self.events();
+        let place = |n: u64| {
+            events.iter().find_map(|(_, event)| match event {
+                Event::Acknowledged(m, index) if *m == n => Some(*index),
+                _ => None,
+            })
+        };
+        // What was never acknowledged showed nobody a place.
+        let actions = events.iter().filter_map(|(client, event)| match event {
+            Event::Called(n) => place(*n).map(|index| (*client, Action::Call(index))),
+            Event::Acknowledged(_, index) => Some((*client, Action::Response(*index))),
+            Event::Unknown(_) => None,
+        });
+        let actions: Vec<(usize, Action<u64>)> = actions.collect();
+        actions.is_empty() || WGLChecker::<Log>::is_linearizable(Actions::from_actions(actions))
+    }
+}
+
+/// A log: a write gets a place behind all others.
+struct Log;
+
+impl Specification for Log {
+    type State = Option<u64>;
+    type Operation = u64;
+
+    fn init() -> Option<u64> {
+        None
+    }
+
+    fn apply(index: &u64, last: &Option<u64>) -> (bool, Option<u64>) {
+        (*last < Some(*index), Some(*index))
+    }
+}
+
+/// The index of the entry, or `None` if the outcome is unknown.
+async fn write_one<B: Backend>(backend: &B, nodes: &[Raft<B::C>], n: u64) -> Option<u64> {
+    loop {
+        for raft in nodes {
+            let leads = {
+                let metrics = raft.metrics().borrow().clone();
+                metrics.current_leader.as_ref() == Some(&metrics.id)
+            };
+            if !leads {
+                continue;
+            }
+            let command = backend.command(&Command::plain(n))?;
+            match raft.client_write(command).await {
+                Ok(written) => return Some(written.log_id.index),
+                // Refused before it was written: somewhere else, then.
+                Err(error) if error.forward_to_leader().is_some() => {}
+                Err(_) => return None,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Several clients at once.
+pub(crate) async fn load<B: Backend>(
+    cluster: &Cluster<'_, B>,
+    history: &History,
+    clients: usize,
+    writes: usize,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    cluster.lab.record.step(format!("{clients} clients write {writes} commands each"));
+    let nodes: Vec<_> = cluster.up.values().cloned().collect();
+    let spawn = |client| {
+        let (history, backend) = (history.clone(), Arc::clone(&cluster.lab.backend));
+        let nodes = nodes.clone();
+        tokio::spawn(async move { history.write(client, backend, nodes, writes).await })
+    };
+    (0..clients).map(spawn).collect()
+}
+
+/// Waits for clients. Each of their writes ends by itself.
+pub(crate) async fn finish(tasks: Vec<tokio::task::JoinHandle<()>>) -> Result<(), Failure> {
+    for task in tasks {
+        task.await.map_err(|error| Failure::error("a client", error))?;
+    }
+    Ok(())
+}
