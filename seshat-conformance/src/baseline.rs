@@ -7,7 +7,9 @@ use crate::failure::{Failure, Kind};
 pub(crate) fn judge(known: &[String], id: &str, outcome: Outcome) -> Outcome {
     match outcome {
         outcome if !known.iter().any(|known| known == id) => outcome,
-        Outcome::Failed(failure) if failure.kind != Kind::Hollow => Outcome::KnownFailure(failure),
+        Outcome::Failed(failure) if !failure.kind.is_beside_the_store() => {
+            Outcome::KnownFailure(failure)
+        }
         Outcome::Passed { cases } => Outcome::Failed(Failure::new(
             Kind::Stale,
             "no longer fails: take it off the list of known failures",

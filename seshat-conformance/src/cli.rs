@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
-use self::args::{Cli, Command, Format, RunArgs};
+use self::args::{Cli, Command, Format, How, RunArgs};
 use crate::backend::Backend;
-use crate::check::Spec;
+use crate::check::{Outcome, Spec};
+use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden, serve};
 use crate::model::Step;
 use crate::registry::registry;
@@ -44,8 +45,12 @@ const COULD_NOT_RUN: u8 = 2;
 /// Why there is no report, or no place for it.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
-    #[error("{0}")]
-    NoSuchCheck(NoSuchCheck),
+    #[error("no check's id is {word:?} or begins so{near}")]
+    NoSuchCheck { word: String, near: Near },
+    #[error("there is no check {0:?}{1}")]
+    NoCheck(String, Near),
+    #[error("can't replay {}: {why}", path.display())]
+    NotReplayable { path: PathBuf, why: String },
     #[error("can't read {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{}: {error}", path.display())]
@@ -60,20 +65,16 @@ enum Stop {
     Start(io::Error),
 }
 
-/// A word that names no check, and what may have been meant.
+/// What may have been meant by a word that names no check.
 #[derive(Debug)]
-struct NoSuchCheck {
-    word: String,
-    near: Vec<&'static str>,
-}
+struct Near(Vec<&'static str>);
 
-impl fmt::Display for NoSuchCheck {
+impl fmt::Display for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no check's id is {0:?} or begins so", self.word)?;
-        if self.near.is_empty() {
+        if self.0.is_empty() {
             f.write_str("; `list` shows all of them")
         } else {
-            write!(f, "; near it: {}", self.near.join(", "))
+            write!(f, "; near it: {}", self.0.join(", "))
         }
     }
 }
@@ -101,7 +102,7 @@ pub fn main<B: Backend>(backend: B) -> ExitCode {
         Some(Command::Run(args)) => run(backend, &program, &args),
         Some(Command::List { checks }) => list::<B>(&checks),
         Some(Command::Explain { check }) => explain::<B>(&check),
-        Some(Command::Replay { file, args }) => replay_file(backend, &program, &file, &args),
+        Some(Command::Replay { file, how }) => replay_file(backend, &program, &file, &how),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -130,9 +131,9 @@ pub(crate) fn child<B: Backend>(backend: B, orders: &str) -> ExitCode {
 fn run<B: Backend>(backend: B, program: &str, args: &RunArgs) -> Result<u8, Stop> {
     let filter = Filter { include: args.checks.clone(), exclude: args.exclude.clone() };
     known_words(&filter, &specs::<B>())?;
-    let options = Options { filter, ..args.options() };
-    let output = Output::open(args)?;
-    let (halt, warden) = warden(&options, args)?;
+    let options = Options { filter, ..args.how.options() };
+    let output = Output::open(&args.how)?;
+    let (halt, warden) = warden(&options, &args.how)?;
     let mut progress = progress::Progress::new(options.jobs);
     let mut report = warden.run(&backend, &mut |event| progress.show(&event));
     progress.clear();
@@ -141,12 +142,7 @@ fn run<B: Backend>(backend: B, program: &str, args: &RunArgs) -> Result<u8, Stop
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
-fn replay_file<B: Backend>(
-    backend: B,
-    program: &str,
-    file: &Path,
-    args: &RunArgs,
-) -> Result<u8, Stop> {
+fn replay_file<B: Backend>(backend: B, program: &str, file: &Path, how: &How) -> Result<u8, Stop> {
     let path = file.to_owned();
     let history = std::fs::read_to_string(file)
         .map_err(|error| Stop::Unreadable { path: path.clone(), error })?;
@@ -155,11 +151,14 @@ fn replay_file<B: Backend>(
         Ok(steps) if steps.is_empty() => return Err(Stop::EmptyHistory(path)),
         Ok(_) => {}
     }
-    let options = args.options();
-    let output = Output::open(args)?;
-    let (halt, warden) = warden(&options, args)?;
+    let options = how.options();
+    let output = Output::open(how)?;
+    let (halt, warden) = warden(&options, how)?;
     let started = std::time::Instant::now();
     let outcome = warden.cell().replay(&history);
+    if let Some(Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })) = outcome {
+        return Err(Stop::NotReplayable { path, why });
+    }
     let mut report = Report::empty(&backend.name(), &options);
     report.elapsed = started.elapsed();
     report.rerun = Rerun::Replay(format!("{} replay {}", quoted(program), file.display()));
@@ -181,17 +180,16 @@ fn list<B: Backend>(checks: &[String]) -> Result<u8, Stop> {
 fn explain<B: Backend>(id: &str) -> Result<u8, Stop> {
     let specs = specs::<B>();
     let Some(spec) = specs.iter().find(|spec| spec.id == id) else {
-        let near = args::near(id, &ids(&specs));
-        return Err(Stop::NoSuchCheck(NoSuchCheck { word: id.to_owned(), near }));
+        return Err(Stop::NoCheck(id.to_owned(), Near(args::near(id, &ids(&specs)))));
     };
     print(&print::explain(spec))?;
     Ok(0)
 }
 
-fn warden(options: &Options, args: &RunArgs) -> Result<(Arc<Halt>, Warden), Stop> {
+fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
     let halt = Arc::new(Halt::default());
     halt.listen(|code| std::process::exit(code.into())).map_err(Stop::Start)?;
-    let echo = args
+    let echo = how
         .show_output
         .then(|| Arc::new(|line: &str| drop(writeln!(io::stderr(), "store: {line}"))) as Echo);
     let warden = Warden::new(options, Arc::clone(&halt), echo).map_err(Stop::Start)?;
@@ -217,7 +215,7 @@ fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
             let names = ["run", "list", "explain", "replay"];
             debug_assert!(names.iter().all(|name| commands.find_subcommand(name).is_some()));
             near.extend(names.into_iter().filter(|name| is_near(name)));
-            Err(Stop::NoSuchCheck(NoSuchCheck { word: (*word).to_owned(), near }))
+            Err(Stop::NoSuchCheck { word: (*word).to_owned(), near: Near(near) })
         }
     }
 }
@@ -241,8 +239,8 @@ struct Output {
 
 impl Output {
     /// Opens the file before the run: minutes of checks for a report with no place are wasted.
-    fn open(args: &RunArgs) -> Result<Self, Stop> {
-        let file = match &args.output {
+    fn open(how: &How) -> Result<Self, Stop> {
+        let file = match &how.output {
             None => None,
             Some(path) => Some((
                 path.clone(),
@@ -250,8 +248,8 @@ impl Output {
                     .map_err(|error| Stop::Unwritable { path: path.clone(), error })?,
             )),
         };
-        let colour = args.colour(io::stdout().is_terminal());
-        Ok(Self { format: args.format, colour, file })
+        let colour = how.colour(io::stdout().is_terminal());
+        Ok(Self { format: how.format, colour, file })
     }
 
     /// A report in a file comes beside the one for people, which is printed in any case.

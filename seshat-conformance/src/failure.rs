@@ -41,6 +41,14 @@ pub enum Kind {
     Kit,
 }
 
+impl Kind {
+    /// Whether it is no fault of the store, so that neither a check's level nor a list of known
+    /// failures excuses it.
+    pub fn is_beside_the_store(self) -> bool {
+        matches!(self, Self::Hollow | Self::Stale | Self::Kit)
+    }
+}
+
 impl Failure {
     /// The store did something else than it must.
     pub fn broken(

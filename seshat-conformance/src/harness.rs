@@ -36,7 +36,7 @@ use crate::check::{Edition, Need, Outcome, Spec};
 use crate::cli;
 use crate::isolation::{CHILD, Echo, Halt, Warden};
 use crate::registry::registry;
-use crate::report::{CheckResult, Report, Rerun, failure_text};
+use crate::report::{CheckResult, Report, Rerun, excuse, failure_text};
 use crate::runner::Options;
 
 /// The whole of a test target: each check of this back end is one test. See [`harness`](crate::harness).
@@ -114,11 +114,9 @@ impl Target {
         match &result.outcome {
             Outcome::Passed { .. } => Ok(Completion::Completed),
             Outcome::Failed(_) if failed => Err(Failed::from(text)),
-            Outcome::Failed(failure) => {
-                Ok(shown(&text, &format!("{} broken: {}", spec.level, failure.what)))
-            }
-            Outcome::KnownFailure(failure) => {
-                Ok(shown(&text, &format!("known failure: {}", failure.what)))
+            Outcome::Failed(_) | Outcome::KnownFailure(_) => {
+                let excuse = excuse(&result, self.context.edition);
+                Ok(shown(&text, &excuse.unwrap_or_default()))
             }
             Outcome::Skipped { reason } => Ok(shown("", &format!("skipped: {reason}"))),
             Outcome::Inconclusive { reason } => Ok(shown("", &format!("inconclusive: {reason}"))),
@@ -126,10 +124,10 @@ impl Target {
     }
 }
 
-/// Nextest looks at the exit code alone and doesn't print the reason; so it is output as well.
+/// Nextest looks at the exit code alone; what happened is in the test's output.
 fn shown(text: &str, reason: &str) -> Completion {
     let reason = reason.lines().next().unwrap_or_default();
-    drop(writeln!(io::stderr(), "{reason}\n{text}"));
+    drop(write!(io::stderr(), "{text}"));
     Completion::ignored_with(reason)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::check::{Check, Edition, Level, Spec};
-use crate::checks;
+use crate::checks::model;
 use crate::model::Step;
 
 /// The id of a replay, in no registry.
@@ -28,7 +28,7 @@ pub(crate) fn check<B: Backend>(steps: Vec<Step>) -> Check<B> {
         spec: SPEC,
         run: Box::new(move |lab| {
             let steps = steps.clone();
-            Box::pin(async move { checks::model::replay(lab, &steps).await })
+            Box::pin(async move { model::replay(lab, &steps).await })
         }),
     }
 }

@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::check::{Edition, Level, Outcome, Spec};
-use crate::failure::Kind;
 use crate::runner::Options;
 
 pub use self::json::json;
 pub use self::junit::junit;
 pub use self::markdown::markdown;
 pub use self::text::{failure as failure_text, text};
+pub(crate) use self::view::excuse;
 
 /// What a run found.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ impl CheckResult {
     /// Whether this result makes the run fail.
     pub fn fails_run(&self, edition: Edition) -> bool {
         let Outcome::Failed(failure) = &self.outcome else { return false };
-        matches!(failure.kind, Kind::Hollow | Kind::Stale)
+        failure.kind.is_beside_the_store()
             || (self.spec.level == Level::Must && self.spec.since <= edition)
     }
 
@@ -183,3 +183,6 @@ impl Report {
         families
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,8 @@ impl Default for Options {
             edition: Edition::LATEST,
             filter: Filter::all(),
             patience: Duration::from_secs(2),
-            jobs: thread::available_parallelism().map_or(1, Into::into),
+            // Checks wait as often as they work: for elections, callbacks, and openraft's suite.
+            jobs: 2 * thread::available_parallelism().map_or(1, usize::from),
             limit_scale: 1,
         }
     }

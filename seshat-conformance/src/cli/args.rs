@@ -42,7 +42,7 @@ pub(super) enum Command {
         /// A history: one step a line
         file: PathBuf,
         #[command(flatten)]
-        args: RunArgs,
+        how: How,
     },
 }
 
@@ -53,6 +53,13 @@ pub(super) struct RunArgs {
     /// Leave out checks of this id, or that begin so
     #[arg(long, value_name = "CHECK")]
     pub(super) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// How to run, whatever is run.
+#[derive(Debug, Args)]
+pub(super) struct How {
     /// What random choices come from: a number, or `random`
     #[arg(long, default_value = "1", value_parser = seed)]
     seed: u64,
@@ -71,7 +78,7 @@ pub(super) struct RunArgs {
     /// Write the report there, and the one for people to standard output
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Checks that run side by side [default: one a core]
+    /// Checks that run side by side [default: two a core]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<NonZeroUsize>,
     /// How long one call of the store may take, in seconds
@@ -104,7 +111,7 @@ pub(super) enum Format {
     Markdown,
 }
 
-impl RunArgs {
+impl How {
     /// All but the filter.
     pub(super) fn options(&self) -> Options {
         let default = Options::default();
@@ -145,12 +152,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// At most five ids that may have been meant: those that contain the word, then those that are a
-/// few letters away from it, as a whole or in one of their parts.
+/// few letters away from it, as a whole, in one of their parts, or by how they begin.
 pub(super) fn near(word: &str, ids: &[&'static str]) -> Vec<&'static str> {
+    let parts = word.split('/').count();
     let distance = |id: &str| {
-        let parts = id.split('/').map(|part| strsim::damerau_levenshtein(part, word));
-        let whole = strsim::damerau_levenshtein(id, word);
-        if id.contains(word) { 0 } else { parts.chain([whole]).min().unwrap_or(whole) }
+        let begin = id.split('/').take(parts).collect::<Vec<_>>().join("/");
+        let candidates = id.split('/').chain([id, &begin]);
+        let distance = candidates.map(|near| strsim::damerau_levenshtein(near, word)).min();
+        if id.contains(word) { 0 } else { distance.unwrap_or(usize::MAX) }
     };
     let close_enough = word.len().div_ceil(3);
     let mut near: Vec<_> = ids.iter().map(|id| (distance(id), *id)).collect();
@@ -175,7 +184,7 @@ mod tests {
         let cli = Cli::try_parse_from(["p", "log/append", "--seed", "7", "--quick"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.run.checks, ["log/append"]);
-        let options = cli.run.options();
+        let options = cli.run.how.options();
         assert_eq!((options.seed, options.budget), (7, Budget::Quick));
     }
 
@@ -185,6 +194,7 @@ mod tests {
         assert_eq!(near("log/truncate/inclusve", &ids), ["log/truncate/inclusive"]);
         assert_eq!(near("tuncate", &ids), ["log/truncate/inclusive"]);
         assert_eq!(near("purge", &ids), ["log/purge/twice"]);
+        assert_eq!(near("log/apend", &ids), ["log/append/gap"]);
         assert!(near("zebra crossing", &ids).is_empty());
     }
 

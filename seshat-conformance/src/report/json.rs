@@ -12,7 +12,7 @@
 //! | `conclusion` | `conforms`, `fails` or `interrupted` |
 //! | `exit_code` | what the command line exits with |
 //! | `elapsed_seconds` | wall time |
-//! | `counts` | checks by outcome; `failed` fails the run, `failed_harmlessly` doesn't; `cases` is assertions; `not_run` is what an interruption kept from running |
+//! | `counts` | checks by outcome; `failed` fails the run; `warnings` are failures that don't: Should, May, or newer than the edition; `cases` is assertions; `not_run` is what an interruption kept from running |
 //! | `checks` | one object each, in the registry's order; see below |
 //! | `notes` | sentences for people |
 //! | `unknown_known_failures` | what the list of known failures names and the kit doesn't have |
@@ -28,7 +28,7 @@
 //! | `elapsed_seconds` | wall time |
 //! | `cases` | assertions made; only if passed |
 //! | `reason` | why it was skipped or inconclusive; only then |
-//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`), `what`, `expected`, `got`, `steps`, `history`; only if it failed |
+//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`, `kit`), `what`, `expected`, `got`, `steps`, `history`; only if it failed |
 //! | `run_again` | the command that runs it again |
 
 use serde::Serialize;
@@ -64,7 +64,7 @@ struct Counts {
     passed: u64,
     cases: u64,
     failed: u64,
-    failed_harmlessly: u64,
+    warnings: u64,
     known_failures: u64,
     skipped: u64,
     inconclusive: u64,
@@ -131,7 +131,7 @@ fn counts(report: &Report) -> Counts {
         passed,
         cases,
         failed,
-        failed_harmlessly: warned,
+        warnings: warned,
         known_failures: known,
         skipped,
         inconclusive,

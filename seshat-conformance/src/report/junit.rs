@@ -44,13 +44,9 @@ fn case(report: &Report, result: &CheckResult) -> TestCase {
     let status = match &result.outcome {
         Outcome::Passed { .. } => TestCaseStatus::success(),
         Outcome::Failed(failure) if result.fails_run(report.edition) => failed(failure, &text()),
-        Outcome::Failed(failure) => {
+        Outcome::Failed(_) | Outcome::KnownFailure(_) => {
             output = text();
-            skipped(&format!("{} broken: {}", result.spec.level, failure.what))
-        }
-        Outcome::KnownFailure(failure) => {
-            output = text();
-            skipped(&format!("known failure: {}", failure.what))
+            skipped(&view::excuse(result, report.edition).unwrap_or_default())
         }
         Outcome::Skipped { reason } => skipped(reason),
         Outcome::Inconclusive { reason } => skipped(&format!("inconclusive: {reason}")),
@@ -68,7 +64,7 @@ fn case(report: &Report, result: &CheckResult) -> TestCase {
 
 fn failed(failure: &Failure, text: &str) -> TestCaseStatus {
     let kind = match failure.kind {
-        Kind::Hollow => NonSuccessKind::Error,
+        Kind::Hollow | Kind::Kit => NonSuccessKind::Error,
         _ => NonSuccessKind::Failure,
     };
     let mut status = TestCaseStatus::non_success(kind);

@@ -19,7 +19,7 @@ pub fn markdown(report: &Report) -> String {
     let tally = Tally::of(&report.results, report.edition);
     let Report { backend, edition, seed, budget, .. } = report;
     // Writing to a string never fails, here and below.
-    let _ = writeln!(out, "### Storage conformance of `{backend}`: **{verdict}**\n");
+    let _ = writeln!(out, "### Storage conformance of {}: **{verdict}**\n", code(backend));
     let _ = writeln!(out, "{}.\n", tally.summary());
     table(&mut out, report);
     failures(&mut out, report);
@@ -89,10 +89,26 @@ fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)]
     out.push_str("\n</details>\n");
 }
 
+/// A span of code, whatever is in it.
+fn code(text: &str) -> String {
+    let text = text.lines().collect::<Vec<_>>().join(" ");
+    match longest_run(&text) {
+        0 => format!("`{text}`"),
+        run => {
+            let ticks = "`".repeat(run + 1);
+            format!("{ticks} {text} {ticks}")
+        }
+    }
+}
+
 /// A fence that nothing in the text closes.
 fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-    "`".repeat(longest.max(2) + 1)
+    "`".repeat(longest_run(text).max(2) + 1)
+}
+
+/// Of backticks.
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
 
 /// On one line, and nothing in it taken for a tag. Backticks stay: they mark code in our texts.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::view::{self, Tally};
-use super::{CheckResult, Conclusion, Report};
-use crate::check::Outcome;
+use super::{CheckResult, Conclusion, Report, Rerun};
+use crate::check::{Outcome, Spec};
 use crate::failure::Failure;
 use crate::requirement::requirement;
 
@@ -46,10 +46,15 @@ pub fn text(report: &Report, colour: bool) -> String {
     let mut out = String::new();
     head(&mut out, report);
     families(&mut out, report, paint);
-    for result in report.results.iter().filter(|result| view::failure(result).is_some()) {
-        out.push('\n');
-        out.push_str(&failure(report, result, colour));
+    let known = |result: &&CheckResult| matches!(result.outcome, Outcome::KnownFailure(_));
+    for result in report.results.iter().filter(|result| !known(result)) {
+        let failure = failure(report, result, colour);
+        if !failure.is_empty() {
+            out.push('\n');
+            out.push_str(&failure);
+        }
     }
+    known_failures(&mut out, report.results.iter().filter(known), paint);
     grouped(&mut out, "skipped", &view::skipped(report), paint);
     grouped(&mut out, "inconclusive", &view::inconclusive(report), paint);
     warnings(&mut out, report, paint);
@@ -62,7 +67,7 @@ pub fn text(report: &Report, colour: bool) -> String {
 fn head(out: &mut String, report: &Report) {
     let Report { backend, edition, seed, budget, .. } = report;
     let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(out, "seshat-conformance {version}: {backend}");
+    let _ = writeln!(out, "seshat-conformance {version}: {}", harmless(backend));
     let _ = writeln!(out, "edition {edition}, seed {seed}, {budget} budget\n");
 }
 
@@ -96,33 +101,58 @@ pub fn failure(report: &Report, result: &CheckResult, colour: bool) -> String {
     let state = match &result.outcome {
         Outcome::KnownFailure(_) => paint.faint("known failure"),
         _ if result.fails_run(report.edition) => paint.bad("FAILED"),
-        _ if result.spec.since > report.edition => paint.odd("newer than the edition, failed"),
-        _ => paint.odd("failed"),
+        _ => paint.odd("warning"),
     };
     let CheckResult { spec, elapsed, .. } = result;
     let _ = writeln!(out, "{state}  {}  ({}, {})", spec.id, spec.level, seconds(*elapsed));
-    field(&mut out, "promise", spec.promise);
-    for (n, number) in spec.requirements.iter().enumerate() {
-        let label = if n == 0 { "openraft" } else { "" };
-        if let Some(requirement) = requirement(*number) {
-            field(&mut out, label, &requirement.to_string());
-        }
+    if !failure.kind.is_beside_the_store() {
+        promised(&mut out, spec);
     }
-    field(&mut out, "in a cluster", spec.consequence);
-    happened(&mut out, failure);
+    happened(&mut out, report, failure);
     field(&mut out, "seed", &report.seed.to_string());
     field(&mut out, "run again", &report.again(spec.id));
     out
 }
 
-fn happened(out: &mut String, failure: &Failure) {
+fn promised(out: &mut String, spec: &Spec) {
+    field(out, "promise", spec.promise);
+    for (n, number) in spec.requirements.iter().enumerate() {
+        let label = if n == 0 { "openraft" } else { "" };
+        if let Some(requirement) = requirement(*number) {
+            field(out, label, &requirement.to_string());
+        }
+    }
+    field(out, "in a cluster", spec.consequence);
+}
+
+fn happened(out: &mut String, report: &Report, failure: &Failure) {
     field(out, "what", &failure.what);
     field(out, "expected", &failure.expected);
     field(out, "got", &failure.got);
-    field(out, "steps", &failure.steps.join("\n"));
-    if let Some(history) = &failure.history {
-        field(out, "shortest", history.trim_end());
-        field(out, "", "# the shortest history that shows it; `replay FILE` runs it again");
+    let steps = failure.steps.join("\n");
+    let history = failure.history.as_deref().unwrap_or_default().trim_end();
+    if steps.trim_end() != history {
+        field(out, "steps", &steps);
+    }
+    field(out, "shortest", history);
+    if let (false, Rerun::Program(program)) = (history.is_empty(), &report.rerun) {
+        field(out, "replay", &format!("save that as FILE, then {program} replay FILE"));
+    }
+}
+
+fn known_failures<'a>(
+    out: &mut String,
+    results: impl Iterator<Item = &'a CheckResult>,
+    paint: Paint,
+) {
+    let lines: Vec<_> = results
+        .filter_map(|result| Some(format!("  {}: {}", result.spec.id, view::failure(result)?.what)))
+        .collect();
+    if !lines.is_empty() {
+        let _ = writeln!(out, "\n{}", paint.odd("known failures"));
+    }
+    for line in lines {
+        let _ = writeln!(out, "{}", harmless(&line));
     }
 }
 
@@ -130,8 +160,22 @@ fn happened(out: &mut String, failure: &Failure) {
 fn field(out: &mut String, label: &str, text: &str) {
     for (n, line) in text.lines().enumerate() {
         let label = if n == 0 { label } else { "" };
-        let _ = writeln!(out, "  {label:<LABEL$}{line}");
+        let line = format!("  {label:<LABEL$}{}", harmless(line));
+        let _ = writeln!(out, "{}", line.trim_end());
     }
+}
+
+/// What a store prints doesn't steer the reader's terminal.
+fn harmless(line: &str) -> String {
+    let mut harmless = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '\t' => harmless.push(c),
+            _ if c.is_control() => harmless.extend(c.escape_default()),
+            _ => harmless.push(c),
+        }
+    }
+    harmless
 }
 
 fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)], paint: Paint) {
@@ -140,7 +184,7 @@ fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)]
     }
     let _ = writeln!(out, "\n{}", paint.odd(title));
     for (reason, ids) in groups {
-        let _ = writeln!(out, "  {reason}");
+        let _ = writeln!(out, "  {}", harmless(reason));
         for line in wrapped(ids) {
             let _ = writeln!(out, "    {}", paint.faint(&line));
         }
@@ -168,7 +212,7 @@ fn warnings(out: &mut String, report: &Report, paint: Paint) {
         out.push('\n');
     }
     for warning in warnings {
-        let _ = writeln!(out, "{}  {warning}", paint.odd("note"));
+        let _ = writeln!(out, "{}  {}", paint.odd("note"), harmless(&warning));
     }
 }
 

@@ -46,30 +46,45 @@ impl Tally {
 
     /// Every number that isn't zero.
     pub(super) fn words(&self) -> Vec<String> {
-        let passed = format!("passed ({} cases)", self.cases);
-        let words = [
-            (self.passed, passed.as_str()),
-            (self.failed, "failed"),
-            (self.warned, "failed without failing the run"),
-            (self.known, "known failures"),
-            (self.skipped, "skipped"),
-            (self.inconclusive, "inconclusive"),
-        ];
-        let told = words.iter().filter(|(count, _)| *count > 0);
-        told.map(|(count, word)| format!("{count} {word}")).collect()
+        let told = |count: u64, word: String| (count > 0).then_some(word);
+        [
+            told(self.passed, format!("{} passed ({})", self.passed, many(self.cases, "case"))),
+            told(self.failed, format!("{} failed", self.failed)),
+            told(self.warned, many(self.warned, "warning")),
+            told(self.known, many(self.known, "known failure")),
+            told(self.skipped, format!("{} skipped", self.skipped)),
+            told(self.inconclusive, format!("{} inconclusive", self.inconclusive)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
-    /// Every number that a reader expects, zero or not.
+    /// Every number, zero or not.
     pub(super) fn summary(&self) -> String {
         let Self { passed, cases, failed, warned, known, skipped, inconclusive } = self;
-        let warned = match warned {
-            0 => String::new(),
-            warned => format!("{warned} failed without failing the run, "),
-        };
         format!(
-            "{passed} passed ({cases} cases), {failed} failed, {warned}{skipped} skipped, \
-             {inconclusive} inconclusive, {known} known failures"
+            "{passed} passed ({}), {failed} failed, {}, {skipped} skipped, {inconclusive} \
+             inconclusive, {}",
+            many(*cases, "case"),
+            many(*warned, "warning"),
+            many(*known, "known failure"),
         )
+    }
+}
+
+fn many(count: u64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// Why a check that failed doesn't fail the run; `None` for one that does, or that didn't fail.
+pub(crate) fn excuse(result: &CheckResult, edition: Edition) -> Option<String> {
+    let what = &failure(result)?.what;
+    match &result.outcome {
+        _ if result.fails_run(edition) => None,
+        Outcome::KnownFailure(_) => Some(format!("known failure: {what}")),
+        _ if result.spec.since > edition => Some(format!("newer than edition {edition}: {what}")),
+        _ => Some(format!("only a {}: {what}", result.spec.level)),
     }
 }
 
@@ -120,24 +135,29 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
     }
     for result in &report.results {
         let spec = &result.spec;
-        if failure(result).is_some_and(|failure| failure.kind == Kind::Hollow) {
-            warnings.push(format!("{} could not be tried, which fails the run", spec.id));
+        match failure(result).map(|failure| failure.kind) {
+            Some(Kind::Hollow) => {
+                warnings.push(format!("{} could not be tried, which fails the run", spec.id));
+            }
+            Some(Kind::Kit) => warnings
+                .push(format!("{} fails through a fault of the kit, please report it", spec.id)),
+            _ => {}
         }
     }
     let newer = report.results.iter().filter(|result| result.spec.since > report.edition).count();
     if newer > 0 {
-        let edition = report.edition;
-        warnings
-            .push(format!("{newer} checks are newer than edition {edition}: they fail no run yet"));
+        let (checks, edition) = (many(newer as u64, "check"), report.edition);
+        warnings.push(format!("{checks} came after edition {edition}, and fail no run yet"));
     }
     for family in report.idle_families() {
         warnings.push(format!("nothing is known of the family {family}: none of its checks ran"));
     }
-    if report.is_hollow() {
+    if report.is_hollow() && report.not_run == 0 {
         warnings.push("not a single check was answered, which fails the run".to_owned());
     }
     if report.not_run > 0 {
-        warnings.push(format!("interrupted: {} checks did not run", report.not_run));
+        let checks = many(report.not_run as u64, "check");
+        warnings.push(format!("interrupted: {checks} did not run"));
     }
     warnings
 }

@@ -68,14 +68,14 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "truncate",
         "The entry it names and all after it are removed; none before it is.",
     ),
-    r(16, "storage/v2.rs:135", "truncate", "It leaves no gap."),
+    r(16, "storage/v2.rs:135", "truncate", "What is left has no gap, also after a crash amid it."),
     r(
         17,
         "storage/v2.rs:138",
         "purge",
         "The entry it names and all before it are removed; none after it is.",
     ),
-    r(18, "storage/v2.rs:142", "purge", "It leaves no gap."),
+    r(18, "storage/v2.rs:142", "purge", "What is left has no gap, also after a crash amid it."),
     r(
         37,
         "storage/mod.rs:140",

@@ -1,0 +1,184 @@
+//! Every format of a made-up report that holds every outcome.
+
+use std::time::Duration;
+
+use super::*;
+use crate::failure::{Failure, Kind};
+
+fn spec(id: &'static str, level: Level, requirements: &'static [u8], since: u16) -> Spec {
+    Spec {
+        id,
+        level,
+        requirements,
+        promise: "The promise of this check, in a sentence.",
+        consequence: "What a cluster suffers where it is broken.",
+        needs: &[],
+        limit: Duration::from_secs(10),
+        since: Edition(since),
+    }
+}
+
+fn failure(kind: Kind, what: &str, got: &str) -> Failure {
+    Failure {
+        steps: vec!["vote t1.n1 committed".to_owned(), "append t1.n1.i0 blank".to_owned()],
+        ..Failure::new(kind, what, "what the contract asks for", got)
+    }
+}
+
+fn result(millis: u64, spec: Spec, outcome: Outcome) -> CheckResult {
+    CheckResult { spec, outcome, elapsed: Duration::from_millis(millis) }
+}
+
+fn every_outcome() -> Report {
+    let must = |id| spec(id, Level::Must, &[15, 47], 1);
+    let mut shrunk = failure(Kind::Broken, "entry 0 is still there", "Some(\"<a & b>\")");
+    shrunk.history = Some("vote t1.n1 committed\nappend t1.n1.i0 blank\ntruncate 0\n".to_owned());
+    let mut silent = failure(Kind::Hang, "did not end within 10s", "still under way: truncate 5");
+    silent.expected.clear();
+    let abort =
+        "the process ended: signal: 6 (SIGABRT)\nits last words: ```\u{1b}[31mno\u{0} more```";
+    let cut = || Outcome::Skipped { reason: "no hook `cut_power`".to_owned() };
+    let unsure = Outcome::Inconclusive { reason: "read_committed gives None".to_owned() };
+    let results = vec![
+        result(12, must("suite/save_vote"), Outcome::Passed { cases: 1 }),
+        result(340, must("log/append/gap"), Outcome::Passed { cases: 1234 }),
+        result(5, must("log/truncate/inclusive"), Outcome::Failed(shrunk)),
+        result(10_000, must("log/truncate/again"), Outcome::Failed(silent)),
+        result(
+            7,
+            must("log/purge/twice"),
+            Outcome::KnownFailure(failure(Kind::Error, "purge failed", "disk | full")),
+        ),
+        result(
+            1,
+            spec("log/purge/hint", Level::Should, &[], 1),
+            Outcome::Failed(failure(Kind::Panic, "panicked", "panic: \"oh\" at a.rs:1")),
+        ),
+        result(
+            2,
+            spec("log/newer", Level::Must, &[], 2),
+            Outcome::Failed(failure(Kind::Abort, "ended the process", abort)),
+        ),
+        result(
+            3,
+            must("vote/empty"),
+            Outcome::Failed(Failure::new(
+                Kind::Hollow,
+                "hollow: the check ended without a single assertion",
+                "",
+                "",
+            )),
+        ),
+        result(
+            3,
+            must("vote/kit"),
+            Outcome::Failed(Failure::new(Kind::Kit, "closing a closed store", "", "")),
+        ),
+        result(
+            0,
+            must("vote/stale"),
+            crate::baseline::judge(
+                &["vote/stale".to_owned()],
+                "vote/stale",
+                Outcome::Passed { cases: 2 },
+            ),
+        ),
+        result(4, must("committed/order"), unsure),
+        result(0, must("crash/append"), cut()),
+        result(0, must("crash/vote"), cut()),
+    ];
+    Report {
+        results,
+        elapsed: Duration::from_millis(10_400),
+        not_run: 0,
+        rerun: Rerun::Program("target/release/mine".to_owned()),
+        unknown_known_failures: vec!["log/no-such".to_owned()],
+        seed: 42,
+        ..Report::empty("a <store> of `mine`", &Options::default())
+    }
+}
+
+/// Versions change; what is said of them doesn't.
+fn stable(text: &str) -> String {
+    text.replace(env!("CARGO_PKG_VERSION"), "0.0.0")
+}
+
+#[test]
+fn text_of_every_outcome() {
+    insta::assert_snapshot!(stable(&text(&every_outcome(), false)));
+}
+
+#[test]
+fn json_of_every_outcome() {
+    insta::assert_snapshot!(stable(&json(&every_outcome())));
+}
+
+#[test]
+fn junit_of_every_outcome() {
+    insta::assert_snapshot!(stable(&junit(&every_outcome())));
+}
+
+#[test]
+fn markdown_of_every_outcome() {
+    insta::assert_snapshot!(stable(&markdown(&every_outcome())));
+}
+
+#[test]
+fn colours_are_all_that_a_terminal_adds() {
+    let (plain, painted) = (text(&every_outcome(), false), text(&every_outcome(), true));
+    let mut parts = painted.split("\u{1b}[");
+    let mut bare = parts.next().unwrap().to_owned();
+    parts.for_each(|part| bare.push_str(part.split_once('m').unwrap().1));
+    assert_eq!(bare, plain);
+    assert_ne!(painted, plain);
+}
+
+#[test]
+fn an_interrupted_run_neither_conforms_nor_fails() {
+    let report = Report { not_run: 3, ..every_outcome() };
+    assert_eq!(report.conclusion(), Conclusion::Interrupted);
+    assert!(text(&report, false).contains("interrupted: 3 checks did not run"));
+    assert!(junit(&report).contains("kept from running"));
+}
+
+#[test]
+fn what_fails_a_run() {
+    let only = |keep: &str| {
+        let mut report = every_outcome();
+        report.unknown_known_failures.clear();
+        report.results.retain(|result| result.spec.id.starts_with(keep));
+        report
+    };
+    for id in [
+        "log/truncate/inclusive",
+        "vote/empty",
+        "vote/kit",
+        "vote/stale",
+        "crash",
+        "committed",
+        "none",
+    ] {
+        assert_eq!(only(id).conclusion(), Conclusion::Fails, "{id}");
+    }
+    for id in ["suite", "log/purge/twice", "log/purge/hint", "log/newer"] {
+        assert_eq!(only(id).conclusion(), Conclusion::Conforms, "{id}");
+    }
+    let listed = Report { unknown_known_failures: vec!["x".to_owned()], ..only("suite") };
+    assert_eq!(listed.conclusion(), Conclusion::Fails);
+    assert_eq!(every_outcome().idle_families(), ["committed", "crash"]);
+}
+
+#[test]
+fn the_command_that_runs_a_check_again() {
+    let again = |rerun| Report { rerun, budget: Budget::Quick, ..every_outcome() }.again("a/b");
+    assert_eq!(again(Rerun::Program("p".to_owned())), "p run a/b --seed 42 --quick");
+    assert_eq!(
+        again(Rerun::Test("conformance".to_owned())),
+        "SESHAT_CONFORMANCE_SEED=42 SESHAT_CONFORMANCE_BUDGET=quick \
+         cargo test --test conformance -- --exact a/b"
+    );
+    assert_eq!(
+        again(Rerun::Library),
+        "run_one(backend, &Options { seed: 42, budget: Budget::Quick, ..Options::default() }, \"a/b\")"
+    );
+}
