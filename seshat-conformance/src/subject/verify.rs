@@ -40,17 +40,23 @@ impl<B: Backend> Subject<'_, B> {
 
     async fn verify_entries(&mut self, model: &LogModel) -> Result<(), Failure> {
         let lab = self.lab;
-        let read = self.log.try_get_log_entries(..);
+        // What openraft itself reads: other ranges have a check of their own, so that a store
+        // which fails on those doesn't fail everywhere.
+        let (Some(first), Some(last)) = (model.items.first(), model.items.last()) else {
+            return Ok(());
+        };
+        let all = first.id.index..last.id.index + 1;
+        let read = self.log.try_get_log_entries(all.clone());
         let by_store = lab.call("try_get_log_entries", read).await?;
         lab.same("reading the whole log by the store", &by_store, &model.items)?;
 
-        let read = self.reader.try_get_log_entries(..);
+        let read = self.reader.try_get_log_entries(all.clone());
         let by_old = lab.call("try_get_log_entries by an old reader", read).await?;
         lab.same("reading the whole log by a reader made at opening", &by_old, &model.items)?;
 
         let making = async { ok(self.log.get_log_reader().await) };
         let mut reader = lab.call("get_log_reader", making).await?;
-        let read = reader.try_get_log_entries(..);
+        let read = reader.try_get_log_entries(all);
         let by_new = lab.call("try_get_log_entries by a new reader", read).await?;
         lab.same("reading the whole log by a reader made just now", &by_new, &model.items)
     }
