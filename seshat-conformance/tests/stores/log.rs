@@ -82,7 +82,8 @@ pub fn id_of(record: &[u8]) -> LogId {
 
 impl Memory {
     pub fn last(&self) -> Option<LogId> {
-        self.records.values().next_back().map(|record| id_of(record)).or(self.purged)
+        let last = self.records.values().next_back().map(|record| id_of(record));
+        if self.odd.lazily_purged { last.max(self.purged) } else { last.or(self.purged) }
     }
 
     pub fn state(&self, env: &Env) -> LogState<Config> {
