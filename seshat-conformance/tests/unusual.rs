@@ -12,6 +12,7 @@ use seshat_conformance::backend::Keeps;
 use seshat_conformance::budget::Budget;
 use seshat_conformance::check::{Level, Outcome};
 use seshat_conformance::runner::{Filter, Options, run};
+use stores::plain::Plain;
 use stores::{QUIRKS, Quirk, Store};
 
 /// What the whole registry holds against a store.
@@ -50,5 +51,11 @@ fn unusual_stores_are_accused_of_nothing() {
         }
         accused.extend(accusations(Store::unusual(*quirk), filter));
     }
+    assert!(accused.is_empty(), "{}", accused.join("\n"));
+}
+
+#[test]
+fn a_plain_store_in_files_is_accused_of_nothing() {
+    let accused = accusations(Plain, Filter::all());
     assert!(accused.is_empty(), "{}", accused.join("\n"));
 }

@@ -14,6 +14,7 @@ pub mod handle;
 pub mod log;
 pub mod machine;
 pub mod open;
+pub mod plain;
 pub mod quirk;
 pub mod read;
 pub mod remove;
