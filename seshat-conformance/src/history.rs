@@ -94,9 +94,12 @@ impl Now {
             }
             Kind::Members => {
                 self.elect_first();
-                let members = self.members();
-                let id = self.next_id();
-                self.plan(Step::Append(vec![Item { id, payload: Payload::Members(members) }]));
+                let payload = Payload::Members(self.members());
+                let id = match self.next_id() {
+                    Id { index: 0, .. } => Id::FIRST,
+                    id => id,
+                };
+                self.plan(Step::Append(vec![Item { id, payload }]));
             }
             Kind::Truncate => self.truncate(much),
             Kind::Commit => self.commit(1 + much % 6),
@@ -177,7 +180,10 @@ impl Now {
     }
 
     fn items(&self, first: Id, count: u64) -> Vec<Item> {
-        let id = |place| Id { index: first.index + place, ..first };
+        let id = |place| match first.index + place {
+            0 => Id::FIRST,
+            index => Id { index, ..first },
+        };
         (0..count).map(|n| Item { id: id(n), payload: self.payload(id(n)) }).collect()
     }
 
@@ -189,6 +195,7 @@ impl Now {
 
     fn truncate(&mut self, much: u64) {
         let first = (self.model.committed_count() as u64).max(self.model.log.first_index());
+        let first = first.max(1);
         let open = self.model.log.next_index().saturating_sub(first);
         if open > 0 {
             self.plan(Step::Truncate(first + much % open));
@@ -234,7 +241,7 @@ impl Now {
         items.extend(self.items(first, more));
         let last = items.last().map_or(0, |item| item.id.index);
         if self.model.log.get(last).is_some() {
-            self.plan(Step::Truncate(committed));
+            self.plan(Step::Truncate(committed.max(1)));
         }
         self.plan(Step::Install(items));
     }

@@ -23,6 +23,11 @@ pub struct Id {
     pub index: u64,
 }
 
+impl Id {
+    /// What openraft's `initialize` gives the first entry on every node: its `LogId::default()`.
+    pub const FIRST: Self = Self { term: 0, node: 0, index: 0 };
+}
+
 /// A vote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ballot {
@@ -259,6 +264,8 @@ impl Model {
                     _ => true,
                 });
                 refuse(joined, "indexes go up by one, and leaders never go back")?;
+                let first = items.iter().all(|i| i.id.index > 0 || i.id == Id::FIRST);
+                refuse(first, "the first entry has the same id on every node")?;
                 let leader = items.last().map(|i| i.id.term);
                 refuse(
                     leader.is_none_or(|term| term <= self.log.vote.map_or(0, |vote| vote.term)),
@@ -269,6 +276,7 @@ impl Model {
                 refuse(*index >= self.log.first_index(), "what is purged is committed")?;
                 let kept = *index as usize >= self.committed_count();
                 refuse(kept, "what is committed is never truncated")?;
+                refuse(*index > 0, "the first entry is the same everywhere, so it stays")?;
                 refuse(self.log.get(*index).is_some(), "an entry that is there is truncated")
             }
             Step::Purge(upto) => {

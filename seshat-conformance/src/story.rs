@@ -8,8 +8,10 @@ pub(crate) fn id(term: u64, node: u64, index: u64) -> Id {
     Id { term, node, index }
 }
 
-/// An entry.
+/// An entry. The first of a log has the same id on every node: it comes with initialization, not
+/// from a leader.
 pub(crate) fn item(id: Id, payload: Payload) -> Item {
+    let id = if id.index == 0 { Id::FIRST } else { id };
     Item { id, payload }
 }
 
@@ -34,7 +36,7 @@ pub(crate) fn entries(term: u64, node: u64, from: u64, to: u64) -> Vec<Item> {
     (from..to).map(|index| entry(term, node, index)).collect()
 }
 
-/// Commands of one leader from index `from` to before `to`.
+/// Commands of one leader from index `from` to before `to`; `from` is not 0.
 pub(crate) fn commands(term: u64, node: u64, from: u64, to: u64) -> Vec<Item> {
     let command = |index| Payload::Command(Command::plain(index));
     (from..to).map(|index| item(id(term, node, index), command(index))).collect()
@@ -56,6 +58,7 @@ pub(crate) fn log_of(count: u64) -> Vec<Step> {
 pub(crate) fn id_of(count: u64, index: u64) -> Id {
     let (a, b) = (count / 3, 2 * count / 3);
     match index {
+        0 => Id::FIRST,
         _ if index < a => id(1, 2, index),
         _ if index < b => id(2, 1, index),
         _ => id(4, 3, index),

@@ -20,6 +20,9 @@ pub(crate) type Meta<B> = openraft::SnapshotMeta<Nid<B>, NodeOf<B>>;
 pub(crate) type StoreError<B> = openraft::StorageError<Nid<B>>;
 
 pub(crate) fn log_id<B: Backend>(backend: &B, id: Id) -> LogId<Nid<B>> {
+    if id == Id::FIRST {
+        return LogId::default();
+    }
     LogId::new(CommittedLeaderId::new(id.term, backend.node_id(id.node)), id.index)
 }
 

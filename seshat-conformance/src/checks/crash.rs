@@ -197,7 +197,7 @@ async fn order<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for from in [0, 3, 6, 8] {
+    for from in [1, 3, 6, 8] {
         for appended in [1, 2, 12] {
             let mut subject = Subject::with(lab, story::log_of(9)).await?;
             subject.run([Step::Truncate(from), story::leader(6, 1)]).await?;
@@ -212,7 +212,7 @@ async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn truncate_alone<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for from in [0, 3, 5, 8] {
+    for from in [1, 3, 5, 8] {
         let mut subject = Subject::with(lab, story::log_of(9)).await?;
         subject.run([Step::Truncate(from), Step::CutPower]).await?;
         subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;

@@ -114,12 +114,13 @@ async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_current_snapshot().await
 }
 
-/// A log of these payloads, all of them committed.
+/// A log of the first membership, which is applied, and of these payloads, which are committed.
 fn log_with(payloads: impl IntoIterator<Item = Payload>) -> Vec<Step> {
+    let payloads = std::iter::once(members(&[1, 2, 3])).chain(payloads);
     let items = (0..).zip(payloads).map(|(n, payload)| story::item(story::id(2, 3, n), payload));
     let items: Vec<Item> = items.collect();
     let last = items.len() as u64 - 1;
-    vec![story::leader(2, 3), Step::Append(items), Step::Commit(last)]
+    vec![story::leader(2, 3), Step::Append(items), Step::Commit(last), Step::Apply(1)]
 }
 
 fn command(n: u64) -> Payload {
@@ -172,7 +173,7 @@ async fn applied_every_kind<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.perform(Step::Apply(1)).await?;
         subject.verify_applied().await?;
     }
-    // Each kind as the only one that was ever applied.
+    // Each kind as the only one behind the first entry.
     for only in [Payload::Blank, command(1), members(&[7])] {
         let mut subject = Subject::with(lab, log_with([only])).await?;
         subject.perform(Step::Apply(1)).await?;

@@ -16,7 +16,7 @@ fn check<B: Backend>(name: &'static str, id: &'static str) -> Check<B> {
         requirements: &[],
         promise: "The store passes this function of openraft's own suite.",
         consequence: "openraft's authors hold that no cluster should run on such a store.",
-        needs: &[Need::Suite, Need::Log, Need::Machine],
+        needs: &[Need::Suite],
         limit: limit(&[]),
         since: Edition(1),
     };

@@ -11,8 +11,8 @@ use crate::lab::Lab;
 use crate::model::{Item, Payload};
 use crate::words::Reply;
 
-/// Replies of one batch that are compared with what the author expects.
-const COMPARED: usize = 64;
+/// What the author's answers may cost: commands replayed for the replies of one batch.
+const REPLAYED: usize = 20_000;
 
 /// A state machine that has applied a run of entries from the first on.
 pub(crate) struct Origin<'l, B: Backend> {
@@ -74,12 +74,14 @@ impl<B: Backend> Lab<B> {
             )
         })?;
         let mut applied = before.to_vec();
-        // The author's answer replays all of `applied`: in a large batch every so-manyth will do.
-        let stride = items.len().div_ceil(COMPARED);
+        // The author's answer replays all that was applied: in a long history or a large batch
+        // every so-manyth will do.
+        let compared = (REPLAYED / (before.len() + items.len())).clamp(1, 64);
+        let stride = items.len().div_ceil(compared);
         for (place, (item, reply)) in items.iter().zip(replies).enumerate() {
             let Payload::Command(command) = item.payload else { continue };
             applied.push(command);
-            if place % stride != 0 && place + 3 < items.len() {
+            if place % stride != 0 && place + 2 < items.len() {
                 continue;
             }
             let Some(expected) = self.backend.expected_reply(&applied) else { continue };

@@ -1,7 +1,7 @@
 //! Restarts and power cuts: what a store shows when it is open again.
 
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
-use openraft::{LogState, RaftLogReader, StorageHelper};
+use openraft::{RaftLogReader, StorageHelper};
 
 use super::held::Held;
 use super::{Subject, log_id, ok, open};
@@ -83,12 +83,9 @@ impl<B: Backend> Subject<'_, B> {
         let state = lab.call("get_log_state", self.log.get_log_state()).await?;
         let vote = lab.call("read_vote", self.log.read_vote()).await?;
         let matches = |model: &LogModel| {
-            let shown = LogState::<B::C> {
-                last_purged_log_id: log_id(lab, model.purged),
-                last_log_id: log_id(lab, model.last()),
-            };
             let fresh = model.vote.is_none() && vote == Some(openraft::Vote::default());
-            shown == state && (fresh || vote == model.vote.map(|b| words::vote(&*lab.backend, b)))
+            lab.is_state_of(&state, model)
+                && (fresh || vote == model.vote.map(|b| words::vote(&*lab.backend, b)))
         };
         let survivors = std::mem::take(&mut self.model.survivors);
         let found = survivors.iter().rev().find(|model| matches(model)).cloned();

@@ -29,17 +29,15 @@ impl<B: Backend> Subject<'_, B> {
 
     pub(crate) async fn verify_log_state(&mut self, model: &LogModel) -> Result<(), Failure> {
         let state = self.lab.call("get_log_state", self.log.get_log_state()).await?;
-        let expected = LogState::<B::C> {
-            last_purged_log_id: log_id(self.lab, model.purged),
-            last_log_id: log_id(self.lab, model.last()),
-        };
-        self.lab.assert(state == expected, || {
+        self.lab.assert(self.lab.is_state_of(&state, model), || {
+            let expected = state_of(self.lab, model);
             Failure::broken("get_log_state is wrong", show(&expected), show(&state))
         })
     }
 
     async fn verify_entries(&mut self, model: &LogModel) -> Result<(), Failure> {
         let lab = self.lab;
+        self.verify_nothing_else(model).await?;
         // What openraft itself reads: other ranges have a check of their own, so that a store
         // which fails on those doesn't fail everywhere.
         let (Some(first), Some(last)) = (model.items.first(), model.items.last()) else {
@@ -59,6 +57,53 @@ impl<B: Backend> Subject<'_, B> {
         let read = reader.try_get_log_entries(all);
         let by_new = lab.call("try_get_log_entries by a new reader", read).await?;
         lab.same("reading the whole log by a reader made just now", &by_new, &model.items)
+    }
+
+    /// No entry that was truncated or purged is readable, by the old reader and by a new one.
+    /// That a store answers such a read with an error or a panic is for `log/range` to say.
+    async fn verify_nothing_else(&mut self, model: &LogModel) -> Result<(), Failure> {
+        let lab = self.lab;
+        let next = model.next_index();
+        for range in [0..model.first_index(), next..next.saturating_add(64)] {
+            if range.is_empty() {
+                continue;
+            }
+            let making = async { ok(self.log.get_log_reader().await) };
+            let new = lab.call("get_log_reader", making).await?;
+            self.verify_absent(new, range.clone()).await?;
+            if let Some(old) = self.reader.take() {
+                let old = self.verify_absent(old, range).await?;
+                let making = async { ok(self.log.get_log_reader().await) };
+                self.reader.put(match old {
+                    Some(old) => old,
+                    None => lab.call("get_log_reader", making).await?,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the reader back, if it lived through it.
+    async fn verify_absent(
+        &self,
+        mut reader: LogReader<B>,
+        range: std::ops::Range<u64>,
+    ) -> Result<Option<LogReader<B>>, Failure> {
+        let asked = range.clone();
+        let read = tokio::spawn(async move {
+            let read = reader.try_get_log_entries(asked).await;
+            (reader, read)
+        });
+        let Ok(Ok((reader, read))) = tokio::time::timeout(self.lab.patience, read).await else {
+            return Ok(None);
+        };
+        let left = read.unwrap_or_default();
+        self.lab.assert(left.is_empty(), || {
+            let ids: Vec<_> = left.iter().map(|entry| entry.get_log_id().clone()).collect();
+            let what = format!("entries that are gone can be read ({range:?})");
+            Failure::broken(what, "none", list(&ids))
+        })?;
+        Ok(Some(reader))
     }
 
     pub(crate) async fn verify_vote(&mut self) -> Result<(), Failure> {
@@ -170,7 +215,39 @@ impl<B: Backend> Subject<'_, B> {
     }
 }
 
+type LogReader<B> = <<B as Backend>::Log as RaftLogStorage<<B as Backend>::C>>::LogReader;
+
+/// What `get_log_state` must give.
+fn state_of<B: Backend>(lab: &Lab<B>, model: &LogModel) -> LogState<B::C> {
+    LogState {
+        last_purged_log_id: log_id(lab, model.purged),
+        last_log_id: log_id(lab, model.last()),
+    }
+}
+
 impl<B: Backend> Lab<B> {
+    /// Whether that is what `get_log_state` may give. A log that has nothing but its marker may
+    /// also say that it has no last entry here: the check `log/state/all-purged` is about that,
+    /// and it would hide all else.
+    pub(crate) fn is_state_of(&self, state: &LogState<B::C>, model: &LogModel) -> bool {
+        let expected = state_of(self, model);
+        let silent = LogState { last_log_id: None, ..expected.clone() };
+        *state == expected || (model.items.is_empty() && *state == silent)
+    }
+
+    /// Exactly what `get_log_state` must give.
+    pub(crate) fn exact_state(
+        &self,
+        state: &LogState<B::C>,
+        model: &LogModel,
+    ) -> Result<(), Failure> {
+        let expected = state_of(self, model);
+        self.assert(*state == expected, || {
+            let what = "get_log_state of a log that has nothing but its purge marker";
+            Failure::broken(what, show(&expected), show(state))
+        })
+    }
+
     /// Entries are these items: ids, kinds and every bit of the payload.
     pub(crate) fn same(
         &self,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{RaftLogId, RaftLogReader};
@@ -55,7 +56,15 @@ struct Shared<B: Backend> {
     high: AtomicU64,
     /// Whether the writer is done.
     done: AtomicU64,
+    /// Where each reader's present read begins; `IDLE` between reads. openraft doesn't purge what
+    /// a replication task is reading.
+    reading: [AtomicU64; READERS],
 }
+
+const READERS: usize = 4;
+
+/// What a reader that reads nothing has for the beginning of its read.
+const IDLE: u64 = u64::MAX;
 
 impl<B: Backend> Shared<B> {
     fn wrote(&self, items: &[Item], entries: &[Entry<B>]) {
@@ -101,20 +110,27 @@ async fn read<B: Backend>(
     place: u64,
 ) -> Result<u64, Failure> {
     let mut reads = 0;
+    let Some(reading) = shared.reading.get(place as usize) else { return Ok(0) };
     loop {
         let done = shared.done.load(Ordering::SeqCst) == 1;
         let high = shared.high.load(Ordering::SeqCst);
         let low = shared.low.load(Ordering::SeqCst);
-        let open = high.saturating_sub(low).max(1);
-        let from = low + (reads * 7 + place * 13) % open;
-        let to = from + 1 + (reads * 5) % 40;
-        let read = reader.try_get_log_entries(from..to).await;
-        let got = read.map_err(|e| Failure::error("a read beside a writer", e))?;
-        if let Some(failure) = shared.wrong(&got, from, high, to) {
-            return Err(failure);
+        if low < high {
+            let from = low + (reads * 7 + place * 13) % (high - low);
+            let to = (from + 1 + (reads * 5) % 40).min(high);
+            reading.store(from, Ordering::SeqCst);
+            // A purge that began before that was seen isn't waited for.
+            if shared.low.load(Ordering::SeqCst) <= from {
+                let read = reader.try_get_log_entries(from..to).await;
+                let got = read.map_err(|e| Failure::error("a read beside a writer", e))?;
+                if let Some(failure) = shared.wrong(&got, from, high, to) {
+                    return Err(failure);
+                }
+                reads += 1;
+            }
+            reading.store(IDLE, Ordering::SeqCst);
         }
-        reads += 1;
-        if done {
+        if done && reads > 0 {
             return Ok(reads);
         }
         tokio::task::yield_now().await;
@@ -133,9 +149,10 @@ async fn beside<B: Backend>(
         low: AtomicU64::new(0),
         high: AtomicU64::new(0),
         done: AtomicU64::new(0),
+        reading: [const { AtomicU64::new(IDLE) }; READERS],
     });
     let mut tasks = Vec::new();
-    for place in 0..4 {
+    for place in 0..READERS as u64 {
         let making = async { ok(subject.log.get_log_reader().await) };
         let reader = lab.call("get_log_reader", making).await?;
         tasks.push(tokio::spawn(read::<B>(Arc::clone(&shared), reader, place)));
@@ -194,6 +211,11 @@ async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
                 let count = upto as usize + 1 - subject.model.applied;
                 subject.run([Step::Commit(upto), Step::Apply(count), Step::Build]).await?;
                 shared.low.store(upto + 1, Ordering::SeqCst);
+                let reads_it = |from: &AtomicU64| from.load(Ordering::SeqCst) <= upto;
+                let deadline = Instant::now() + lab.patience;
+                while shared.reading.iter().any(reads_it) && Instant::now() < deadline {
+                    tokio::task::yield_now().await;
+                }
                 subject.perform(Step::Purge(story::id(1, 1, upto))).await?;
             }
         }

@@ -159,7 +159,7 @@ async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for from in [0, 3, 7] {
+    for from in [1, 3, 7] {
         let mut subject = Subject::with(lab, story::log_of(9)).await?;
         let Some(id) = subject.model.log.get(from).map(|item| item.id) else { continue };
         let id = crate::words::log_id(&*lab.backend, id);

@@ -1,6 +1,8 @@
 //! Purging: up to an entry, that one included, also beyond the end of the log.
 
-use crate::backend::Backend;
+use openraft::storage::RaftLogStorage;
+
+use crate::backend::{Backend, Capabilities, Keeps};
 use crate::check::{Check, Verdict, check};
 use crate::lab::Lab;
 use crate::model::Step;
@@ -40,6 +42,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: keeps_the_rest,
         ),
         check!(
+            "log/state/all-purged", Must, [6, 39], needs: [Log],
+            promise: "The last log id of a log that has nothing but its purge marker is the marker.",
+            consequence: "A node that was just caught up by a snapshot says that its log is empty.",
+            run: all_purged,
+        ),
+        check!(
             "log/state/not-applied", Must, [5], needs: [Log, Machine],
             promise: "The log's state doesn't depend on what the state machine has applied.",
             consequence: "A node that installs a snapshot claims entries that it doesn't have.",
@@ -72,7 +80,7 @@ async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
 /// What openraft does when it installs a snapshot: the state first, then the purge.
 async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
     for had in [0, 1, 6] {
-        for snapshot_at in [had + 1, had + 20, had + 100] {
+        for snapshot_at in [had + 2, had + 20, had + 100] {
             let mut subject = Subject::with(lab, story::log_of(had)).await?;
             let purge = Step::Purge(story::id(5, 2, snapshot_at - 1));
             subject.run([story::leader(5, 2)]).await?;
@@ -106,6 +114,34 @@ async fn keeps_the_rest<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.verify().await?;
     }
     Ok(())
+}
+
+/// Purged to the end, beyond it, and truncated down to the marker; and after a restart.
+async fn all_purged<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let beyond = [
+        story::leader(5, 2),
+        Step::Install(story::entries(5, 2, 0, 30)),
+        Step::Purge(story::id(5, 2, 29)),
+    ];
+    let mut truncated = story::purged_of(12, 4);
+    truncated.push(Step::Truncate(5));
+    for steps in [story::purged_of(1, 0), story::purged_of(12, 11), beyond.to_vec(), truncated] {
+        let mut subject = Subject::with(lab, steps).await?;
+        state_exactly(&mut subject).await?;
+        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
+        if log_survives_restart && machine_keeps != Keeps::Nothing {
+            subject.close().await?;
+            subject.open_again().await?;
+            state_exactly(&mut subject).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn state_exactly<B: Backend>(subject: &mut Subject<'_, B>) -> Verdict {
+    let lab = subject.lab;
+    let state = lab.call("get_log_state", subject.log.get_log_state()).await?;
+    lab.exact_state(&state, &subject.model.log)
 }
 
 async fn not_applied<B: Backend>(lab: &Lab<B>) -> Verdict {

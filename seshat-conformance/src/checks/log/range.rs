@@ -8,7 +8,7 @@ use crate::backend::{Backend, Command, Shape};
 use crate::check::{Check, Verdict, check};
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::model::{Item, Payload, Step};
+use crate::model::{Item, LogModel, Payload, Step};
 use crate::story;
 use crate::subject::{Subject, ok};
 
@@ -27,11 +27,32 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: isolated,
         ),
         check!(
-            "log/range/bounds", Must, [40, 41], needs: [Log],
-            promise: "A read honours all nine kinds of bound, wherever they lie.",
+            "log/range/bounds", Must, [40], needs: [Log],
+            promise: "A read from an entry on holds it, and ends before or with the last one named.",
             consequence: "Entries are replicated or applied twice, or never.",
             limit: 20,
             run: bounds,
+        ),
+        check!(
+            "log/range/absent", Must, [40, 41], needs: [Log],
+            promise: "What a range names and the log doesn't have is left out: that is no error.",
+            consequence: "A node can't start again: openraft looks for entries that may be purged.",
+            limit: 20,
+            run: absent,
+        ),
+        check!(
+            "log/range/unbounded", Must, [40, 41], needs: [Log],
+            promise: "A range without a beginning or an end reaches as far as the log does.",
+            consequence: "A tool or a later openraft that reads the whole log gets less, or a panic.",
+            limit: 20,
+            run: unbounded,
+        ),
+        check!(
+            "log/range/excluded-start", Must, [40, 41], needs: [Log],
+            promise: "A range that excludes its first index begins after it.",
+            consequence: "A tool or a later openraft that reads on from an entry gets that entry twice.",
+            limit: 20,
+            run: excluded_start,
         ),
         check!(
             "log/range/inverted", Must, [40, 41], needs: [Log],
@@ -111,13 +132,52 @@ fn logs() -> [Vec<Step>; 4] {
     [Vec::new(), story::log_of(9), story::purged_of(12, 3), all_purged]
 }
 
-async fn bounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+/// Every place in a log, around it and at the ends of the numbers.
+const PLACES: [u64; 13] = [0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 20, u64::MAX - 1, u64::MAX];
+
+/// Those bounds that `choose` lets through, of all that don't end before they begin, on every log.
+async fn read_chosen<B: Backend>(
+    lab: &Lab<B>,
+    choose: impl Fn(&LogModel, &Bounds) -> bool,
+) -> Verdict {
     for steps in logs() {
         let mut subject = Subject::with(lab, steps).await?;
-        let places = [0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 20, u64::MAX - 1, u64::MAX];
-        read_all(&mut subject, all_bounds(&places, true)).await?;
+        let mut chosen = all_bounds(&PLACES, true);
+        chosen.retain(|bounds| choose(&subject.model.log, bounds));
+        read_all(&mut subject, chosen).await?;
     }
     Ok(())
+}
+
+/// From an entry of the log to one of the log: what openraft's engine reads.
+fn within(log: &LogModel, bounds: &Bounds) -> bool {
+    match bounds {
+        (Bound::Included(a), Bound::Excluded(b)) => log.get(*a).is_some() && *b <= log.next_index(),
+        (Bound::Included(a), Bound::Included(b)) => log.get(*a).is_some() && log.get(*b).is_some(),
+        _ => false,
+    }
+}
+
+async fn bounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+    read_chosen(lab, within).await
+}
+
+async fn absent<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let bounded = |bounds: &Bounds| {
+        matches!(bounds, (Bound::Included(_), Bound::Included(_) | Bound::Excluded(_)))
+    };
+    read_chosen(lab, |log, bounds| bounded(bounds) && !within(log, bounds)).await
+}
+
+async fn unbounded<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let open = |bounds: &Bounds| {
+        matches!(bounds, (Bound::Unbounded, _) | (Bound::Included(_), Bound::Unbounded))
+    };
+    read_chosen(lab, |_, bounds| open(bounds)).await
+}
+
+async fn excluded_start<B: Backend>(lab: &Lab<B>) -> Verdict {
+    read_chosen(lab, |_, bounds| matches!(bounds, (Bound::Excluded(_), _))).await
 }
 
 async fn inverted<B: Backend>(lab: &Lab<B>) -> Verdict {
