@@ -6,7 +6,8 @@
 //! - unbatched: our stores, one operation an entry;
 //! - ours: a `RaftNode`, which packs what is queued into one entry.
 //!
-//! Then the same with snapshots taken by policy, at 100 k and 1 M keys.
+//! Then the same with snapshots taken by policy, at 100 k and 1 M keys, and the gap in service
+//! when a leader goes.
 #![allow(
     clippy::print_stdout,
     clippy::panic,
@@ -20,6 +21,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gap;
 mod load;
 mod target;
 
@@ -27,6 +29,16 @@ use common::measure::{Scale, median};
 use load::{Load, Outcome};
 
 const CLIENTS: [usize; 6] = [1, 2, 8, 64, 256, 1024];
+/// Long enough for several snapshots on every node.
+const SNAPSHOT_SECONDS: f64 = 12.0;
+type Table = (&'static str, fn(Scale));
+const TABLES: [Table; 5] = [
+    ("single", |scale| throughput(scale, 1)),
+    ("three", |scale| throughput(scale, 3)),
+    ("snapshots", with_snapshots),
+    ("gap", gap::print),
+    ("encoded", encoded),
+];
 const KINDS: [&str; 4] = ["naive", "null", "unbatched", "ours"];
 
 fn main() {
@@ -36,10 +48,21 @@ fn main() {
         return;
     }
     common::table::print_machine(&scale);
-    for nodes in [1, 3] {
-        throughput(scale, nodes);
+    for (name, print) in TABLES {
+        if wanted(name) {
+            print(scale);
+        }
     }
-    with_snapshots(scale);
+}
+
+/// All tables, unless some are named: `cargo bench -p seshat-core --bench cluster -- gap`.
+fn wanted(table: &str) -> bool {
+    let is_table = |arg: &String| TABLES.iter().any(|(name, _)| name == arg);
+    let mut named = std::env::args().filter(is_table).peekable();
+    named.peek().is_none() || named.any(|arg| arg == table)
+}
+
+fn encoded(scale: Scale) {
     println!("\nOver the encoding switchboard, three nodes:\n");
     let encoded = measure(scale, Load::new("encoded", 3, 256));
     println!("256 clients: {}", encoded.describe());
@@ -96,16 +119,19 @@ fn verdict(what: &str, got: f64, aim: f64) {
 }
 
 fn with_snapshots(scale: Scale) {
-    println!(
-        "\nThree nodes, 256 clients, snapshots by policy (the log grows by the size of the state between two)\n"
-    );
+    println!("\nThree nodes, 256 clients, snapshots by the default policy\n");
     println!("| keys | without | with | snapshots taken | with / without |");
     println!("|--:|--:|--:|--:|--:|");
     for keys in [scale.keys / 10, scale.keys] {
         let mut ratios = Vec::new();
         let mut pairs = Vec::new();
         for _ in 0..scale.rounds {
-            let long = Load { keys, seconds: 6.0, prefill: true, ..Load::new("ours", 3, 256) };
+            let long = Load {
+                keys,
+                seconds: SNAPSHOT_SECONDS,
+                prefill: true,
+                ..Load::new("ours", 3, 256)
+            };
             let without = long.in_child(scale);
             let with = Load { kind: "policy".to_owned(), ..long }.in_child(scale);
             ratios.push(with.per_second / without.per_second);

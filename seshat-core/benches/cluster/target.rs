@@ -95,7 +95,11 @@ fn set(key: &[u8], value: &[u8], limits: &Limits) -> Operation {
 }
 
 /// A cluster of [`RaftNode`]s; the first node leads.
-async fn cluster<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> Vec<RaftNode> {
+pub(crate) async fn cluster<W: Wire<TypeConfig>>(
+    load: &Load,
+    min_log_bytes: u64,
+    wire: W,
+) -> Vec<RaftNode> {
     let switchboard = Switchboard::<TypeConfig, W>::with_wire(1, wire);
     let mut nodes = Vec::new();
     for id in 1..=load.nodes as u64 {
@@ -126,6 +130,7 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
             drop(nodes[0].raft().client_write(batch).await.unwrap());
         }
     }
+    let built_before = snapshots_built(&nodes).await;
     let node = nodes[0].clone();
     let mut outcome = drive(load, move |at, _| {
         let set = set(&keys[at as usize], &value, node.limits());
@@ -133,13 +138,19 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
         async move { drop(node.propose(set).await.unwrap()) }
     })
     .await;
-    for node in &nodes {
+    outcome.snapshots = snapshots_built(&nodes).await - built_before;
+    outcome
+}
+
+async fn snapshots_built(nodes: &[RaftNode]) -> u64 {
+    let mut all = 0;
+    for node in nodes {
         let snapshot = node.raft().get_snapshot().await.unwrap();
         // The last part of an id counts the builds of its node, from 0.
-        let built = snapshot.and_then(|it| it.meta.snapshot_id.rsplit('-').next()?.parse().ok());
-        outcome.snapshots += built.map_or(0, |last: u64| last + 1);
+        let last = snapshot.and_then(|it| it.meta.snapshot_id.rsplit('-').next()?.parse().ok());
+        all += last.map_or(0, |last: u64| last + 1);
     }
-    outcome
+    all
 }
 
 async fn unbatched(load: &Load) -> Outcome {
