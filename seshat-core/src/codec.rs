@@ -12,6 +12,9 @@ mod raft;
 mod serde;
 mod snapshot;
 
+use std::error::Error;
+use std::fmt;
+
 use bytes::Bytes;
 
 pub(crate) use operation::check_key;
@@ -66,22 +69,33 @@ fn parse<P: prost::Message + Default>(name: &'static str, bytes: Bytes) -> Resul
     P::decode(bytes).map_err(|source| DecodeError::new(name, "*", DecodeReason::Malformed(source)))
 }
 
-/// Bytes that are not a valid message.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{message}.{field}: {reason}")]
+/// Bytes that are not a valid message. Its text holds the reason's, so its source is what comes
+/// behind the reason: whoever prints the chain prints nothing twice.
+#[derive(Debug, Clone, PartialEq)]
 pub struct DecodeError {
     /// Name of the message in the schema.
     pub message: &'static str,
     /// Name of the field in that message; `*` if it is the message itself.
     pub field: &'static str,
     /// What is wrong with it.
-    #[source]
     pub reason: DecodeReason,
 }
 
 impl DecodeError {
     pub(crate) fn new(message: &'static str, field: &'static str, reason: DecodeReason) -> Self {
         Self { message, field, reason }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}: {}", self.message, self.field, self.reason)
+    }
+}
+
+impl Error for DecodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.reason.source()
     }
 }
 

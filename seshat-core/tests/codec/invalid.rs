@@ -312,8 +312,7 @@ every_message!(malformed);
 fn malformed_bytes_name_the_message_and_lead_to_the_cause() {
     for (error, name) in malformed().into_iter().zip(NAMES) {
         assert_eq!(error.to_string(), format!("{name}.*: not a protobuf message"));
-        let reason = error.source().expect("the reason is the error's source");
-        let cause = reason.source().expect("prost's error is the reason's source");
+        let cause = error.source().expect("the reason is in the text, its source comes next");
         let cause = cause.downcast_ref::<prost::DecodeError>().expect("prost's error itself");
         assert!(cause.to_string().contains("varint"), "{cause}");
     }
