@@ -2,15 +2,14 @@
 
 mod batcher;
 mod handover;
+mod membership;
 mod policy;
+mod waits;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::ChangeMembers;
 use openraft::error::RaftError;
 use openraft::network::RaftNetworkFactory;
 use tokio::sync::{OnceCell, watch};
@@ -21,10 +20,7 @@ use self::batcher::Batcher;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
 use crate::config::NodeConfig;
-use crate::error::{
-    HandoverError, InitializeError, MembershipError, ProposeError, ReadError, StartError, Stopped,
-    WaitError,
-};
+use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
 use crate::network::Observed;
 use crate::operation::{Operation, Response};
@@ -238,57 +234,6 @@ impl<R: StateReader> RaftNode<R> {
         }
     }
 
-    /// Adds a node that receives the log but doesn't vote, and waits until it has caught up with
-    /// what this node had when it began.
-    ///
-    /// # Errors
-    /// See [`MembershipError`]. A node that can't be reached is a `NoQuorum` after
-    /// `propose_timeout`; it is a learner all the same.
-    pub async fn add_learner(
-        &self,
-        id: NodeId,
-        address: impl Into<String>,
-    ) -> Result<(), MembershipError> {
-        let node = Node { addr: address.into() };
-        let added = self.inner.raft.add_learner(id, node, true);
-        self.within_timeout(added).await
-    }
-
-    /// Makes exactly `voters` the voters, through joint consensus. Each must be a learner or a
-    /// voter already. Voters that are left out stay as learners if `retain`, and are removed
-    /// otherwise.
-    ///
-    /// # Errors
-    /// See [`MembershipError`].
-    pub async fn change_membership(
-        &self,
-        voters: BTreeSet<NodeId>,
-        retain: bool,
-    ) -> Result<(), MembershipError> {
-        let changed = self.inner.raft.change_membership(voters, retain);
-        self.within_timeout(changed).await
-    }
-
-    /// Removes learners.
-    ///
-    /// # Errors
-    /// See [`MembershipError`].
-    pub async fn remove_learners(&self, ids: BTreeSet<NodeId>) -> Result<(), MembershipError> {
-        let changed = self.inner.raft.change_membership(ChangeMembers::RemoveNodes(ids), false);
-        self.within_timeout(changed).await
-    }
-
-    async fn within_timeout<T, E: Into<MembershipError>>(
-        &self,
-        change: impl Future<Output = Result<T, E>>,
-    ) -> Result<(), MembershipError> {
-        let timeout = self.inner.config.propose_timeout();
-        match tokio::time::timeout(timeout, change).await {
-            Ok(changed) => changed.map(drop).map_err(Into::into),
-            Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
-        }
-    }
-
     /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
     /// `metrics.snapshot`. Does nothing while one is being built.
     ///
@@ -312,48 +257,6 @@ impl<R: StateReader> RaftNode<R> {
     /// The node stopped.
     pub async fn trigger_election(&self) -> Result<(), Stopped> {
         Ok(self.inner.raft.trigger().elect().await?)
-    }
-
-    /// Waits until `condition` holds for what the node reports of itself; `what` names it in the
-    /// error.
-    ///
-    /// # Errors
-    /// It didn't within `timeout`, or the node stopped.
-    pub async fn wait_until(
-        &self,
-        timeout: Duration,
-        what: &'static str,
-        condition: impl Fn(&RaftMetrics) -> bool,
-    ) -> Result<RaftMetrics, WaitError> {
-        let mut metrics = self.metrics();
-        let met = metrics.wait_for(|now| now.running_state.is_err() || condition(now));
-        match tokio::time::timeout(timeout, met).await {
-            Ok(Ok(now)) => match &now.running_state {
-                Ok(()) => Ok(now.clone()),
-                Err(fatal) => Err(Stopped::from(fatal.clone()).into()),
-            },
-            Ok(Err(_)) => Err(Stopped::ShutDown.into()),
-            Err(_) => Err(WaitError::Timeout { node_id: self.id(), what, waited: timeout }),
-        }
-    }
-
-    /// Waits until this node knows a leader; returns its id.
-    ///
-    /// # Errors
-    /// It knew none within `timeout`, or it stopped.
-    pub async fn wait_for_leader(&self, timeout: Duration) -> Result<NodeId, WaitError> {
-        let known = self.wait_until(timeout, "a leader", |now| now.current_leader.is_some());
-        let none = WaitError::Timeout { node_id: self.id(), what: "a leader", waited: timeout };
-        known.await?.current_leader.ok_or(none)
-    }
-
-    /// Waits until the entry at `index` is applied here.
-    ///
-    /// # Errors
-    /// It wasn't within `timeout`, or the node stopped.
-    pub async fn wait_for_applied(&self, timeout: Duration, index: u64) -> Result<(), WaitError> {
-        let applied = |now: &RaftMetrics| now.last_applied.is_some_and(|last| last.index >= index);
-        self.wait_until(timeout, "an entry to be applied", applied).await.map(drop)
     }
 
     /// Stops the node for good: refuses proposals, answers those that wait, hands leadership over

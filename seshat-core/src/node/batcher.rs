@@ -9,6 +9,7 @@
 //! operations and bytes, every proposal by a deadline of its own.
 
 mod queue;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use openraft::raft::ClientWriteResult;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::queue::{Answered, Entered, Proposal, Queue, Turn, Waiting, Work};
+use self::queue::{Entered, Proposal, Queue, Turn, Work};
+use self::waiting::{Answered, Waiting};
 use crate::config::BatchConfig;
 use crate::error::{Leader, NotLeader, ProposeError, Stopped};
 use crate::operation::{Batch, EntryResponse, Operation, Response};

@@ -1,4 +1,4 @@
-//! The queue of proposals, the turn to propose, and those who wait for an entry.
+//! The queue of proposals, and the turn to propose.
 //!
 //! One entry is under way at a time; who has the turn put it there. A proposer takes the turn
 //! itself if nobody has it and nobody waits; otherwise its proposal goes into the inbox, which the
@@ -14,17 +14,15 @@ use tokio::sync::oneshot;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
+use super::waiting::{Answered, Place, Reply, Waiting};
 use super::{Answer, LONE_PATIENCE};
 use crate::config::BatchConfig;
 use crate::error::{ProposeError, Stopped};
-use crate::operation::{Operation, Response};
+use crate::operation::Operation;
 
 /// What an operation takes in the queue beside its payload, in bytes. Bounds the number of small
 /// ones.
 const OVERHEAD: usize = 256;
-
-pub(super) type Reply = oneshot::Sender<Result<Response, ProposeError>>;
-pub(super) type Answered = oneshot::Receiver<Result<Response, ProposeError>>;
 
 #[derive(Debug)]
 pub(super) struct Proposal {
@@ -261,7 +259,7 @@ impl Queue {
                 replies.push_back((deadline, Some(reply)));
             }
         }
-        (operations, Waiting::new(replies, Place { space: Arc::clone(&self.space), bytes: freed }))
+        (operations, Waiting::new(replies, Place::new(&self.space, freed)))
     }
 
     /// The earliest deadline in the queue. Deadlines ascend but for proposers that waited for a
@@ -320,7 +318,7 @@ impl Turn<'_> {
         deadline: Instant,
         reply: Reply,
     ) -> Result<(), (Answer, Waiting)> {
-        let place = Place { space: Arc::clone(&self.queue.space), bytes: 0 };
+        let place = Place::new(&self.queue.space, 0);
         let waiting = Waiting::new(VecDeque::from([(deadline, Some(reply))]), place);
         let mut inbox = self.queue.lock();
         if inbox.alone != Some(self.number) {
@@ -344,76 +342,6 @@ impl Drop for Turn<'_> {
         inbox.turn_taken = false;
         if !inbox.proposals.is_empty() || inbox.closed {
             self.queue.wake.notify_one();
-        }
-    }
-}
-
-/// Gives a place in the queue back when it is dropped.
-#[derive(Debug)]
-struct Place {
-    space: Arc<Semaphore>,
-    bytes: usize,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.space.add_permits(self.bytes);
-    }
-}
-
-/// The proposers that wait for one entry, in the order of its operations.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    /// `None` once answered.
-    replies: VecDeque<(Instant, Option<Reply>)>,
-    /// How many of the first ones have been answered.
-    expired: usize,
-    _place: Place,
-}
-
-impl Waiting {
-    fn new(replies: VecDeque<(Instant, Option<Reply>)>, place: Place) -> Self {
-        Self { replies, expired: 0, _place: place }
-    }
-
-    /// The earliest deadline; `None` if nobody waits any more.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.replies.get(self.expired).map(|(deadline, _)| *deadline)
-    }
-
-    /// Answers those whose deadline has passed.
-    pub(super) fn expire(&mut self, error: &ProposeError) {
-        let now = Instant::now();
-        for (deadline, reply) in self.replies.range_mut(self.expired..) {
-            if *deadline > now {
-                break;
-            }
-            self.expired += 1;
-            if let Some(reply) = reply.take() {
-                // Whoever dropped the future doesn't hear it.
-                let _ = reply.send(Err(error.clone()));
-            }
-        }
-    }
-
-    /// Answers each with its own response.
-    pub(super) fn answer(self, responses: Vec<Response>) {
-        let (got, expected) = (responses.len(), self.replies.len());
-        let mut responses = responses.into_iter();
-        for (_, reply) in self.replies {
-            let response = responses.next().ok_or(ProposeError::Unanswered { got, expected });
-            if let Some(reply) = reply {
-                // Whoever dropped the future doesn't hear it.
-                let _ = reply.send(response);
-            }
-        }
-    }
-
-    /// Answers each with the same error.
-    pub(super) fn fail(self, error: &ProposeError) {
-        for reply in self.replies.into_iter().filter_map(|(_, reply)| reply) {
-            // Whoever dropped the future doesn't hear it.
-            let _ = reply.send(Err(error.clone()));
         }
     }
 }

@@ -9,7 +9,6 @@
     reason = "a test may panic"
 )]
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
@@ -21,11 +20,13 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 
 // Its numbers can be checked without a run.
+mod json;
 #[allow(dead_code, reason = "only a part of it is tested here")]
-#[path = "../examples/cluster/report.rs"]
+#[path = "../../examples/cluster/report.rs"]
 mod report;
+mod summary;
 
-use report::{Kill, Latency, Leadership, NodeState, Report};
+use json::Json;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -342,138 +343,4 @@ fn an_interrupt_says_how_far_it_got() {
     let said = ended.err.lines().last().unwrap();
     assert!(said.starts_with("cluster: interrupted: "), "{ended:#?}");
     assert!(said.contains(" of 500000 commands were acknowledged"), "{ended:#?}");
-}
-
-#[rstest]
-#[case(&[], None)]
-#[case(&[7], Some([7, 7, 7, 7, 7]))]
-#[case(&[2, 1], Some([1, 2, 2, 2, 2]))]
-#[case(&(1..=100).rev().collect::<Vec<u64>>(), Some([50, 90, 99, 100, 100]))]
-#[case(&(1..=10_000).rev().collect::<Vec<u64>>(), Some([5000, 9000, 9900, 9990, 10_000]))]
-fn percentiles_are_latencies_that_occurred(
-    #[case] millis: &[u64],
-    #[case] expected: Option<[u64; 5]>,
-) {
-    let mut latencies: Vec<Duration> = millis.iter().copied().map(Duration::from_millis).collect();
-    let expected = expected.map(|expected| {
-        let [p50, p90, p99, p99_9, max] = expected.map(Duration::from_millis);
-        Latency { p50, p90, p99, p99_9, max }
-    });
-    assert_eq!(Latency::of(&mut latencies), expected);
-}
-
-fn node(id: u64, digest: u128) -> NodeState {
-    NodeState { id, role: "follower", last_applied: 9, keys: 1, bytes: 2, digest }
-}
-
-fn a_report(nodes: Vec<NodeState>) -> Report {
-    let gap = Some(Duration::from_millis(1234));
-    Report {
-        commands: 10,
-        window: 2,
-        elapsed: Duration::from_secs(2),
-        caught_up: Duration::from_millis(5),
-        latency: None,
-        leadership: Leadership {
-            before: 1,
-            after: 2,
-            kill: Some(Kill { leader: 1, acknowledged: 5, gap }),
-        },
-        proposed_again: 2,
-        nodes,
-        expected: 7,
-    }
-}
-
-#[test]
-fn different_digests_are_reported() {
-    let differ = a_report(vec![node(1, 7), node(2, 8), node(3, 7)]);
-    assert!(differ.to_text().contains("\nDIGESTS DIFFER\nSTATE DIFFERS from the commands"));
-    let json = Json::parse(&differ.to_json());
-    assert_eq!((json.get("digests_agree"), json.get("state_matches")), ("false", "false"));
-
-    let all_wrong = a_report(vec![node(1, 8), node(2, 8)]);
-    assert!(all_wrong.digests_agree() && !all_wrong.state_matches());
-}
-
-#[test]
-fn a_report_is_in_seconds_or_milliseconds_or_for_programs_in_microseconds() {
-    let report = a_report(vec![node(1, 7)]);
-    let text = report.to_text();
-    assert!(text.contains("\nelapsed         2.000 s\n"), "{text}");
-    assert!(text.contains("\nthroughput      5 commands/s\n"), "{text}");
-    assert!(text.contains("\ngap in service  1.234 s\n"), "{text}");
-    assert!(text.contains("\nall caught up   5.000 ms after the last command\n"), "{text}");
-    assert!(text.contains("  00000000000000000000000000000007\n"), "{text}");
-
-    let json = Json::parse(&report.to_json());
-    assert_eq!(json.get("elapsed_us"), "2000000");
-    assert_eq!(json.get("commands_per_second"), "5.0");
-    assert_eq!(json.get("latency_us"), "null");
-    assert_eq!(json.get("kill.gap_us"), "1234000");
-}
-
-/// The scalars of one JSON value by their paths, as they are written; strings without quotes.
-#[derive(Debug, Default)]
-struct Json(BTreeMap<String, String>);
-
-impl Json {
-    #[track_caller]
-    fn parse(text: &str) -> Self {
-        let mut json = Self::default();
-        let rest = json.value(String::new(), text.trim());
-        assert_eq!(rest, "", "something follows the value: {text}");
-        json
-    }
-
-    #[track_caller]
-    fn get(&self, path: &str) -> &str {
-        self.0.get(path).unwrap_or_else(|| panic!("no {path}: {self:#?}"))
-    }
-
-    /// Takes the value that `text` begins with, returns what follows it.
-    fn value<'a>(&mut self, path: String, text: &'a str) -> &'a str {
-        let end = match text.as_bytes().first() {
-            Some(b'{') => return self.items(&path, text, '}'),
-            Some(b'[') => return self.items(&path, text, ']'),
-            Some(b'"') => string_end(text),
-            _ => text.find([',', '}', ']']).unwrap_or(text.len()),
-        };
-        let (scalar, rest) = text.split_at(end);
-        let literal = scalar.starts_with('"') || ["true", "false", "null"].contains(&scalar);
-        assert!(literal || scalar.parse::<f64>().is_ok(), "not a value: {text}");
-        self.0.insert(path, scalar.trim_matches('"').to_owned());
-        rest
-    }
-
-    fn items<'a>(&mut self, path: &str, text: &'a str, close: char) -> &'a str {
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-        let mut rest = &text[1..];
-        let mut index = 0;
-        while let Some(item) = rest.strip_prefix(if index > 0 { "," } else { "" })
-            && !rest.starts_with(close)
-        {
-            rest = if close == '}' {
-                assert!(item.starts_with('"'), "not a name: {item}");
-                let (name, value) = item.split_at(string_end(item));
-                let value = value.strip_prefix(':').expect("a colon");
-                self.value(format!("{prefix}{}", name.trim_matches('"')), value)
-            } else {
-                self.value(format!("{prefix}{index}"), item)
-            };
-            index += 1;
-        }
-        rest.strip_prefix(close).unwrap_or_else(|| panic!("no {close}: {rest}"))
-    }
-}
-
-/// Where the string that `text` begins with ends.
-fn string_end(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == '"' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        ends
-    });
-    end.expect("a closing quote").0 + 1
 }
