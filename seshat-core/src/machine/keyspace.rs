@@ -58,9 +58,8 @@ fn touch(layer: &Layer, hashes: &[u32]) {
     if layer.is_empty() {
         return;
     }
-    let find = |hash: &u32| {
-        let hash = *hash;
-        layer.find(Record::table_hash(hash), move |record| record.hash() == hash)
+    let find = |&hash: &u32| {
+        layer.find(Record::table_hash(hash), move |record: &Record| record.hash() == hash)
     };
     let found = hashes.iter().filter(|hash| find(hash).is_some()).count();
     if std::hint::black_box(found) > 0 {
