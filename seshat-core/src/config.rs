@@ -58,9 +58,9 @@ pub struct SnapshotConfig {
     /// Log bytes that are never worth a snapshot. At least 1; default 64 MiB.
     pub min_log_bytes: u64,
     /// Log bytes that are worth a snapshot, in percent of the last one's size. At least 1;
-    /// default 400: the log may grow to four times the state, and in return snapshots cost a
-    /// sixth of the throughput rather than a half, as they do at 100. In a log that is kept in
-    /// memory the bytes are those of the keys and values; entries around them come on top.
+    /// default 400: the log may grow to four times the state, and in return a snapshot is built a
+    /// quarter as often as at 100. In a log that is kept in memory the bytes are those of the keys
+    /// and values; the entries around them come on top.
     pub growth_percent: u32,
     /// Entries kept behind a snapshot, so that a follower that lags less is sent these rather
     /// than the whole state. Default 1000; 0 keeps none.
