@@ -25,3 +25,10 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
     ];
     families.into_iter().flatten().collect()
 }
+
+#[cfg(test)]
+#[cfg(feature = "storage-v2")]
+mod page;
+#[cfg(test)]
+#[cfg(feature = "storage-v2")]
+mod tests;
