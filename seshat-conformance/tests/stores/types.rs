@@ -117,9 +117,10 @@ fn key(n: u64) -> Vec<u8> {
     format!("key-{}", n / 3 % 4).into_bytes()
 }
 
+/// NUL in the middle, what is no text, and line ends last.
 fn binary(n: u64) -> Vec<u8> {
-    let mut bytes = vec![0, 0xff, b'\r', b'\n', b'"', 0xc3, 0];
-    bytes.extend(n.to_le_bytes());
+    let mut bytes = n.to_be_bytes().to_vec();
+    bytes.extend([0xff, 0, b'"', 0xc3, b'\r', b'\n']);
     bytes
 }
 
