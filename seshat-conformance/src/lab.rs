@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::budget::Budget;
@@ -26,6 +26,7 @@ pub struct Lab<B: Backend> {
     pub record: Arc<Record>,
     dir: PathBuf,
     stores: AtomicU64,
+    began: Instant,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -79,7 +80,6 @@ impl Record {
 
     /// For a check that may be answered with a panic: those so far are no failure. Any that is
     /// left when the check ends fails it, even where a task swallowed it.
-    #[allow(dead_code, reason = "for checks that damage a store")]
     pub(crate) fn forgive_panics(&self) {
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -121,6 +121,7 @@ impl<B: Backend> Lab<B> {
             record,
             dir: dir.to_owned(),
             stores: AtomicU64::new(0),
+            began: Instant::now(),
         }
     }
 
@@ -140,6 +141,12 @@ impl<B: Backend> Lab<B> {
     pub(crate) fn inconclusive(&self, reason: impl Into<String>) {
         let mut slot = self.record.inconclusive.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(reason.into());
+    }
+
+    /// Whether a loop over many cases has taken its share of the time limit. On a slow store it
+    /// tries fewer, rather than being told to hang.
+    pub(crate) fn enough(&self) -> bool {
+        self.began.elapsed() > Duration::from_secs(self.budget.pick(7, 14, 400))
     }
 
     /// Waits for a future from within a check, where a callback can't.

@@ -48,10 +48,7 @@ fn check(fault: Fault, filter: Filter) -> Report {
 }
 
 /// Does something for each fault, on as many threads as help.
-fn each_fault<T: Send>(
-    faults: &[Fault],
-    act: impl Fn(Fault) -> T + Sync,
-) -> BTreeMap<Fault, T> {
+fn each_fault<T: Send>(faults: &[Fault], act: impl Fn(Fault) -> T + Sync) -> BTreeMap<Fault, T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from) + 1;
@@ -98,7 +95,10 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
         let report = &reports[fault];
         let asked = declared[&format!("{fault:?}")[..]].len();
         if report.results.len() != asked {
-            survivors.push(format!("{fault:?}: {asked} checks declared, {} exist", report.results.len()));
+            survivors.push(format!(
+                "{fault:?}: {asked} checks declared, {} exist",
+                report.results.len()
+            ));
         }
         for result in &report.results {
             let Outcome::Failed(failure) = &result.outcome else {

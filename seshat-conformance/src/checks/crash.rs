@@ -123,6 +123,9 @@ async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
     // Many small ones, cut now and then: where files end is anyone's guess.
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for round in 0..lab.budget.pick(40, 120, 3_000) {
+        if lab.enough() {
+            break;
+        }
         let next = subject.model.log.next_index();
         let entries = story::entries(1, 1, next, next + 1 + round % 4);
         subject.perform(Step::Append(entries)).await?;
@@ -297,6 +300,9 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     let kinds = kinds.into_iter().cycle().enumerate();
     for (round, kind) in kinds.take(lab.budget.pick(12, 40, 400)) {
+        if lab.enough() {
+            break;
+        }
         for kind in [kind, Kind::Append] {
             subject.run(history::steps(&subject.model, kind.choice())).await?;
         }

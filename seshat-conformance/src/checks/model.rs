@@ -2,6 +2,7 @@
 //! shortest history, which `replay` runs again.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -165,7 +166,10 @@ fn random<B: Backend>(lab: &Lab<B>, kinds: &'static [Kind]) -> Verdict {
     // Shrinking ends at a failure that was seen; the last one seen is not always that one.
     let seen: RefCell<Option<Failure>> = RefCell::new(None);
     let outcome = TestRunner::new_with_rng(config, rng).run(&histories, |choices| {
-        lab.block_on(history(lab, &choices)).map_err(|failure| {
+        if seen.borrow().is_none() && lab.enough() {
+            return Ok(());
+        }
+        caught(lab, &choices).map_err(|failure| {
             let reason = failure.what.clone();
             let mut seen = seen.borrow_mut();
             let shorter = |old: &Failure| failure.steps.len() <= old.steps.len();
@@ -180,6 +184,21 @@ fn random<B: Backend>(lab: &Lab<B>, kinds: &'static [Kind]) -> Verdict {
         (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(Failure::error("making random histories", error)),
     }
+}
+
+/// One history. A panic of the store is a failure like any other, with its steps.
+fn caught<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
+    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices)));
+    catch_unwind(run).unwrap_or_else(|_| {
+        let panics = lab.record.panics();
+        lab.record.forgive_panics();
+        let said = panics.last().cloned().unwrap_or_default();
+        let steps = lab.record.steps();
+        let mut failure = Failure::new(crate::failure::Kind::Panic, "the store panicked", "", said);
+        failure.history = Some(steps.join("\n"));
+        failure.steps = steps;
+        Err(failure)
+    })
 }
 
 /// One history, looked at after every choice.

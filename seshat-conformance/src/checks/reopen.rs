@@ -250,6 +250,9 @@ async fn many_times<B: Backend>(lab: &Lab<B>) -> Verdict {
         [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
     let kinds = kinds.into_iter().cycle();
     for kind in kinds.take(lab.budget.pick(18, 40, 400)) {
+        if lab.enough() {
+            break;
+        }
         for kind in [kind, Kind::Append] {
             subject.run(history::steps(&subject.model, kind.choice())).await?;
         }
@@ -285,6 +288,9 @@ async fn pairs<B: Backend>(lab: &Lab<B>) -> Verdict {
 pub(crate) async fn each_pair<B: Backend>(lab: &Lab<B>, misfortune: &Step) -> Verdict {
     for first in KINDS {
         for second in KINDS {
+            if lab.enough() {
+                return Ok(());
+            }
             let mut subject = Subject::with(lab, base()).await?;
             for kind in [first, second] {
                 subject.run(history::steps(&subject.model, kind.choice())).await?;

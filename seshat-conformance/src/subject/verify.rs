@@ -95,6 +95,7 @@ impl<B: Backend> Subject<'_, B> {
             (reader, read)
         });
         let Ok(Ok((reader, read))) = tokio::time::timeout(self.lab.patience, read).await else {
+            self.lab.record.forgive_panics();
             return Ok(None);
         };
         let left = read.unwrap_or_default();

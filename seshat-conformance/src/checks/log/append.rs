@@ -98,6 +98,9 @@ async fn batch_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
         &[10, 64, 65, 100, 1_000, 10_000, 65_535, 65_536, 65_537, 100_000],
     );
     for &size in sizes {
+        if lab.enough() {
+            break;
+        }
         let mut subject = Subject::with(lab, story::log_of(3)).await?;
         subject.perform(Step::Append(story::entries(4, 3, 3, 3 + size))).await?;
         subject.verify_log().await?;
@@ -245,6 +248,9 @@ async fn many_rounds<B: Backend>(lab: &Lab<B>) -> Verdict {
     let rounds = lab.budget.pick(60, 250, 5_000);
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for round in 0..rounds {
+        if lab.enough() {
+            break;
+        }
         let (term, next) = (1 + round / 4, subject.model.log.next_index());
         let count = 1 + (round * 7) % 23;
         subject.run([story::leader(term, 1)]).await?;
