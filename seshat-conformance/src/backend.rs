@@ -89,7 +89,8 @@ pub trait Backend: Send + Sync + 'static {
     /// their fingerprints are. Any serialization that leaves nothing out will do.
     fn fingerprint(&self, entry: &<Self::C as RaftTypeConfig>::Entry) -> Vec<u8>;
 
-    /// The id of node `n`, another one for each `n`, in ascending order. `n` is 0 or more.
+    /// The id of node `n`, another one for each `n`, in ascending order. `n` may be any number:
+    /// where the type is narrower, let it wrap (`n as u32`).
     fn node_id(&self, n: u64) -> <Self::C as RaftTypeConfig>::NodeId;
 
     /// What a membership says of node `n`. Different for each `n` if the type can tell them apart.

@@ -44,7 +44,8 @@ impl Backend for Embedded {
     }
 
     fn command(&self, command: &Command) -> Option<Batch> {
-        Some(Batch::new(operations(command)))
+        // SET and DEL refuse nothing that is within the limits.
+        (command.shape != Shape::Refused).then(|| Batch::new(operations(command)))
     }
 
     fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
@@ -118,6 +119,7 @@ fn operations(command: &Command) -> Vec<Operation> {
         Shape::Empty => vec![set(key(n), Bytes::new())],
         Shape::Binary => vec![set(binary(n), binary(n + 1))],
         Shape::Delete => vec![Operation::del([key(n)], &limits)],
+        Shape::Refused => Vec::new(),
         Shape::Large(bytes) => pieces(bytes, limits.max_value_bytes)
             .enumerate()
             .map(|(place, size)| set(key(n + place as u64), vec![b'x'; size].into()))

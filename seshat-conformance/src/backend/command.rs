@@ -11,7 +11,8 @@ pub struct Command {
     pub shape: Shape,
 }
 
-/// What is odd about a command.
+/// What is odd about a command. There may be more in later versions: answer `None` to others.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shape {
     /// Nothing: an everyday command.
@@ -24,6 +25,9 @@ pub enum Shape {
     Binary,
     /// It removes what the plain command of the same number made.
     Delete,
+    /// The application answers it with a refusal: a wrong type, a condition that doesn't hold. For
+    /// openraft it is a command like any other.
+    Refused,
 }
 
 impl Command {
@@ -43,6 +47,7 @@ impl fmt::Display for Command {
             Shape::Large(bytes) => write!(f, ".large:{bytes}"),
             Shape::Binary => f.write_str(".binary"),
             Shape::Delete => f.write_str(".delete"),
+            Shape::Refused => f.write_str(".refused"),
         }
     }
 }
@@ -57,6 +62,7 @@ impl Command {
             ("empty", "") => Shape::Empty,
             ("binary", "") => Shape::Binary,
             ("delete", "") => Shape::Delete,
+            ("refused", "") => Shape::Refused,
             ("large", bytes) => Shape::Large(bytes.parse().ok()?),
             _ => return None,
         };

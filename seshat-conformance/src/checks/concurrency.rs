@@ -50,6 +50,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: dropped_call,
         ),
         check!(
+            "concurrency/two-handles", May, [2, 51], needs: [Log, LogSurvivesRestart],
+            promise: "A second store on the directory of one that is open is refused, or harmless.",
+            consequence: "A node that is started twice by mistake destroys its log.",
+            run: two_handles,
+        ),
+        check!(
             "concurrency/reopen-at-once", Must, [51], needs: [LogSurvivesRestart],
             promise: "A store that was closed can be opened again at once, many times.",
             consequence: "A node can't be started again until somebody removes a lock.",
@@ -185,6 +191,21 @@ async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.perform(Step::Restart).await?;
     }
     Ok(())
+}
+
+/// Whatever the second one does by being opened and closed, what the first one wrote stands.
+async fn two_handles<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::log_of(9)).await?;
+    lab.record.step("open the directory a second time");
+    let second = tokio::time::timeout(lab.patience, lab.backend.open(&subject.dir)).await;
+    subject.verify_log().await?;
+    subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await?;
+    if let Ok(Ok((log, machine))) = second {
+        lab.call("close", lab.backend.close(&subject.dir, log, machine)).await?;
+    }
+    subject.perform(Step::Append(story::entries(4, 3, 12, 14))).await?;
+    subject.verify_log().await?;
+    subject.perform(Step::Restart).await
 }
 
 async fn reopen_at_once<B: Backend>(lab: &Lab<B>) -> Verdict {

@@ -1,6 +1,9 @@
 //! Family `crash`: the power fails. What was acknowledged is there, what wasn't may be, in order
 //! and without a hole.
 
+mod killed;
+mod midway;
+
 use openraft::storage::RaftLogStorage;
 
 use super::reopen::each_pair;
@@ -14,6 +17,10 @@ use crate::story;
 use crate::subject::Subject;
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    [after_calls(), midway::checks(), killed::checks()].into_iter().flatten().collect()
+}
+
+fn after_calls<B: Backend>() -> Vec<Check<B>> {
     vec![
         check!(
             "crash/vote", Must, [7, 51], needs: [Log, CutPower],

@@ -88,9 +88,9 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: contents,
         ),
         check!(
-            "machine/shapes", Must, [22], needs: [Machine],
-            promise: "Empty, binary, large and deleting commands do what they say.",
-            consequence: "Data are lost or wrong.",
+            "machine/shapes", Must, [21, 22], needs: [Machine],
+            promise: "Empty, binary, large, deleting and refused commands do what they say, and each moves the applied id.",
+            consequence: "Data are lost or wrong, or one bad command stops every node.",
             run: shapes,
         ),
         check!(
@@ -299,6 +299,7 @@ pub(crate) fn shaped<B: Backend>(lab: &Lab<B>) -> Vec<Payload> {
         Shape::Large(300),
         Shape::Large(70_000),
         Shape::Delete,
+        Shape::Refused,
         Shape::Plain,
         Shape::Large((1 << 20) + 1),
         Shape::Binary,

@@ -35,6 +35,7 @@ pub fn command(command: &Command) -> Option<Request> {
         Shape::Large(bytes) => n.to_le_bytes().into_iter().cycle().take(bytes).collect(),
         Shape::Binary => [b"\0\xff\r\n\"'".as_slice(), &n.to_le_bytes()].concat(),
         // Bytes that mean nothing can't undo anything.
+        Shape::Refused => return None,
         Shape::Delete => return None,
     }))
 }

@@ -140,7 +140,7 @@ impl Backend for Store {
     }
 
     fn command(&self, command: &Command) -> Option<Cmd> {
-        Some(types::command(command))
+        types::command(command)
     }
 
     fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
@@ -163,7 +163,7 @@ impl Backend for Store {
 
     fn expected_reply(&self, applied: &[Command]) -> Option<String> {
         let mut data = Data::default();
-        let replies = applied.iter().map(|command| data.apply(&types::command(command).op));
+        let replies = applied.iter().map(|command| data.apply(&types::command(command).unwrap().op));
         replies.last().map(|reply| format!("{reply:?}"))
     }
 
@@ -176,7 +176,7 @@ impl Backend for Store {
     fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
         let mut data = Data::default();
         for command in applied {
-            data.apply(&types::command(command).op);
+            data.apply(&types::command(command).unwrap().op);
         }
         let mut bytes = Vec::new();
         data.put(&mut bytes);

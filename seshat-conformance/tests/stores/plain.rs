@@ -155,7 +155,7 @@ impl Backend for Plain {
             Shape::Empty => Some(String::new()),
             Shape::Binary => Some(format!("\0\r\n\"{n}\u{fffd}\0")),
             Shape::Large(bytes) => Some(n.to_string().chars().cycle().take(bytes).collect()),
-            Shape::Delete => None,
+            _ => None,
         }
     }
 

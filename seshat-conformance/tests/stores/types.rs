@@ -125,7 +125,7 @@ fn binary(n: u64) -> Vec<u8> {
 }
 
 /// The n-th command.
-pub fn command(command: &Command) -> Cmd {
+pub fn command(command: &Command) -> Option<Cmd> {
     let n = command.n;
     let value = format!("v{n};").into_bytes();
     let op = match command.shape {
@@ -142,6 +142,7 @@ pub fn command(command: &Command) -> Cmd {
         Shape::Large(bytes) => {
             Op::Set(key(n), (0..bytes).map(|place| (place / 7) as u8 ^ n as u8).collect())
         }
+        _ => return None,
     };
-    Cmd { n, op }
+    Some(Cmd { n, op })
 }

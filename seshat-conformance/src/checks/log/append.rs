@@ -211,8 +211,8 @@ pub(crate) const BOUNDARIES: [u64; 16] = [
 async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (index, term) in (0..).zip(BOUNDARIES) {
-        // Node ids are small integers in many a configuration; terms are always 64 bits wide.
-        let node = 1 + index % 4 * 66;
+        // Types of node ids that are narrower than 64 bits wrap, and do so everywhere alike.
+        let node = 1 + (index % 4) * 0x0101_0001_0001;
         let vote = Step::Vote(Ballot { term, node, committed: true });
         let entry = story::entry(term, node, index);
         subject.run([vote, Step::Append(vec![entry])]).await?;

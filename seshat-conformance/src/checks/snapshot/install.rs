@@ -51,6 +51,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: then_apply,
         ),
         check!(
+            "snapshot/install/same-replies", Must, [22, 29, 44], needs: [Machine, ShowReply],
+            promise: "A node that was caught up by a snapshot answers what follows as the others do.",
+            consequence: "Replicas diverge in what no digest shows: counters, sessions, expiries.",
+            run: same_replies,
+        ),
+        check!(
             "snapshot/install/then-build", Must, [30, 44], needs: [Machine],
             promise: "After an install, a new snapshot holds the installed state and what came after.",
             consequence: "A follower of a follower diverges.",
@@ -175,6 +181,28 @@ async fn then_apply<B: Backend>(lab: &Lab<B>) -> Verdict {
             subject.verify_applied().await?;
         }
         subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn same_replies<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let (truth, suffix) = (news(0, 30), news(30, 70));
+    let mut origin = Origin::new(lab).await?;
+    origin.apply(&truth).await?;
+    let snapshot = origin.snapshot().await?;
+    let mut subject = Subject::fresh(lab).await?;
+    lab.record.step("install the snapshot of another node; apply the same on both");
+    subject.receive(snapshot).await?;
+    for item in &suffix {
+        let entry = || lab.entries(std::slice::from_ref(item));
+        let expected = lab.call("apply (on another node)", origin.machine.apply(entry()?)).await?;
+        let got = lab.call("apply", subject.machine.apply(entry()?)).await?;
+        let show = |replies: &[crate::words::Reply<B>]| -> Vec<Option<String>> {
+            replies.iter().map(|reply| lab.backend.show_reply(reply)).collect()
+        };
+        let what =
+            format!("the reply at {} differs from that of a node which has applied all", item.id);
+        lab.equal(&what, &show(&got), &show(&expected))?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ impl Backend for FileStore {
             Shape::Empty => Vec::new(),
             Shape::Binary => b"\0\xff\r\n\"".to_vec(),
             Shape::Large(bytes) => vec![b'x'; bytes],
+            _ => return None,
         };
         Some(types::Command::Set { key, value })
     }

@@ -1,0 +1,236 @@
+//! The power fails in the middle of a call: what is left is the state before it or after it, or,
+//! of an append, a prefix.
+//!
+//! A call is polled so many times and then dropped, together with the power. A store that does
+//! its work in one poll has no middle that can be seen from here.
+
+use std::task::Poll;
+
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::checks::snapshot::bytes_of;
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::model::{LogModel, SnapshotModel, Step};
+use crate::story;
+use crate::subject::restart::Closed;
+use crate::subject::{Subject, log_id, ok};
+use crate::words;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "crash/midway/log", Must, [2, 14, 16, 18, 48, 51], needs: [Log, CutPower, MachineSurvivesRestart],
+            promise: "A power cut in the middle of a vote, an append, a truncation or a purge leaves no hole and no half of a vote.",
+            consequence: "A node can't start again, or claims entries that it doesn't have.",
+            limit: 20,
+            run: log,
+        ),
+        check!(
+            "crash/midway/install", Must, [29, 30, 51, 55], needs: [Machine, CutPower, MachineSurvivesRestart],
+            promise: "A power cut in the middle of an install leaves all of the old state or all of the new one.",
+            consequence: "A follower that was being caught up rejoins with half a state.",
+            limit: 20,
+            run: install,
+        ),
+        check!(
+            "crash/midway/build", Must, [26, 32, 51], needs: [Machine, CutPower, MachineSurvivesRestart],
+            promise: "A power cut in the middle of a build leaves the old snapshot or the new one, whole.",
+            consequence: "A node has neither the snapshot nor the entries that it stood for.",
+            limit: 20,
+            run: build,
+        ),
+        check!(
+            "crash/midway/apply", Must, [21, 25, 51], needs: [Machine, CutPower, AppliedSurvivesRestart],
+            promise: "A power cut in the middle of an apply leaves state and applied id of one moment.",
+            consequence: "Commands are applied twice or never on one replica.",
+            limit: 20,
+            run: apply,
+        ),
+    ]
+}
+
+/// Polls a call this often at most. True if it was done by then.
+async fn poll_some<T>(call: impl Future<Output = T>, polls: u32) -> bool {
+    let mut call = Box::pin(call);
+    for _ in 0..polls {
+        let done = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
+        if done {
+            return true;
+        }
+        // Whatever the call waits for gets its turn.
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+/// Cuts the power and opens the store.
+async fn cut<B: Backend>(subject: &mut Subject<'_, B>, polls: u32, done: bool) -> Verdict {
+    let outcome = if done { "it was done" } else { "it was not done" };
+    subject.lab.record.step(format!("cut power (after {polls} polls; {outcome})"));
+    subject.lose_power()?;
+    subject.open_again().await
+}
+
+/// How many polls are tried; one more than it takes is enough.
+fn most<B: Backend>(lab: &Lab<B>) -> u32 {
+    lab.budget.pick(6, 12, 64)
+}
+
+async fn log<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for kind in 0..4 {
+        for polls in 0..most(lab) {
+            let mut steps = story::applied_of(12, 6);
+            steps.extend([Step::Build, story::leader(5, 1)]);
+            let mut subject = Subject::with(lab, steps).await?;
+            let old = subject.model.log.clone();
+            let (done, after) = match kind {
+                0 => begin_vote(&mut subject, polls).await,
+                1 => begin_append(&mut subject, polls).await?,
+                2 => begin_truncate(&mut subject, polls).await,
+                _ => begin_purge(&mut subject, polls).await,
+            };
+            subject.model.survivors = std::iter::once(old).chain(after).collect();
+            cut(&mut subject, polls, done).await?;
+            subject.verify_reopened(Closed::Powerless).await?;
+            subject.start().await?;
+            if done {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn begin_vote<B: Backend>(subject: &mut Subject<'_, B>, polls: u32) -> (bool, Vec<LogModel>) {
+    let ballot = crate::model::Ballot { term: 8, node: 3, committed: false };
+    let vote = words::vote(&*subject.lab.backend, ballot);
+    subject.lab.record.step("vote t8.n3");
+    let done = poll_some(subject.log.save_vote(&vote), polls).await;
+    (done, vec![LogModel { vote: Some(ballot), ..subject.model.log.clone() }])
+}
+
+async fn begin_append<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    polls: u32,
+) -> Result<(bool, Vec<LogModel>), Failure> {
+    let items = story::entries(5, 1, 12, 21);
+    let entries = subject.entries(&items)?;
+    subject.lab.record.step(Step::Append(items.clone()).to_string());
+    let done = poll_some(subject.log.blocking_append(entries), polls).await;
+    let log = subject.model.log.clone();
+    let prefixes = (1..=items.len()).map(|count| {
+        let kept = items.iter().take(count).cloned();
+        LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
+    });
+    Ok((done, prefixes.collect()))
+}
+
+/// A truncation in several steps goes from the end towards its place (R48).
+async fn begin_truncate<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    polls: u32,
+) -> (bool, Vec<LogModel>) {
+    let id = words::log_id(&*subject.lab.backend, story::id_of(12, 7));
+    subject.lab.record.step("truncate 7");
+    let done = poll_some(subject.log.truncate(id), polls).await;
+    let log = subject.model.log.clone();
+    let shorter = (7..12).map(|last| LogModel { items: log.range(0, last), ..log.clone() });
+    (done, shorter.collect())
+}
+
+async fn begin_purge<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    polls: u32,
+) -> (bool, Vec<LogModel>) {
+    let id = words::log_id(&*subject.lab.backend, story::id_of(12, 5));
+    subject.lab.record.step("purge up to 5");
+    let done = poll_some(subject.log.purge(id), polls).await;
+    let mut log = subject.model.log.clone();
+    // In several steps, from the beginning on.
+    let shorter = (0..6).map(|upto| {
+        log.purge(story::id_of(12, upto));
+        log.clone()
+    });
+    (done, shorter.collect())
+}
+
+/// All of the old or all of the new: whichever the applied id says, everything else must say.
+async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for polls in 0..most(lab) {
+        let mut steps = story::applied_of(8, 6);
+        steps.push(Step::Build);
+        let mut subject = Subject::with(lab, steps).await?;
+        let items = story::entries(9, 2, 6, 40);
+        let truth: Vec<_> = subject.model.truth.iter().cloned().chain(items).collect();
+        let (meta, bytes) = bytes_of(lab, &truth).await?;
+        let data = subject.receive_bytes(&bytes).await?;
+        lab.record.step("install a snapshot of 40 entries");
+        let done = poll_some(subject.machine.install_snapshot(&meta, data), polls).await;
+        cut(&mut subject, polls, done).await?;
+        let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
+        if applied == meta.last_log_id {
+            subject.model.truth = truth;
+            subject.model.applied = subject.model.truth.len();
+            let covers = subject.model.applied;
+            subject.model.snapshot = Some(SnapshotModel { covers });
+        }
+        subject.verify_reopened(Closed::Powerless).await?;
+        subject.start().await?;
+        if done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for polls in 0..most(lab) {
+        let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
+        subject.run([Step::Build, Step::Commit(9), Step::Apply(4)]).await?;
+        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let mut builder = lab.call("get_snapshot_builder", making).await?;
+        lab.record.step("build");
+        let done = poll_some(builder.build_snapshot(), polls).await;
+        drop(builder);
+        // The old one or the new one: `verify_reopened` takes any that isn't older.
+        cut(&mut subject, polls, done).await?;
+        subject.verify_reopened(Closed::Powerless).await?;
+        subject.start().await?;
+        if done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for polls in 0..most(lab) {
+        let mut subject = Subject::with(lab, story::applied_of(30, 4)).await?;
+        subject.perform(Step::Commit(29)).await?;
+        let items = subject.model.log.range(4, 24);
+        let entries = subject.entries(&items)?;
+        lab.record.step("apply 20");
+        let done = poll_some(subject.machine.apply(entries), polls).await;
+        cut(&mut subject, polls, done).await?;
+        let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
+        subject.model.truth.extend(items);
+        let found = (4..=24).find(|n| log_id(lab, subject.model.covered_id(*n)) == applied);
+        lab.assert(found.is_some(), || {
+            let what = "after a power cut in an apply, applied_state is none of those it may be";
+            let expected = format!("{:?} or later", log_id(lab, subject.model.covered_id(4)));
+            Failure::broken(what, expected, format!("{applied:?}"))
+        })?;
+        subject.model.applied = found.unwrap_or(4);
+        subject.model.truth.truncate(subject.model.applied);
+        subject.verify_reopened(Closed::Powerless).await?;
+        subject.start().await?;
+        if done {
+            break;
+        }
+    }
+    Ok(())
+}
