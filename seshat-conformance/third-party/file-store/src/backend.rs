@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use seshat_conformance::backend::{
-    Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite, Shape,
+    Backend, BoxError, Capabilities, Chunks, Command, Hook, Hooks, OpenraftSuite, Shape,
 };
 
 use crate::log::Log;
@@ -66,9 +66,29 @@ impl Backend for FileStore {
         encode(&self.replay(applied).0).ok()
     }
 
+    fn hooks(&self) -> Hooks {
+        Hooks {
+            damage_last_record: Hook::new(|dir, ()| damage(dir, "log", u64::MAX)),
+            damage_record: Hook::new(|dir, index| damage(dir, "log", Log::open(dir)?.place(index))),
+            damage_snapshot: Hook::new(|dir, ()| damage(dir, "snapshot", u64::MAX)),
+            ..Hooks::default()
+        }
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, ..Capabilities::default() }
     }
+}
+
+/// Changes a byte of a file at `place`, or the last one.
+fn damage(dir: &Path, name: &str, place: u64) -> Result<(), BoxError> {
+    let path = dir.join(name);
+    let mut bytes = std::fs::read(&path)?;
+    let place = usize::try_from(place)?.min(bytes.len().saturating_sub(1));
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte ^= 0x10;
+    }
+    Ok(std::fs::write(&path, bytes)?)
 }
 
 impl FileStore {

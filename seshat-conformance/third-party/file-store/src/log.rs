@@ -46,6 +46,11 @@ impl Log {
         Ok(Self(Arc::new(Mutex::new(State { dir: dir.to_owned(), journal, purged, entries }))))
     }
 
+    /// Where the record of the entry at `index` begins; beyond the file if there is none.
+    pub fn place(&self, index: u64) -> u64 {
+        self.lock().entries.get(&index).map_or(u64::MAX, |(place, _)| *place)
+    }
+
     // Memory is changed after the file, in one go.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
