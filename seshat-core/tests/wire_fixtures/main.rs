@@ -1,144 +1,141 @@
-//! The bytes of every message, as they were when they were first written: `fixtures/wire/v1`.
+//! The bytes of every message, as they were when they were first written: `fixtures/wire`.
 //!
 //! Logs on disk and nodes of other versions hold these bytes. So a fixture is never edited and
-//! never recorded again: not by this test, and not by hand. A new message, field or case gets a
-//! row in `table.rs` and a fixture of its own, which
+//! never recorded again. A new message, field or case gets a row in `table.rs` and a fixture of
+//! its own; a new format gets a folder beside `v1`, which stays readable for ever. How that is
+//! done is told in `seshat-conformance/FIXTURES.md`.
 //!
-//! ```text
-//! SESHAT_RECORD=1 cargo test -p seshat-core --test wire_fixtures written_as
-//! ```
-//!
-//! writes if there is none yet. Look at it before it is committed. A new format version gets
-//! another folder beside `v1`.
-//!
-//! A fixture is text: bytes in hexadecimal, and comments from `#` to the end of the line.
+//! A fixture is a snapshot of insta's. Accepting a change of one in `cargo insta review` is not
+//! enough to change it: `fixtures/wire/digests.snap` has a digest of each, and only gets longer.
 
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod fixture;
+mod read;
+mod recorded;
 mod schema;
+mod show;
 mod table;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
-
+use fixture::Fixture;
+use recorded::{DIGESTS, Recorded, to_hex};
 use schema::{Layout, Schema};
-use table::Fixture;
 
-const RECORD: &str = "if it was there before, restore it; if it is new, SESHAT_RECORD=1 \
-    cargo test -p seshat-core --test wire_fixtures written_as, and look at it";
-const COMPATIBILITY: &str = "logs on disk and nodes of other versions hold the fixture's bytes, \
-    so mend the codec and leave the fixture alone; a format that must differ needs a \
-    format_version of its own, and fixtures beside these";
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wire/v1")
-}
-
-fn path_of(fixture: &Fixture) -> PathBuf {
-    folder().join(fixture.name).with_extension("txt")
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
-}
-
-fn from_hex(text: &str) -> Result<Bytes, String> {
-    text.lines()
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .flat_map(str::split_whitespace)
-        .map(|byte| match byte.len() {
-            2 => u8::from_str_radix(byte, 16).map_err(|_| format!("{byte:?} is no byte")),
-            _ => Err(format!("{byte:?} is no byte")),
-        })
-        .collect()
-}
-
-fn load(fixture: &Fixture) -> Result<Bytes, String> {
-    let path = path_of(fixture);
-    match fs::read_to_string(&path) {
-        Ok(text) => from_hex(&text).map_err(|error| format!("{}: {error}", path.display())),
-        Err(error) => Err(format!("{}: {error}; {RECORD}", path.display())),
-    }
-}
-
-/// The bytes with a line for each field and its name beside it.
-fn annotated(fixture: &Fixture) -> String {
-    let mut lines = vec![format!("# {}: {}", fixture.schema, fixture.what)];
-    Schema::load().walk(fixture.layout, &fixture.encoded, &mut |part| {
-        let label = format!("# {}{}", "  ".repeat(part.depth), part.name);
-        let mut chunks = part.bytes.chunks(16).map(to_hex);
-        lines.push(format!("{:<48}{label}", chunks.next().unwrap_or_default()));
-        lines.extend(chunks);
-    });
-    lines.join("\n") + "\n"
-}
+const ADVICE: &str = "logs on disk and nodes of other versions hold a fixture's bytes. Restore it \
+    (git checkout fixtures/wire) and mend the codec; a format that must differ needs a \
+    format_version of its own, and fixtures in a new folder beside v1: see \
+    seshat-conformance/FIXTURES.md";
 
 /// Collects what is wrong in all fixtures, so that one run shows all of it.
-fn check_all(check: impl Fn(&Fixture) -> Result<(), String>) {
-    let wrong: Vec<String> =
-        table::fixtures().iter().filter_map(|fixture| check(fixture).err()).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn check_all<T>(all: impl IntoIterator<Item = T>, check: impl Fn(T) -> Result<(), String>) {
+    let wrong: Vec<String> = all.into_iter().filter_map(|one| check(one).err()).collect();
+    assert!(wrong.is_empty(), "{}\n\n{ADVICE}", wrong.join("\n"));
 }
 
-/// Only what is missing, and only if asked to.
-fn record() {
-    if std::env::var_os("SESHAT_RECORD").is_none() {
-        return;
-    }
+/// Whether insta has recorded `text` under that name.
+fn is_recorded(name: &str, text: &str) -> bool {
+    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(recorded::root().join(folder));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // The first difference is not to hide the others.
+    let assert = || settings.bind(|| insta::assert_snapshot!(file, text));
+    catch_unwind(AssertUnwindSafe(assert)).is_ok()
+}
+
+#[test]
+fn everything_is_recorded() {
+    let (schema, digests) = (Schema::load(), recorded::digests());
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    let mut lines = recorded::digest_lines();
     for fixture in table::fixtures() {
-        let path = path_of(&fixture);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // `create_new`: what exists stays as it is.
-        if let Ok(mut file) = fs::File::create_new(&path) {
-            file.write_all(annotated(&fixture).as_bytes()).unwrap();
+        let (name, text) = (&fixture.name, fixture.text(&schema));
+        let known = digests.contains_key(name);
+        if !is_recorded(name, &text) {
+            if known { &mut changed } else { &mut new }.push(name.clone());
+        }
+        if !known {
+            let recorded = Recorded::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+            lines.push(format!("{} {name}", recorded.digest()));
         }
     }
+    // Whatever has become of the fixtures, no line of theirs is written anew.
+    let listed = is_recorded(DIGESTS, &lines.join("\n"));
+    assert!(
+        changed.is_empty(),
+        "these would be recorded anew: {changed:?}. If only comments of theirs changed, accept \
+         that in `cargo insta review`; otherwise reject it: {ADVICE}"
+    );
+    assert!(
+        new.is_empty() && listed,
+        "new fixtures: {new:?}. Look at each in `cargo insta review`, accept it and its line in \
+         {DIGESTS}.snap, and commit both"
+    );
+}
+
+#[test]
+fn no_fixture_was_changed_or_removed() {
+    let digests = recorded::digests();
+    check_all(&digests, |(name, digest)| {
+        let recorded = Recorded::load(name).map_err(|error| format!("{error}: it was removed"))?;
+        let same = recorded.digest() == *digest;
+        if same { Ok(()) } else { Err(format!("{name} was changed after it was recorded")) }
+    });
+    let names = recorded::names();
+    let unguarded: Vec<_> = names.iter().filter(|name| !digests.contains_key(*name)).collect();
+    assert!(
+        unguarded.is_empty(),
+        "no digest of {unguarded:?}: `cargo insta test` and accept its line in {DIGESTS}.snap"
+    );
 }
 
 #[test]
 fn values_are_written_as_in_their_fixtures() {
-    record();
-    check_all(|fixture| {
-        let expected = load(fixture)?;
-        if fixture.encoded == expected {
+    check_all(table::fixtures(), |fixture| {
+        let Fixture { name, encoded, .. } = fixture;
+        let expected = Recorded::load(&name)?.bytes;
+        if encoded == expected {
             return Ok(());
         }
-        let (got, expected) = (to_hex(&fixture.encoded), to_hex(&expected));
-        let name = fixture.name;
-        Err(format!(
-            "{name} is written otherwise: {COMPATIBILITY}\n     is {got}\n    was {expected}"
-        ))
+        let (got, expected) = (to_hex(&encoded), to_hex(&expected));
+        Err(format!("{name} is written otherwise\n     is {got}\n    was {expected}"))
     });
 }
 
 #[test]
 fn fixtures_read_as_the_values_they_were_made_of() {
-    check_all(|fixture| {
-        let expected = load(fixture)?;
-        (fixture.check)(expected)
-            .map_err(|error| format!("{}: {error}; {COMPATIBILITY}", fixture.name))
+    check_all(table::fixtures(), |fixture| {
+        (fixture.check)(Recorded::load(&fixture.name)?.bytes)
+            .map_err(|error| format!("{}: {error}", fixture.name))
     });
 }
 
 #[test]
-fn every_file_is_in_the_table_once() {
-    let mut files = BTreeSet::new();
-    for group in fs::read_dir(folder()).expect("fixtures/wire/v1 is there") {
-        let group = group.unwrap().path();
-        let inside = fs::read_dir(&group).unwrap_or_else(|_| panic!("{group:?} is no folder"));
-        files.extend(inside.map(|file| file.unwrap().path()));
-    }
-    let rows: Vec<PathBuf> = table::fixtures().iter().map(path_of).collect();
-    let distinct: BTreeSet<PathBuf> = rows.iter().cloned().collect();
-    assert_eq!(rows.len(), distinct.len(), "two rows name the same file");
+fn fixtures_of_every_version_read_as_they_say() {
+    let names = recorded::names();
+    assert!(names.iter().any(|name| name.starts_with("v1/")), "the folder was read");
+    check_all(names, |name| {
+        let recorded = Recorded::load(&name)?;
+        let got = read::read(&recorded.kind, recorded.bytes);
+        let got = got.map_err(|error| format!("{name} can't be read any more: {error}"))?;
+        let same = got == recorded.value;
+        if same { Ok(()) } else { Err(format!("{name} reads as {got}, not {}", recorded.value)) }
+    });
+}
 
-    let unused: Vec<_> = files.difference(&distinct).collect();
-    assert!(unused.is_empty(), "no test reads {unused:?}: a fixture must keep its row");
+#[test]
+fn every_row_of_the_table_has_a_name_of_its_own() {
+    let rows: Vec<String> = table::fixtures().into_iter().map(|fixture| fixture.name).collect();
+    let distinct: BTreeSet<&String> = rows.iter().collect();
+    assert_eq!(rows.len(), distinct.len(), "two rows name the same file");
+    let unused: Vec<String> =
+        recorded::names().into_iter().filter(|name| !distinct.contains(name)).collect();
+    assert!(unused.is_empty(), "nothing writes {unused:?}: a fixture must keep its row");
 }
 
 /// A field without a fixture could change its number unnoticed.
@@ -148,8 +145,7 @@ fn every_message_and_field_of_the_schema_occurs_in_a_fixture() {
     let mut missing = schema.everything();
     assert!(missing.contains("LogId.index") && missing.contains("Blank"), "the schema is read");
     for fixture in table::fixtures() {
-        let bytes = load(&fixture).unwrap_or_else(|error| panic!("{error}"));
-        schema.walk(fixture.layout, &bytes, &mut |part| {
+        schema.walk(fixture.layout, &fixture.encoded, &mut |part| {
             missing.remove(part.message);
             missing.remove(&format!("{}.{}", part.message, part.name));
         });

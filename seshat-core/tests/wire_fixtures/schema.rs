@@ -13,6 +13,8 @@ pub(crate) enum Layout {
     Message(&'static str),
     /// Header, records and trailer, each after its length.
     Snapshot,
+    /// Hard state and entries, each after its length.
+    Segment,
 }
 
 /// A field, or its key and length if it is a message, whose fields follow.
@@ -64,12 +66,27 @@ impl Schema {
     pub(crate) fn walk(&self, layout: Layout, bytes: &[u8], visit: &mut impl FnMut(&Part)) {
         match layout {
             Layout::Message(message) => self.walk_message(message, bytes, 0, visit),
-            Layout::Snapshot => self.walk_snapshot(bytes, visit),
+            Layout::Snapshot => self.walk_parts(
+                // The trailer is the last one, and always as long as this.
+                ["SnapshotHeader", "SnapshotRecord"],
+                |left| (left == 10).then_some("SnapshotTrailer"),
+                bytes,
+                visit,
+            ),
+            Layout::Segment => self.walk_parts(["HardState", "Entry"], |_| None, bytes, visit),
         }
     }
 
-    fn walk_snapshot(&self, mut bytes: &[u8], visit: &mut impl FnMut(&Part)) {
-        let mut message = "SnapshotHeader";
+    /// Messages that each follow their length: one of the first kind, then of the other, except
+    /// where `odd` says otherwise by how many bytes are left.
+    fn walk_parts(
+        &self,
+        [first, others]: [&'static str; 2],
+        odd: impl Fn(usize) -> Option<&'static str>,
+        mut bytes: &[u8],
+        visit: &mut impl FnMut(&Part),
+    ) {
+        let mut message = first;
         while bytes.has_remaining() {
             let mut rest = bytes;
             let len = decode_varint(&mut rest).expect("a length") as usize;
@@ -77,8 +94,7 @@ impl Schema {
             visit(&Part { message: "", name: message, bytes: head, depth: 0 });
             self.walk_message(message, &rest[..len], 1, visit);
             bytes = &rest[len..];
-            // The trailer is the last one, and always as long as this.
-            message = if bytes.len() == 10 { "SnapshotTrailer" } else { "SnapshotRecord" };
+            message = odd(bytes.len()).unwrap_or(others);
         }
     }
 

@@ -1,87 +1,22 @@
 //! The values of which the fixtures were made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 
 use bytes::Bytes;
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, Message};
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart};
 use seshat_core::log::HardState;
-use seshat_core::machine::Machine;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
-use seshat_core::snapshot::{self, Header};
+use seshat_core::snapshot::Header;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
     InstallSnapshotResponse, LeaderId, LogId, Membership, Node, SnapshotMeta, SnapshotResponse,
     StoredMembership, Vote, VoteRequest, VoteResponse,
 };
 
-use super::schema::Layout;
+use super::fixture::{Fixture, append, fixture, segment, whole};
 
 /// The greatest term and index.
 const MAX: u64 = u64::MAX - 1;
-
-pub(crate) struct Fixture {
-    /// Folder and file, without the ending. Named as the schema's file and the message.
-    pub(crate) name: &'static str,
-    /// What kind of message.
-    pub(crate) schema: &'static str,
-    pub(crate) what: &'static str,
-    pub(crate) layout: Layout,
-    pub(crate) encoded: Bytes,
-    /// Whether bytes decode to the value.
-    pub(crate) check: Box<dyn Fn(Bytes) -> Result<(), String>>,
-}
-
-fn fixture<M: Message + PartialEq + Debug + 'static>(
-    name: &'static str,
-    what: &'static str,
-    value: M,
-) -> Fixture {
-    fixture_by(name, what, value, M::eq)
-}
-
-fn fixture_by<M: Message + Debug + 'static>(
-    name: &'static str,
-    what: &'static str,
-    value: M,
-    same: fn(&M, &M) -> bool,
-) -> Fixture {
-    let encoded = value.encode();
-    let check = move |bytes| match M::decode(bytes) {
-        Ok(got) if same(&got, &value) => Ok(()),
-        Ok(got) => Err(format!("reads as {got:?} rather than {value:?}")),
-        Err(error) => Err(format!("can't be read: {error}")),
-    };
-    let layout = Layout::Message(M::NAME);
-    Fixture { name, schema: M::NAME, what, layout, encoded, check: Box::new(check) }
-}
-
-fn append(name: &'static str, what: &'static str, value: AppendEntriesRequest) -> Fixture {
-    fixture_by(name, what, value, |a, b| {
-        (a.vote, a.prev_log_id, a.leader_commit) == (b.vote, b.prev_log_id, b.leader_commit)
-            && a.entries == b.entries
-    })
-}
-
-/// A whole snapshot of the state after `entries`.
-fn whole(name: &'static str, what: &'static str, entries: Vec<Entry>) -> Fixture {
-    let mut machine = Machine::default();
-    machine.apply(entries).expect("the entries ascend");
-    let frozen = machine.freeze();
-    let meta = SnapshotMeta {
-        last_log_id: machine.last_applied(),
-        last_membership: machine.membership().clone(),
-        snapshot_id: "fixture".to_owned(),
-    };
-    let encoded = snapshot::write(&frozen);
-    let check = move |bytes: Bytes| {
-        let mut read = snapshot::read(&bytes, &meta).map_err(|error| error.to_string())?;
-        let same = snapshot::digest(&read.freeze()) == snapshot::digest(&frozen);
-        if same { Ok(()) } else { Err("reads as other keys and values".to_owned()) }
-    };
-    let (schema, layout) = ("a whole snapshot", Layout::Snapshot);
-    Fixture { name, schema, what, layout, encoded, check: Box::new(check) }
-}
 
 fn set(key: &'static str, value: impl Into<Bytes>) -> Operation {
     Operation::set(key, value, &Limits::default()).expect("within the limits")
@@ -138,12 +73,19 @@ fn meta() -> SnapshotMeta {
     }
 }
 
+fn max_meta() -> SnapshotMeta {
+    SnapshotMeta { last_log_id: Some(id(MAX, u64::MAX, MAX)), ..meta() }
+}
+
 fn empty_meta() -> SnapshotMeta {
     SnapshotMeta { snapshot_id: "empty".to_owned(), ..SnapshotMeta::default() }
 }
 
 pub(crate) fn fixtures() -> Vec<Fixture> {
-    [operation(), log(), memberships(), snapshots(), raft()].into_iter().flatten().collect()
+    [operation(), log(), segments(), memberships(), snapshots(), raft()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn operation() -> Vec<Fixture> {
@@ -153,6 +95,10 @@ fn operation() -> Vec<Fixture> {
         fixture("operation/operation_set_empty", "SET key with an empty value", set("key", "")),
         fixture("operation/operation_set_nul", "SET, key and value one NUL", set("\0", "\0")),
         fixture("operation/operation_set_long", "SET, a length of two bytes", set("key", long)),
+        fixture("operation/operation_set_binary", "SET, key and value every byte", {
+            let bytes: Bytes = (0..=255).collect();
+            Operation::set(bytes.clone(), bytes, &Limits::default()).expect("within the limits")
+        }),
         fixture("operation/operation_del", "DEL key", del(["key"])),
         fixture("operation/operation_del_many", "DEL, keys in no order", del(["b", "a\0", "b"])),
         fixture("operation/batch_empty", "no operation", Batch::new([])),
@@ -185,6 +131,11 @@ fn log() -> Vec<Fixture> {
         committed: Some(id(4, 1, 200)),
         purged: Some(id(3, 3, 100)),
     };
+    let most = HardState {
+        vote: Some(vote(MAX, u64::MAX, true)),
+        committed: Some(id(MAX, u64::MAX, MAX)),
+        purged: Some(id(MAX, u64::MAX, MAX - 1)),
+    };
     vec![
         fixture("log/log_id_zero", "all zeros, which is no byte", LogId::default()),
         fixture("log/log_id", "term 3, node 1, index 300", id(3, 1, 300)),
@@ -195,6 +146,7 @@ fn log() -> Vec<Fixture> {
         fixture("log/hard_state_empty", "a new node", none),
         fixture("log/hard_state_zero", "all zeros, but present", zero),
         fixture("log/hard_state", "all of it", full),
+        fixture("log/hard_state_max", "the greatest of each", most),
         fixture("log/entry_blank", "blank", entry(id(1, 2, 0), EntryPayload::Blank)),
         fixture("log/entry_batch", "a batch", normal(id(3, 1, 300), batch())),
         fixture("log/entry_batch_empty", "no operation", normal(id(3, 1, 301), Batch::new([]))),
@@ -209,6 +161,31 @@ fn log() -> Vec<Fixture> {
             entry(id(0, 0, 0), EntryPayload::Membership(Membership::default())),
         ),
         fixture("log/entry_max", "the greatest id", normal(id(MAX, u64::MAX, MAX), batch())),
+    ]
+}
+
+fn segments() -> Vec<Fixture> {
+    let whole = vec![
+        entry(id(0, 0, 0), EntryPayload::Membership(three_voters())),
+        entry(id(1, 1, 1), EntryPayload::Blank),
+        normal(id(1, 1, 2), batch()),
+        entry(id(2, 3, 3), EntryPayload::Blank),
+        normal(id(2, 3, 4), Batch::new([set("a", "1"), set("a\0", ""), set("b", vec![0; 200])])),
+        entry(id(2, 3, 5), EntryPayload::Membership(joint())),
+        normal(id(4, u64::MAX, 6), Batch::new([])),
+    ];
+    let state =
+        HardState { vote: Some(vote(5, 2, false)), committed: Some(id(2, 3, 4)), purged: None };
+    let purged = HardState {
+        vote: Some(vote(4, 1, true)),
+        committed: Some(id(4, 1, 102)),
+        purged: Some(id(3, 3, 100)),
+    };
+    let left = (101..=103).map(|index| normal(id(4, 1, index), batch())).collect();
+    vec![
+        segment("log/segment_empty", "of a new node", HardState::default(), vec![]),
+        segment("log/segment", "all kinds from 0, by four leaders", state, whole),
+        segment("log/segment_purged", "what is left after a purge up to 100", purged, left),
     ]
 }
 
@@ -239,14 +216,17 @@ fn snapshots() -> Vec<Fixture> {
         normal(id(1, 1, 1), Batch::new([set("a", "1"), set("a\0", ""), set("b", vec![0; 200])])),
         normal(id(2, 2, 2), Batch::new([set("a", "2"), set("gone", "x"), del(["gone"])])),
     ];
+    let change = vec![entry(id(7, 300, 0), EntryPayload::Membership(joint()))];
     vec![
         fixture("snapshot/snapshot_meta_empty", "of nothing", empty_meta()),
         fixture("snapshot/snapshot_meta", "all of it", meta()),
         fixture("snapshot/snapshot_header_empty", "of nothing", nothing),
         fixture("snapshot/snapshot_header", "a few", header(Some(id(3, 1, 300)), stored(), 3, 99)),
         fixture("snapshot/snapshot_header_max", "the greatest of each", most),
+        fixture("snapshot/snapshot_meta_max", "the greatest of each", max_meta()),
         whole("snapshot/snapshot_empty", "of nothing", vec![]),
         whole("snapshot/snapshot", "three keys of a cluster of three", state),
+        whole("snapshot/snapshot_joint", "no key, in joint consensus", change),
     ]
 }
 
@@ -312,6 +292,9 @@ fn raft() -> Vec<Fixture> {
         ),
         fixture("raft/vote_request", "log up to 300", VoteRequest::new(vote(4, 2, false), last)),
         fixture("raft/vote_request_empty", "empty log", VoteRequest::new(vote(1, 2, false), None)),
+        fixture("raft/vote_request_max", "the greatest of each", {
+            VoteRequest::new(vote(MAX, u64::MAX, true), Some(id(MAX, u64::MAX, MAX)))
+        }),
         fixture("raft/vote_response_granted", "granted, empty log", answer(true, None)),
         fixture("raft/vote_response_refused", "refused, log up to 300", answer(false, last)),
         fixture(

@@ -1,0 +1,197 @@
+//! [`Show`]: a decoded value as text, in words of our own.
+//!
+//! Frozen with the fixtures: `Debug` may change with a dependency, and then every fixture would.
+
+use bytes::Bytes;
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart};
+use seshat_core::log::HardState;
+use seshat_core::operation::{Batch, Operation, Response};
+use seshat_core::snapshot::Header;
+use seshat_core::types::{
+    AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
+    InstallSnapshotResponse, LogId, Membership, SnapshotMeta, SnapshotResponse, StoredMembership,
+    Vote, VoteRequest, VoteResponse,
+};
+
+pub(crate) trait Show {
+    fn show(&self) -> String;
+}
+
+fn list<'a, T: Show + 'a>(values: impl IntoIterator<Item = &'a T>, between: &str) -> String {
+    values.into_iter().map(Show::show).collect::<Vec<_>>().join(between)
+}
+
+impl<T: Show> Show for Option<T> {
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), Show::show)
+    }
+}
+
+impl Show for Bytes {
+    fn show(&self) -> String {
+        match self.first() {
+            Some(first) if self.len() > 40 && self.iter().all(|byte| byte == first) => {
+                format!("{} * \"{}\"", self.len(), [*first].escape_ascii())
+            }
+            _ => format!("\"{}\"", self.escape_ascii()),
+        }
+    }
+}
+
+impl Show for Operation {
+    fn show(&self) -> String {
+        match self {
+            Self::Set(set) => format!("SET {} {}", set.key().show(), set.value().show()),
+            Self::Del(del) => format!("DEL {}", list(del.keys(), " ")),
+        }
+    }
+}
+
+impl Show for Batch {
+    fn show(&self) -> String {
+        format!("[{}]", list(self.operations(), ", "))
+    }
+}
+
+impl Show for Response {
+    fn show(&self) -> String {
+        match self {
+            Self::Set { previous } => format!("SET replaced {}", previous.show()),
+            Self::Del { deleted } => format!("DEL deleted {deleted}"),
+        }
+    }
+}
+
+impl Show for LogId {
+    fn show(&self) -> String {
+        let Self { leader_id, index } = self;
+        format!("t{}.n{}.i{index}", leader_id.term, leader_id.node_id)
+    }
+}
+
+impl Show for Vote {
+    fn show(&self) -> String {
+        let committed = if self.committed { " committed" } else { "" };
+        format!("t{}.n{}{committed}", self.leader_id.term, self.leader_id.node_id)
+    }
+}
+
+impl Show for HardState {
+    fn show(&self) -> String {
+        let Self { vote, committed, purged } = self;
+        let (committed, purged) = (committed.show(), purged.show());
+        format!("vote {}; committed {committed}; purged {purged}", vote.show())
+    }
+}
+
+impl Show for Entry {
+    fn show(&self) -> String {
+        let payload = match &self.payload {
+            EntryPayload::Blank => "blank".to_owned(),
+            EntryPayload::Normal(batch) => batch.show(),
+            EntryPayload::Membership(membership) => membership.show(),
+        };
+        format!("{} {payload}", self.log_id.show())
+    }
+}
+
+impl Show for Membership {
+    fn show(&self) -> String {
+        let voters = self.get_joint_config().iter().map(|set| format!("{set:?}"));
+        let members = self.nodes().map(|(id, node)| format!("{id} at \"{}\"", node.addr));
+        let (voters, members): (Vec<_>, Vec<_>) = (voters.collect(), members.collect());
+        format!("voters [{}] of members [{}]", voters.join(", "), members.join(", "))
+    }
+}
+
+impl Show for StoredMembership {
+    fn show(&self) -> String {
+        format!("{} by {}", self.membership().show(), self.log_id().show())
+    }
+}
+
+impl Show for SnapshotMeta {
+    fn show(&self) -> String {
+        let (last, membership) = (self.last_log_id.show(), self.last_membership.show());
+        format!("snapshot {:?}; up to {last}; {membership}", self.snapshot_id)
+    }
+}
+
+impl Show for Header {
+    fn show(&self) -> String {
+        let (last, membership) = (self.last_log_id.show(), self.last_membership.show());
+        let Self { record_count, record_bytes, .. } = self;
+        format!("up to {last}; {membership}; {record_count} records of {record_bytes} bytes")
+    }
+}
+
+impl Show for AppendEntriesRequest {
+    fn show(&self) -> String {
+        let (previous, committed) = (self.prev_log_id.show(), self.leader_commit.show());
+        let head = format!("vote {}; after {previous}; committed {committed}", self.vote.show());
+        std::iter::once(head)
+            .chain(self.entries.iter().map(Show::show))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+impl Show for AppendEntriesResponse {
+    fn show(&self) -> String {
+        match self {
+            Self::Success => "success".to_owned(),
+            Self::PartialSuccess(matching) => format!("matching {}", matching.show()),
+            Self::Conflict => "conflict".to_owned(),
+            Self::HigherVote(vote) => format!("higher vote {}", vote.show()),
+        }
+    }
+}
+
+impl Show for VoteRequest {
+    fn show(&self) -> String {
+        format!("vote {}; last {}", self.vote.show(), self.last_log_id.show())
+    }
+}
+
+impl Show for VoteResponse {
+    fn show(&self) -> String {
+        let granted = if self.vote_granted { "granted" } else { "refused" };
+        format!("{granted}; vote {}; last {}", self.vote.show(), self.last_log_id.show())
+    }
+}
+
+impl Show for InstallSnapshotRequest {
+    fn show(&self) -> String {
+        let data = Bytes::from(self.data.clone()).show();
+        let done = if self.done { "; done" } else { "" };
+        let (vote, meta) = (self.vote.show(), self.meta.show());
+        format!("vote {vote}; {meta}; from {}; {data}{done}", self.offset)
+    }
+}
+
+impl Show for InstallSnapshotResponse {
+    fn show(&self) -> String {
+        format!("vote {}", self.vote.show())
+    }
+}
+
+impl Show for FullSnapshotHeader {
+    fn show(&self) -> String {
+        format!("vote {}; {}; {} bytes", self.vote.show(), self.meta.show(), self.length)
+    }
+}
+
+impl Show for FullSnapshotPart {
+    fn show(&self) -> String {
+        match self {
+            Self::Header(header) => header.show(),
+            Self::Chunk(bytes) => bytes.show(),
+        }
+    }
+}
+
+impl Show for SnapshotResponse {
+    fn show(&self) -> String {
+        format!("vote {}", self.vote.show())
+    }
+}
