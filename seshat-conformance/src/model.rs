@@ -4,6 +4,9 @@
 //! It also says which calls openraft can make next, so that the kit never makes another.
 
 mod step;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;

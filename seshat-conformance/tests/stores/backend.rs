@@ -163,7 +163,8 @@ impl Backend for Store {
 
     fn expected_reply(&self, applied: &[Command]) -> Option<String> {
         let mut data = Data::default();
-        let replies = applied.iter().map(|command| data.apply(&types::command(command).unwrap().op));
+        let replies =
+            applied.iter().map(|command| data.apply(&types::command(command).unwrap().op));
         replies.last().map(|reply| format!("{reply:?}"))
     }
 

@@ -1,0 +1,165 @@
+//! The oracle's own tests: its rules as a table, its language both ways, and that histories made
+//! by choice are legal.
+
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::history::{self, Choice, Kind};
+use crate::story;
+
+fn choices() -> impl Strategy<Value = Vec<Choice>> {
+    const KINDS: [Kind; 17] = [
+        Kind::Vote,
+        Kind::Elect,
+        Kind::Append,
+        Kind::Overwrite,
+        Kind::Members,
+        Kind::Truncate,
+        Kind::Commit,
+        Kind::Apply,
+        Kind::ApplyAll,
+        Kind::Purge,
+        Kind::PurgeAll,
+        Kind::Build,
+        Kind::Install,
+        Kind::InstallOwn,
+        Kind::InstallOnly,
+        Kind::Restart,
+        Kind::CutPower,
+    ];
+    let choice = (proptest::sample::select(&KINDS[..]), 0_u16..64, 0_u16..8)
+        .prop_map(|(kind, much, which)| Choice { kind, much, which });
+    proptest::collection::vec(choice, 1..60)
+}
+
+/// Every rule of a log that must hold after any history.
+fn assert_sound(model: &Model) {
+    let log = &model.log;
+    let mut expected = log.first_index();
+    for item in &log.items {
+        assert_eq!(item.id.index, expected, "no hole");
+        expected += 1;
+    }
+    assert_eq!(log.next_index(), expected);
+    assert!(log.purged <= log.last());
+    assert!(log.purged.is_none_or(|id| count_of(id) <= model.applied), "purged after applied");
+    assert!(model.applied <= model.truth.len());
+    for (index, item) in model.truth.iter().enumerate() {
+        assert_eq!(item.id.index, index as u64, "the truth has no hole");
+    }
+    let terms: Vec<_> = log.items.iter().map(|item| (item.id.term, item.id.node)).collect();
+    assert!(terms.is_sorted(), "leaders never go back");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the choices, each step is legal when its turn comes, and prints and parses.
+    #[test]
+    fn histories_by_choice_are_legal(choices in choices()) {
+        let mut model = Model::new();
+        for choice in choices {
+            for step in history::steps(&model, choice) {
+                prop_assert_eq!(Step::parse(&step.to_string()), Some(step.clone()));
+                prop_assert_eq!(model.perform(&step), Ok(()), "{}", step);
+                assert_sound(&model);
+            }
+        }
+    }
+
+    /// No line makes the parser panic.
+    #[test]
+    fn any_text_parses_or_does_not(text in ".{0,80}") {
+        let _ = Step::parse_history(&text);
+    }
+}
+
+/// After leaders of terms 1, 2 and 4 have written twelve entries, of which six are applied and in
+/// a snapshot, and four purged.
+fn used() -> Model {
+    let mut model = Model::new();
+    let mut steps = story::applied_of(12, 6);
+    steps.extend([Step::Build, Step::Purge(story::id_of(12, 3))]);
+    for step in steps {
+        model.perform(&step).unwrap_or_else(|error| panic!("{step}: {error}"));
+    }
+    model
+}
+
+#[rstest]
+#[case::vote_back("vote t3.n1")]
+#[case::vote_uncommitted("vote t4.n3")]
+#[case::append_gap("append t4.n3.i13 blank")]
+#[case::append_again("append t4.n3.i11 blank")]
+#[case::append_older_leader("append t2.n1.i12 blank")]
+#[case::append_without_vote("append t9.n1.i12 blank")]
+#[case::append_hole("append t4.n3.i12 blank | t4.n3.i14 blank")]
+#[case::truncate_committed("truncate 5")]
+#[case::truncate_purged("truncate 2")]
+#[case::truncate_absent("truncate 12")]
+#[case::purge_not_applied("purge t2.n1.i7")]
+#[case::purge_other_term("purge t3.n1.i5")]
+#[case::commit_absent("commit 12")]
+#[case::commit_back("commit 3")]
+#[case::apply_not_committed("apply 1")]
+#[case::apply_nothing("apply 0")]
+#[case::install_behind("install ")]
+#[case::install_gap("install t9.n1.i8 blank")]
+#[case::install_over_conflict("install t9.n1.i6 blank | t9.n1.i7 blank")]
+fn what_openraft_never_does_is_refused(#[case] line: &str) {
+    let step = Step::parse(line).unwrap_or_else(|| panic!("{line} is no step"));
+    let mut model = used();
+    let before = model.clone();
+    assert!(model.perform(&step).is_err(), "{line} was taken");
+    assert_eq!(model, before, "a refused step changes nothing");
+}
+
+#[rstest]
+#[case("vote t4.n3 committed")]
+#[case("vote t5.n1")]
+#[case("append t4.n3.i12 blank | t4.n3.i13 c7.large:99")]
+#[case("truncate 6")]
+#[case("purge t2.n1.i5")]
+#[case("purge t1.n2.i3")]
+#[case("commit 11")]
+#[case("build")]
+#[case(
+    "install t9.n1.i6 blank | t9.n1.i7 c1.refused | t9.n1.i8 c1 | t9.n1.i9 c2 | t9.n1.i10 c3 | t9.n1.i11 c4 | t9.n1.i12 members 1;1,2 all 1,2,9"
+)]
+#[case("restart")]
+#[case("cut power")]
+fn what_openraft_does_is_taken(#[case] line: &str) {
+    let step = Step::parse(line).unwrap_or_else(|| panic!("{line} is no step"));
+    assert_eq!(step.to_string(), line);
+    let mut model = used();
+    assert_eq!(model.perform(&step), Ok(()), "{line}");
+}
+
+#[rstest]
+#[case("vote t4", 1)]
+#[case("# a comment\n\nbuild\nbuild now", 4)]
+#[case("append t1.n1.i0", 1)]
+#[case("apply -1", 1)]
+#[case("cut", 1)]
+fn what_is_no_step_is_named_with_its_line(#[case] text: &str, #[case] line: usize) {
+    let error = Step::parse_history(text).expect_err("no history");
+    assert_eq!(error.line, line);
+    assert!(error.to_string().contains("is no step"), "{error}");
+}
+
+/// A power cut may take back what was not acknowledged, and nothing else.
+#[test]
+fn survivors_are_the_logs_since_the_last_acknowledged_write() {
+    let mut model = used();
+    let count = |model: &Model| model.survivors.len();
+    model.perform(&Step::Vote(Ballot { term: 5, node: 1, committed: true })).expect("legal");
+    assert_eq!(count(&model), 1);
+    model.perform(&Step::Truncate(10)).expect("legal");
+    model.perform(&Step::Truncate(8)).expect("legal");
+    assert_eq!(count(&model), 3);
+    let lasts: Vec<_> = model.survivors.iter().map(|log| log.last().map(|id| id.index)).collect();
+    assert_eq!(lasts, [Some(11), Some(9), Some(7)]);
+    model.perform(&Step::Append(story::entries(5, 1, 8, 9))).expect("legal");
+    assert_eq!(count(&model), 1);
+}
