@@ -8,7 +8,7 @@ mod capabilities;
 mod command;
 mod hooks;
 pub(crate) mod suite;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::error::Error;
 use std::future::Future;
@@ -22,7 +22,7 @@ pub use self::capabilities::{Capabilities, Halves, Keeps};
 pub use self::command::{Command, Shape};
 pub use self::hooks::{Hook, Hooks};
 pub use self::suite::{NoSuite, OpenraftSuite, Suite, SuiteFunction};
-pub use self::transfer::{Chunks, Transfer, Whole};
+pub use self::transfer::{Chunks, Piece, Transfer, Whole};
 
 /// Whatever a back end's own code fails with.
 pub type BoxError = Box<dyn Error + Send + Sync>;

@@ -67,8 +67,6 @@ pub mod requirement;
 pub mod runner;
 mod story;
 mod subject;
-#[allow(dead_code, reason = "the family `cluster` will use it")]
-mod wire;
 mod words;
 
 pub use backend::Backend;

@@ -15,6 +15,39 @@ pub(crate) fn item(id: Id, payload: Payload) -> Item {
     Item { id, payload }
 }
 
+/// Node `k` of some that are far apart: each differs from the others in every part of its id.
+pub(crate) fn far(k: u64) -> u64 {
+    1 + (k % 4) * 0x0101_0001_0001
+}
+
+/// An entry each of leaders of every kind of term, far apart.
+pub(crate) fn leaders() -> Vec<Step> {
+    let leader = |(index, term): (u64, u64)| {
+        [leader(term, far(index)), Step::Append(vec![entry(term, far(index), index)])]
+    };
+    (0..).zip(BOUNDARIES).flat_map(leader).collect()
+}
+
+/// Numbers around the places where narrower types end.
+pub(crate) const BOUNDARIES: [u64; 16] = [
+    127,
+    128,
+    255,
+    256,
+    32_767,
+    32_768,
+    65_535,
+    65_536,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    (1 << 53) + 1,
+    (1 << 63) - 1,
+    1 << 63,
+    u64::MAX - 1,
+];
+
 /// Saves the vote of a leader that a quorum has elected.
 pub(crate) fn leader(term: u64, node: u64) -> Step {
     Step::Vote(Ballot { term, node, committed: true })

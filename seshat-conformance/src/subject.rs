@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 
-use crate::backend::{Backend, Transfer};
+use crate::backend::{Backend, Transfer, transfer};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Item, Model, Step};
@@ -207,8 +207,8 @@ impl<'l, B: Backend> Subject<'l, B> {
     ) -> Result<Box<<B::C as openraft::RaftTypeConfig>::SnapshotData>, Failure> {
         let beginning = self.machine.begin_receiving_snapshot();
         let blank = self.lab.call("begin_receiving_snapshot", beginning).await?;
-        let chunk = CHUNK.max(bytes.len() / 16);
-        self.lab.call("writing a snapshot's chunks", B::Transfer::write(blank, bytes, chunk)).await
+        let pieces = transfer::pieces(bytes, CHUNK.max(bytes.len() / 16));
+        self.lab.call("writing a snapshot's chunks", B::Transfer::write(blank, &pieces)).await
     }
 }
 

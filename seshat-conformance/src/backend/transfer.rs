@@ -8,28 +8,47 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, As
 
 use super::BoxError;
 
+/// A chunk of a snapshot, and where it begins.
+pub type Piece<'a> = (u64, &'a [u8]);
+
 /// How the kit reaches into `SnapshotData`.
 pub trait Transfer<C: RaftTypeConfig>: Send + Sync + 'static {
     /// Whether the bytes can be read and written at all.
     const BYTES: bool;
 
-    /// All bytes of a snapshot, wherever its handle stands.
+    /// All bytes of a snapshot, wherever its handle stands. `None` if they can't be reached.
     fn read(
         data: &mut C::SnapshotData,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, BoxError>> + Send;
 
-    /// Writes `bytes` into a blank handle in pieces of `chunk` bytes at most, exactly as openraft's
-    /// receiver does: seek, write, and at the end shut down, without going back to the start.
+    /// All bytes of two handles, read by turns, as two replication tasks do.
+    fn read_by_turns(
+        one: &mut C::SnapshotData,
+        other: &mut C::SnapshotData,
+    ) -> impl Future<Output = Result<Option<[Vec<u8>; 2]>, BoxError>> + Send;
+
+    /// Writes `pieces` into a blank handle exactly as openraft's receiver does: it seeks where a
+    /// piece doesn't begin at the end of the one before, and at the end it shuts the handle down,
+    /// without going back to the start.
     fn write(
         blank: Box<C::SnapshotData>,
-        bytes: &[u8],
-        chunk: usize,
+        pieces: &[Piece<'_>],
     ) -> impl Future<Output = Result<Box<C::SnapshotData>, BoxError>> + Send;
+}
+
+/// `bytes` in order, in pieces of `size` bytes at most.
+pub(crate) fn pieces(bytes: &[u8], size: usize) -> Vec<Piece<'_>> {
+    let size = size.max(1);
+    let begin = (0_u64..).step_by(size);
+    begin.zip(bytes.chunks(size)).collect()
 }
 
 /// For `SnapshotData` that is a reader, writer and seeker.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunks;
+
+/// How much is read at a turn.
+const TURN: usize = 37;
 
 impl<C> Transfer<C> for Chunks
 where
@@ -45,16 +64,35 @@ where
         Ok(Some(bytes))
     }
 
+    async fn read_by_turns(
+        one: &mut C::SnapshotData,
+        other: &mut C::SnapshotData,
+    ) -> Result<Option<[Vec<u8>; 2]>, BoxError> {
+        let mut read = [Vec::new(), Vec::new()];
+        let [first, second] = &mut read;
+        one.seek(SeekFrom::Start(0)).await?;
+        other.seek(SeekFrom::Start(0)).await?;
+        loop {
+            let mut turn = one.take(TURN as u64);
+            let got = turn.read_to_end(first).await?;
+            let mut turn = other.take(TURN as u64);
+            if got + turn.read_to_end(second).await? == 0 {
+                return Ok(Some(read));
+            }
+        }
+    }
+
     async fn write(
         mut blank: Box<C::SnapshotData>,
-        bytes: &[u8],
-        chunk: usize,
+        pieces: &[Piece<'_>],
     ) -> Result<Box<C::SnapshotData>, BoxError> {
-        let mut offset = 0_u64;
-        for piece in bytes.chunks(chunk.max(1)) {
-            blank.seek(SeekFrom::Start(offset)).await?;
+        let mut at = 0;
+        for (begin, piece) in pieces {
+            if *begin != at {
+                blank.seek(SeekFrom::Start(*begin)).await?;
+            }
             blank.write_all(piece).await?;
-            offset += piece.len() as u64;
+            at = begin + piece.len() as u64;
         }
         blank.shutdown().await?;
         Ok(blank)
@@ -76,10 +114,16 @@ where
         Ok(None)
     }
 
+    async fn read_by_turns(
+        _: &mut C::SnapshotData,
+        _: &mut C::SnapshotData,
+    ) -> Result<Option<[Vec<u8>; 2]>, BoxError> {
+        Ok(None)
+    }
+
     async fn write(
         blank: Box<C::SnapshotData>,
-        _: &[u8],
-        _: usize,
+        _: &[Piece<'_>],
     ) -> Result<Box<C::SnapshotData>, BoxError> {
         Ok(blank)
     }

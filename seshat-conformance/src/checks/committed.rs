@@ -17,6 +17,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: last_saved,
         ),
         check!(
+            "committed/ids", Must, [9], needs: [Log],
+            promise: "Terms, leaders and indexes of any size come back exactly as committed id.",
+            consequence: "A node that starts again applies too little, or what isn't committed.",
+            run: ids,
+        ),
+        check!(
             "committed/beside-the-log", Must, [9], needs: [Log],
             promise: "Nothing that is done to log and vote changes the committed id.",
             consequence: "A node that starts again falls back behind what it has answered.",
@@ -40,6 +46,25 @@ async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
     }
     subject.verify_log().await?;
     subject.verify_vote().await
+}
+
+async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::leaders()).await?;
+    for index in 0..subject.model.log.next_index() {
+        subject.perform(Step::Commit(index)).await?;
+        subject.verify_committed().await?;
+    }
+    for boundary in story::BOUNDARIES.into_iter().filter(|boundary| *boundary < u64::MAX - 9) {
+        let mut subject = Subject::with(lab, [story::leader(3, 2)]).await?;
+        subject.skip_to(story::id(2, 1, boundary - 3)).await?;
+        let items = story::commands(3, 2, boundary - 2, boundary + 3);
+        subject.perform(Step::Append(items)).await?;
+        for index in boundary - 2..boundary + 3 {
+            subject.perform(Step::Commit(index)).await?;
+            subject.verify_committed().await?;
+        }
+    }
+    Ok(())
 }
 
 async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {

@@ -9,7 +9,7 @@ mod truncate;
 use crate::backend::Backend;
 use crate::check::Check;
 
-pub(crate) use self::append::{BOUNDARIES, memberships};
+pub(crate) use self::append::memberships;
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     [range::checks(), append::checks(), truncate::checks(), purge::checks()]

@@ -83,6 +83,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: membership,
         ),
         check!(
+            "reopen/ids", Must, [4, 8, 9, 19, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            promise: "Terms and leaders of any size are there after a restart: of entries, purge marker, committed and applied id.",
+            consequence: "A node that starts again takes logs to match where they don't.",
+            run: ids,
+        ),
+        check!(
             "reopen/many-times", Must, [51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A store goes on working over many restarts.",
             consequence: "The second restart loses what the first one kept.",
@@ -131,9 +137,9 @@ async fn nothing<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    for (place, term) in crate::checks::log::BOUNDARIES.into_iter().enumerate() {
+    for (place, term) in story::BOUNDARIES.into_iter().enumerate() {
         for committed in [false, true] {
-            let node = 1 + place as u64 % 4 * 66;
+            let node = story::far(place as u64);
             subject.perform(Step::Vote(crate::model::Ballot { term, node, committed })).await?;
             subject.perform(Step::Restart).await?;
         }
@@ -239,6 +245,20 @@ async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.run(history::steps(&subject.model, Kind::ApplyAll.choice())).await?;
         subject.run(history::steps(&subject.model, Kind::Build.choice())).await?;
         subject.run([Step::Restart, Step::Purge(story::id(1, 1, 2)), Step::Restart]).await?;
+        subject.verify().await?;
+    }
+    Ok(())
+}
+
+async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut subject = Subject::with(lab, story::leaders()).await?;
+    for index in 0..subject.model.log.next_index() {
+        subject.run([Step::Commit(index), Step::Restart]).await?;
+        subject.run(history::steps(&subject.model, Kind::Apply.choice())).await?;
+        subject.run([Step::Build, Step::Restart]).await?;
+        if let Some(upto) = subject.model.applied_id().filter(|_| index % 2 == 1) {
+            subject.run([Step::Purge(upto), Step::Restart]).await?;
+        }
         subject.verify().await?;
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use crate::backend::Backend;
 use crate::check::{Check, Verdict, check};
-use crate::checks::log::BOUNDARIES;
 use crate::lab::Lab;
 use crate::model::{Ballot, Step};
 use crate::story;
@@ -60,8 +59,8 @@ async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    for (place, term) in BOUNDARIES.into_iter().enumerate() {
-        let node = 250 - place as u64 % 5 * 60;
+    for (place, term) in story::BOUNDARIES.into_iter().enumerate() {
+        let node = story::far(place as u64);
         for committed in [false, true] {
             subject.perform(save(term, node, committed)).await?;
             subject.verify_vote().await?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use openraft::{Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use seshat_core::network::Switchboard;
 
-use super::wire::KitWire;
+use super::wire::Copying;
 use crate::backend::Backend;
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// Nodes that are up, and where the others' stores are.
 pub(crate) struct Cluster<'l, B: Backend> {
     pub(crate) lab: &'l Lab<B>,
-    pub(crate) switchboard: Switchboard<B::C, KitWire<B>>,
+    pub(crate) switchboard: Switchboard<B::C, Copying<B::Transfer>>,
     pub(crate) up: BTreeMap<u64, Raft<B::C>>,
     dirs: BTreeMap<u64, PathBuf>,
     config: Arc<Config>,
@@ -45,7 +45,7 @@ impl<'l, B: Backend> Cluster<'l, B> {
         };
         let config =
             config.validate().map_err(|error| Failure::error("openraft's Config", error))?;
-        let switchboard = Switchboard::with_wire(lab.seed, KitWire::new());
+        let switchboard = Switchboard::with_wire(lab.seed, Copying::new());
         let (up, dirs) = (BTreeMap::new(), BTreeMap::new());
         let mut cluster = Self { lab, switchboard, up, dirs, config: Arc::new(config) };
         for n in 1..=3 {

@@ -1,63 +1,70 @@
-//! [`KitWire`]: messages move as they are; snapshots are copied into the target's own handle, as
-//! a transport does.
+//! [`Copying`]: the wire between the nodes of a cluster under test.
 
+use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 
 use openraft::error::ReplicationClosed;
-use openraft::network::{RPCOption, RaftNetwork};
-use openraft::{AnyError, Raft, Snapshot, Vote};
+use openraft::network::RPCOption;
+use openraft::{AnyError, Raft, RaftTypeConfig, Snapshot, Vote};
 use seshat_core::network::switchboard::{Carry, Connection, Ship, Shipped};
 
-use crate::backend::{Backend, BoxError, Transfer};
-use crate::words::Nid;
+use crate::backend::{Transfer, transfer};
 
-/// A snapshot crosses in pieces of this many bytes.
-const CHUNK: usize = 1_000;
+/// Odd and small, so that even a small snapshot arrives in several pieces.
+const PIECE: usize = 61;
 
-pub(crate) struct KitWire<B>(PhantomData<fn() -> B>);
+/// Moves messages as they are, and copies a snapshot into the blank handle of its target by `T`:
+/// the two nodes share nothing, as on two machines.
+pub(crate) struct Copying<T>(PhantomData<fn() -> T>);
 
-impl<B> KitWire<B> {
-    pub(crate) fn new() -> Self {
+impl<T> Copying<T> {
+    pub(crate) const fn new() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<B> Clone for KitWire<B> {
+impl<T> Clone for Copying<T> {
     fn clone(&self) -> Self {
         Self::new()
     }
 }
 
-impl<B: Backend, M> Carry<M> for KitWire<B> {
+impl<T> fmt::Debug for Copying<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Copying")
+    }
+}
+
+impl<M, T: 'static> Carry<M> for Copying<T> {
     fn carry(&self, message: M) -> Result<M, AnyError> {
         Ok(message)
     }
 }
 
-impl<B: Backend> Ship<B::C> for KitWire<B> {
+impl<C: RaftTypeConfig, T: Transfer<C>> Ship<C> for Copying<T> {
     async fn full_snapshot(
-        connection: &mut Connection<B::C, Self>,
-        vote: Vote<Nid<B>>,
-        snapshot: Snapshot<B::C>,
+        connection: &mut Connection<C, Self>,
+        vote: Vote<C::NodeId>,
+        snapshot: Snapshot<C>,
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
-    ) -> Shipped<B::C>
-    where
-        Connection<B::C, Self>: RaftNetwork<B::C>,
-    {
-        connection.hand_over(vote, snapshot, cancel, option, copy::<B>).await
+    ) -> Shipped<C> {
+        connection.hand_over(vote, snapshot, cancel, option, copy::<C, T>).await
     }
 }
 
-async fn copy<B: Backend>(
-    mut snapshot: Snapshot<B::C>,
-    target: Raft<B::C>,
-) -> Result<Snapshot<B::C>, AnyError> {
-    let failed = |error: BoxError| AnyError::error(error);
-    let Some(bytes) = B::Transfer::read(&mut snapshot.snapshot).await.map_err(failed)? else {
+async fn copy<C: RaftTypeConfig, T: Transfer<C>>(
+    mut snapshot: Snapshot<C>,
+    target: Raft<C>,
+) -> Result<Snapshot<C>, AnyError> {
+    let read = T::read(&mut snapshot.snapshot).await;
+    let Some(bytes) = read.map_err(|error| AnyError::from_dyn(&*error, None))? else {
         return Ok(snapshot);
     };
     let blank = target.begin_receiving_snapshot().await.map_err(|error| AnyError::new(&error))?;
-    let data = B::Transfer::write(blank, &bytes, CHUNK).await.map_err(failed)?;
-    Ok(Snapshot { meta: snapshot.meta, snapshot: data })
+    let pieces = transfer::pieces(&bytes, PIECE.max(bytes.len() / 64));
+    let written = T::write(blank, &pieces).await;
+    let copied = written.map_err(|error| AnyError::from_dyn(&*error, None))?;
+    Ok(Snapshot { meta: snapshot.meta, snapshot: copied })
 }

@@ -6,7 +6,7 @@ use crate::backend::{Backend, Command, Shape};
 use crate::check::{Check, Verdict, check};
 use crate::failure::Kind;
 use crate::lab::Lab;
-use crate::model::{Ballot, Item, Members, Payload, Step};
+use crate::model::{Item, Members, Payload, Step};
 use crate::story;
 use crate::subject::Subject;
 
@@ -188,34 +188,10 @@ async fn kinds<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-/// Numbers around the places where narrower types end.
-pub(crate) const BOUNDARIES: [u64; 16] = [
-    127,
-    128,
-    255,
-    256,
-    32_767,
-    32_768,
-    65_535,
-    65_536,
-    (1 << 31) - 1,
-    1 << 31,
-    (1 << 32) - 1,
-    1 << 32,
-    (1 << 53) + 1,
-    (1 << 63) - 1,
-    1 << 63,
-    u64::MAX - 1,
-];
-
 async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    for (index, term) in (0..).zip(BOUNDARIES) {
-        // Types of node ids that are narrower than 64 bits wrap, and do so everywhere alike.
-        let node = 1 + (index % 4) * 0x0101_0001_0001;
-        let vote = Step::Vote(Ballot { term, node, committed: true });
-        let entry = story::entry(term, node, index);
-        subject.run([vote, Step::Append(vec![entry])]).await?;
+    for step in story::leaders() {
+        subject.perform(step).await?;
         subject.verify_log().await?;
     }
     Ok(())
@@ -224,7 +200,7 @@ async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
 /// There is no other way to a high index than through a snapshot: the log is purged beyond its
 /// end, as after an install. The log store can't tell the difference.
 async fn indexes<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for boundary in BOUNDARIES.into_iter().filter(|boundary| *boundary < u64::MAX - 100) {
+    for boundary in story::BOUNDARIES.into_iter().filter(|boundary| *boundary < u64::MAX - 100) {
         let mut subject = Subject::with(lab, [story::leader(3, 2)]).await?;
         let first = boundary - 2;
         subject.skip_to(story::id(2, 1, first - 1)).await?;

@@ -6,12 +6,12 @@ use openraft::RaftSnapshotBuilder;
 use openraft::storage::RaftStateMachine;
 
 use super::{current, expect_current, verify_data};
-use crate::backend::Backend;
+use crate::backend::{Backend, Transfer};
 use crate::check::{Check, Verdict, check};
 use crate::checks::machine;
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::model::{Item, Step};
+use crate::model::{Item, Members, Payload, Step};
 use crate::story;
 use crate::subject::{Subject, log_id, ok};
 
@@ -100,7 +100,7 @@ async fn build_meta<B: Backend>(lab: &Lab<B>) -> Verdict {
     // A joint configuration with learners, and a membership behind the last one applied.
     for members in crate::checks::log::memberships() {
         let mut items = story::entries(1, 1, 0, 2);
-        let payload = crate::model::Payload::Members(members);
+        let payload = Payload::Members(members);
         items.push(story::item(story::id(1, 1, 2), payload));
         items.extend(story::commands(1, 1, 3, 6));
         let steps = [story::leader(1, 1), Step::Append(items), Step::Commit(5), Step::Apply(4)];
@@ -177,8 +177,8 @@ async fn build_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
 async fn build_view<B: Backend>(lab: &Lab<B>) -> Verdict {
     let rounds = lab.budget.pick(8, 25, 200);
     for round in 0..rounds {
-        let mut subject = Subject::with(lab, story::applied_of(200, 20)).await?;
-        subject.perform(Step::Commit(199)).await?;
+        let mut subject = Subject::with(lab, changing(200)).await?;
+        subject.run([Step::Commit(199), Step::Apply(20)]).await?;
         let snapshot = if round % 2 == 0 {
             // Most of it between the making of the builder and the build.
             let building = build_soon(&mut subject).await?;
@@ -202,6 +202,17 @@ async fn build_view<B: Backend>(lab: &Lab<B>) -> Verdict {
         verify_data(lab, &subject.model, snapshot).await?;
     }
     Ok(())
+}
+
+/// A log in which the membership changes with every fourth entry.
+fn changing(count: u64) -> Vec<Step> {
+    let members = |item: &mut Item| {
+        let voters = [1, 2, 3 + item.id.index];
+        item.payload = Payload::Members(Members::new(&voters, &[]));
+    };
+    let mut items = story::entries(1, 1, 0, count);
+    items.iter_mut().filter(|item| item.id.index % 4 == 1).for_each(members);
+    vec![story::leader(1, 1), Step::Append(items)]
 }
 
 type Building<B> = tokio::task::JoinHandle<
@@ -303,6 +314,13 @@ async fn own_cursor<B: Backend>(lab: &Lab<B>) -> Verdict {
             Failure::broken(what, size(&first), size(other))
         })?;
     }
+    let call = B::Transfer::read_by_turns(&mut one.snapshot, &mut two.snapshot);
+    let by_turns = lab.call("reading two handles by turns", call).await?;
+    let expected = first.clone().unwrap_or_default();
+    lab.assert(by_turns.is_none_or(|both| both.iter().all(|bytes| *bytes == expected)), || {
+        let what = "two handles on one snapshot, read by turns, give other bytes";
+        Failure::broken(what, "the same bytes by each", "others: they share a position")
+    })?;
     // One that was read to its end can be installed: what is installed seeks by itself.
     verify_data(lab, &subject.model, one).await
 }

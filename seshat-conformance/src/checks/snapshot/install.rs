@@ -4,13 +4,14 @@
 use openraft::storage::RaftStateMachine;
 
 use super::{expect_current, verify_data};
-use crate::backend::{Backend, Transfer};
+use crate::backend::{Backend, Piece, Transfer, transfer};
 use crate::check::{Check, Verdict, check};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Payload, Step};
 use crate::story;
 use crate::subject::{Origin, Subject};
+use crate::words::Meta;
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     vec![
@@ -67,6 +68,12 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             promise: "A snapshot arrives in chunks of any size, and its handle stands at the end when it is installed.",
             consequence: "Installing reads nothing, or half: a follower loses its state.",
             run: chunks,
+        ),
+        check!(
+            "snapshot/receive/resent", Must, [28, 64], needs: [Machine, SnapshotBytes],
+            promise: "A chunk that is sent again, or a transfer that begins anew, overwrites what was there.",
+            consequence: "A lost answer on the network makes garbage of a follower's snapshot.",
+            run: resent,
         ),
         check!(
             "snapshot/receive/blank", Must, [28], needs: [Machine, SnapshotBytes],
@@ -228,7 +235,7 @@ async fn then_build<B: Backend>(lab: &Lab<B>) -> Verdict {
 pub(crate) async fn bytes_of<B: Backend>(
     lab: &Lab<B>,
     truth: &[Item],
-) -> Result<(crate::words::Meta<B>, Vec<u8>), Failure> {
+) -> Result<(Meta<B>, Vec<u8>), Failure> {
     let mut origin = Origin::new(lab).await?;
     origin.apply(truth).await?;
     let mut snapshot = origin.snapshot().await?;
@@ -240,19 +247,50 @@ async fn chunks<B: Backend>(lab: &Lab<B>) -> Verdict {
     let truth = news(0, 40);
     let (meta, bytes) = bytes_of(lab, &truth).await?;
     for chunk in [1, 7, 64, 4_096, bytes.len().max(1), bytes.len() + 1] {
-        let mut subject = Subject::with(lab, before(0)).await?;
-        let step = Step::Install(truth.clone());
-        lab.record.step(format!("{step} (in chunks of {chunk} bytes)"));
-        let beginning = subject.machine.begin_receiving_snapshot();
-        let blank = lab.call("begin_receiving_snapshot", beginning).await?;
-        let writing = B::Transfer::write(blank, &bytes, chunk);
-        let data = lab.call("writing a snapshot's chunks", writing).await?;
-        let installing = subject.machine.install_snapshot(&meta, data);
-        lab.call("install_snapshot", installing).await?;
-        subject.follow(&step)?;
-        subject.meta = Some(meta.clone());
-        subject.verify_applied().await?;
-        subject.verify_current_snapshot().await?;
+        let how = format!("in chunks of {chunk} bytes");
+        arrive(lab, &truth, &meta, &transfer::pieces(&bytes, chunk), &how).await?;
+    }
+    Ok(())
+}
+
+/// A snapshot that arrives in `pieces` is installed and is the one that was sent.
+async fn arrive<B: Backend>(
+    lab: &Lab<B>,
+    truth: &[Item],
+    meta: &Meta<B>,
+    pieces: &[Piece<'_>],
+    how: &str,
+) -> Verdict {
+    let mut subject = Subject::with(lab, before(0)).await?;
+    let step = Step::Install(truth.to_vec());
+    lab.record.step(format!("{step} ({how})"));
+    let beginning = subject.machine.begin_receiving_snapshot();
+    let blank = lab.call("begin_receiving_snapshot", beginning).await?;
+    let writing = B::Transfer::write(blank, pieces);
+    let data = lab.call("writing a snapshot's chunks", writing).await?;
+    let installing = subject.machine.install_snapshot(meta, data);
+    lab.call("install_snapshot", installing).await?;
+    subject.follow(&step)?;
+    subject.meta = Some(meta.clone());
+    subject.verify_applied().await?;
+    subject.verify_current_snapshot().await?;
+    let snapshot = expect_current(&mut subject).await?;
+    verify_data(lab, &subject.model, snapshot).await
+}
+
+/// The answer to a chunk was lost, so it is sent again; or the transfer begins anew.
+async fn resent<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let truth = news(0, 40);
+    let (meta, bytes) = bytes_of(lab, &truth).await?;
+    let whole = transfer::pieces(&bytes, bytes.len().div_ceil(5));
+    for place in 0..whole.len() {
+        let (sent, rest) = whole.split_at(place);
+        let again = sent.last().into_iter().chain(rest);
+        let pieces: Vec<Piece<'_>> = sent.iter().chain(again).copied().collect();
+        let how = format!("chunk {place} of {} twice", whole.len());
+        arrive(lab, &truth, &meta, &pieces, &how).await?;
+        let anew: Vec<Piece<'_>> = sent.iter().chain(&whole).copied().collect();
+        arrive(lab, &truth, &meta, &anew, &format!("begun anew after chunk {place}")).await?;
     }
     Ok(())
 }
