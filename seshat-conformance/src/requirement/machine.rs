@@ -13,7 +13,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         20,
         "storage/v2.rs:167-170",
         "applied_state",
-        "The membership may be newer than the last applied entry; a restart reads on from there.",
+        "The membership may be newer than the last applied entry; a restart reads on from there. Never held against a store.",
     ),
     r(
         21,
@@ -103,7 +103,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         54,
         "docs/components/state-machine.md:47-52",
         "applied_state",
-        "A membership newer than the last applied entry is fine while the log still has that entry.",
+        "A membership newer than the last applied entry is fine while the log still has that entry. Never held against a store.",
     ),
     r(
         55,
