@@ -32,8 +32,7 @@ impl Backend for OldStyle {
     }
     fn command(&self, command: &Command) -> Option<i64> {
         // A number is all there is to say: it can be neither long nor binary.
-        let n = i64::try_from(command.n).ok()?;
-        (command.shape == Shape::Plain).then(|| n * 31 + 7)
+        (command.shape == Shape::Plain).then(|| command.n.cast_signed().wrapping_mul(31) | 1)
     }
     fn fingerprint(&self, entry: &Entry<TypeConfig>) -> Vec<u8> {
         let payload = match &entry.payload {
