@@ -9,7 +9,8 @@
 //!
 //! So the leader L, in term T, with a successor S:
 //!
-//! 1. waits until S says that it has L's whole log, while L takes no more proposals;
+//! 1. takes no more proposals, answers those under way, and waits until S says that it has L's
+//!    whole log; begins anew if that went on meanwhile, as it may past the queue;
 //! 2. sends itself an AppendEntries with the vote `(T+1, S)`, which ends its leadership and its
 //!    lease, then an ordinary request for that vote with S's last log id. It grants it only if
 //!    its own log is no longer than S's (Raft paper, section 5.4.1): had it grown, all would end
@@ -130,7 +131,8 @@ pub(super) async fn hand_over(
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Step 1: the first voter to confirm that it has the whole log. What the leader knows of its
-/// followers doesn't tell whether they are still there.
+/// followers doesn't tell whether they are still there. If the log went on meanwhile, all begins
+/// anew.
 async fn choose(
     raft: &Raft,
     peers: &dyn Peers,
@@ -140,8 +142,9 @@ async fn choose(
     let mut metrics = raft.metrics();
     let caught_up = async {
         loop {
+            let committed = committed(raft).await?;
             let mut asked = JoinSet::new();
-            for plan in successions(&metrics.borrow_and_update())? {
+            for plan in successions(&metrics.borrow_and_update(), committed)? {
                 let heartbeat = AppendEntriesRequest {
                     vote: plan.vote_before,
                     prev_log_id: plan.last_log_id,
@@ -155,7 +158,8 @@ async fn choose(
                 });
             }
             while let Some(answered) = asked.join_next().await {
-                if let Ok(Some(plan)) = answered {
+                let Ok(Some(plan)) = answered else { continue };
+                if plan.is_whole(raft).await? {
                     return Ok(plan);
                 }
             }
@@ -169,8 +173,19 @@ async fn choose(
     tokio::time::timeout_at(deadline, caught_up).await.unwrap_or(Err(late))
 }
 
-/// One for each other voter that has the whole log, as far as the leader knows.
-fn successions(metrics: &crate::types::RaftMetrics) -> Result<Vec<Succession>, HandoverError> {
+/// What is committed, from the core itself. All that was answered is; the metrics may not tell
+/// yet, as openraft publishes them only after it has worked through its queues.
+async fn committed(raft: &Raft) -> Result<Option<LogId>, HandoverError> {
+    let committed = raft.with_raft_state(|state| state.committed).await;
+    committed.map_err(|_| HandoverError::Stopped)
+}
+
+/// One for each other voter that has the whole log, as far as the leader knows, and that at least
+/// up to `committed`.
+fn successions(
+    metrics: &crate::types::RaftMetrics,
+    committed: Option<LogId>,
+) -> Result<Vec<Succession>, HandoverError> {
     let Some(replication) = &metrics.replication else { return Err(HandoverError::LogMoved) };
     let membership = metrics.membership_config.membership();
     let voters: BTreeSet<NodeId> = membership.voter_ids().filter(|id| *id != metrics.id).collect();
@@ -178,7 +193,8 @@ fn successions(metrics: &crate::types::RaftMetrics) -> Result<Vec<Succession>, H
         return Err(HandoverError::Alone);
     }
     let caught_up = replication.iter().filter(|(id, matching)| {
-        voters.contains(id) && matching.map(|id| id.index) == metrics.last_log_index
+        let whole = matching.map(|id| id.index) == metrics.last_log_index;
+        voters.contains(id) && whole && **matching >= committed
     });
     let plan = |(successor, matching): (&NodeId, &Option<LogId>)| Succession {
         successor: (*successor, membership.get_node(successor).cloned().unwrap_or_default()),
@@ -188,6 +204,16 @@ fn successions(metrics: &crate::types::RaftMetrics) -> Result<Vec<Succession>, H
         membership: membership.clone(),
     };
     Ok(caught_up.map(plan).collect())
+}
+
+impl Succession {
+    /// Whether the log still ends where it did, as far as can be told before the leader is one no
+    /// more: what isn't committed shows in the metrics only. Step 2 finds out for certain.
+    async fn is_whole(&self, raft: &Raft) -> Result<bool, HandoverError> {
+        let committed = committed(raft).await?;
+        let last = raft.metrics().borrow().last_log_index;
+        Ok(committed <= self.last_log_id && last == self.last_log_id.map(|id| id.index))
+    }
 }
 
 /// Step 2: this node grants the successor's vote, unless its log went on.
