@@ -124,6 +124,9 @@ impl Backend for Store {
         if self.ways.quirk == Some(Quirk::HalfSurvives) {
             disk.let_half_survive();
         }
+        if self.ways.quirk == Some(Quirk::StopsAtError) {
+            disk.stop_at_error();
+        }
         let gate = (self.ways.quirk == Some(Quirk::OneLock)).then(Arc::default);
         let env = Env {
             ways: self.ways,

@@ -66,6 +66,9 @@ struct Inner {
     refuses: bool,
     /// At a power cut the first half of what is pending of the log survives, or nothing.
     half_survives: bool,
+    /// After one write that it refused, a handle writes no more.
+    stops_at_error: bool,
+    stopped: u64,
     /// Keeps nothing: how a faulty store goes about its second opening.
     void: bool,
 }
@@ -116,6 +119,11 @@ impl Disk {
         self.inner().half_survives = true;
     }
 
+    /// From now on no handle writes after an error.
+    pub fn stop_at_error(&self) {
+        self.inner().stops_at_error = true;
+    }
+
     /// From now on nothing is kept, and no error tells of it.
     pub fn become_void(&self) {
         self.inner().void = true;
@@ -145,11 +153,15 @@ impl Mount {
     }
 
     fn inner(&self) -> io::Result<MutexGuard<'_, Inner>> {
-        let inner = self.disk.inner();
+        let mut inner = self.disk.inner();
         if inner.mount != self.mount {
             return Err(io::Error::other("the disk was taken away"));
         }
+        if inner.stops_at_error && inner.stopped == self.mount {
+            return Err(io::Error::other("an earlier write failed: open the store again"));
+        }
         if inner.refuses {
+            inner.stopped = self.mount;
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full"));
         }
         Ok(inner)

@@ -200,7 +200,7 @@ faults! {
         AppliedFirstOfBatch, "last_applied is the batch's first";
         AppliedTermLost, "of last_applied only the index is kept";
         AppliedNodeLost, "of last_applied the node is lost";
-        AppliedIn32, "last_applied's index is kept in 32 bits";
+        AppliedIn16, "last_applied's index is kept in 16 bits";
         ApplyReversed, "commands of a batch are applied in reverse order";
         ApplyAfter64Lost, "commands of a batch after the 64th are skipped";
         ApplyStopsAtMembership, "commands after a membership in one batch are skipped";

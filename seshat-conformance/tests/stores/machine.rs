@@ -274,7 +274,9 @@ impl Shared {
             Some(AppliedFirstOfBatch) => entries.first().map(|entry| entry.log_id),
             Some(AppliedTermLost) => new.applied.map(|id| lossy(id, false, true, true)),
             Some(AppliedNodeLost) => new.applied.map(|id| lossy(id, true, false, true)),
-            Some(AppliedIn32) => new.applied.map(|id| lossy(id, true, true, false)),
+            Some(AppliedIn16) => {
+                new.applied.map(|id| LogId::new(id.leader_id, u64::from(id.index as u16)))
+            }
             _ => new.applied,
         };
     }

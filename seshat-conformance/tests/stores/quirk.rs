@@ -35,6 +35,7 @@ quirks! {
     EqualIds, "two snapshots of the same state have the same id";
     ShortWrites, "the handle for receiving takes three bytes at a time";
     RebuildsSnapshot, "a snapshot that didn't survive is built anew at opening";
+    StopsAtError, "after a write that failed every write fails, until the store is opened again";
     ExclusiveLock, "a directory that is open can't be opened again";
 }
 
