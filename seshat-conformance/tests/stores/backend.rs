@@ -188,7 +188,12 @@ impl Backend for Store {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { machine_keeps: self.ways.keeps, ..Capabilities::default() }
+        Capabilities {
+            machine_keeps: self.ways.keeps,
+            snapshot_checksum: true,
+            snapshot_describes_itself: true,
+            ..Capabilities::default()
+        }
     }
 
     fn hooks(&self) -> Hooks {

@@ -39,6 +39,7 @@ faults! {
         LimitedLastOnes, "a limited read over the limit gives the last entries, not the first";
         LimitedOverRange, "a limited read fills its chunk beyond the range";
         LimitedSkipsBig, "a limited read skips what exceeds the limit and goes on";
+        ReadEmptyPanics, "reading a log without entries panics on its first one";
         LimitedEmptyAtEnd, "a limited read of a range with one entry gives nothing";
     }
     "readers" {
@@ -156,6 +157,7 @@ faults! {
         VoteNodeIn8, "the vote's node is kept in 8 bits";
         VoteTermIn32, "the vote's term is kept in 32 bits";
         VoteTermIn16, "the vote's term is kept in 16 bits";
+        VoteOnlyCommitted, "only a vote that is committed is saved";
         VoteFirstWins, "the first vote is never replaced";
         VoteSameTermIgnored, "a second save in one term is ignored: also the one that commits it";
         VoteReadOnce, "read_vote takes the vote out";
@@ -213,10 +215,16 @@ faults! {
         ApplyUnsynced, "what is applied is written and not synced";
         ApplyTorn, "last_applied is synced when apply returns, the data isn't";
         ApplyFails, "a command that finds nothing to delete fails the store";
+        RefusalFails, "a command that the application refuses fails the store";
+        RefusalStops, "the rest of a batch is skipped after a command that is refused";
+        RefusalNotApplied, "a command that is refused doesn't move last_applied";
+        FreshApplied, "a fresh state machine has applied index 0";
         ApplyPanicsOnEmpty, "an empty key panics";
         ApplyHangsAt1000, "a batch of 1,000 fills a channel and hangs";
     }
     "membership" {
+        MembershipIgnored, "a membership moves last_applied and is not stored";
+        FreshMembership, "a fresh state machine has the local node for its one member";
         MembershipIdMissing, "the stored membership has no log id";
         MembershipIdOfBatch, "the stored membership has the id of the batch's last entry";
         MembershipLastOnly, "a membership counts only as a batch's last entry";

@@ -146,6 +146,14 @@ impl Shared {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        let full = lock(&self.0.memory).records.len() > 10;
+        let fails = full && self.0.env.is(PanicsOnClose) && !std::thread::panicking();
+        assert!(!fails, "closing the log failed");
+    }
+}
+
 impl RaftLogReader<Config> for Log {
     async fn try_get_log_entries<RB>(&mut self, range: RB) -> Result<Vec<Entry>, Error>
     where

@@ -3,10 +3,11 @@
 //! Guarantees without a fault: a batch is applied, and a snapshot installed, whole or not at all;
 //! what the store claims to keep is durable before a call returns.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use openraft::storage::{RaftStateMachine, Snapshot};
-use openraft::{EntryPayload, OptionalSend, StorageIOError};
+use openraft::{EntryPayload, Membership, OptionalSend, StorageIOError};
 use seshat_conformance::backend::Keeps;
 use seshat_conformance::openraft;
 
@@ -16,7 +17,7 @@ use super::fault::Fault::*;
 use super::handle::{Handle, Pen};
 use super::quirk::{Quirk, allow_apply};
 use super::snapshot::{Builder, Saved};
-use super::types::{Cmd, Config, Data, Entry, Error, LogId, Meta, Op, Reply, Stored};
+use super::types::{Cmd, Config, Data, Entry, Error, Host, LogId, Meta, Op, Reply, Stored};
 use super::{Env, lock, pause, wire};
 
 /// All that entries make.
@@ -102,19 +103,18 @@ impl Shared {
         if stuck || (env.is(ApplyHangsAt1000) && entries.len() >= 1000) {
             std::future::pending::<()>().await;
         }
-        if env.is(ApplyFails) {
-            let missing = |key: &Vec<u8>| {
-                !old.data.values.contains_key(key) && !old.data.counters.contains_key(key)
-            };
-            let fails = |entry: &Entry| matches!(&entry.payload, EntryPayload::Normal(Cmd { op: Op::Del(key), .. }) if missing(key));
-            if entries.iter().any(fails) {
-                return Err(write_error(std::io::Error::other("nothing to delete")));
-            }
-        }
         let mut new = old.clone();
         let mut replies = self.run(&mut new, &entries);
+        let fails = match env.ways.fault {
+            Some(ApplyFails) => replies.contains(&Reply::Deleted(false)),
+            Some(RefusalFails) => replies.contains(&Reply::Refused),
+            _ => false,
+        };
+        if fails {
+            return Err(write_error(std::io::Error::other("the command failed")));
+        }
         self.bend_replies(&mut replies, &entries, &old);
-        self.bend_state(&mut new, &old, &entries);
+        self.bend_state(&mut new, &old, &entries, &replies);
         let kept = self.persist(&old, &new);
         match kept {
             Err(_) if env.is(RefusedApply) => {}
@@ -154,6 +154,7 @@ impl Shared {
             let skipped = match fault {
                 Some(ApplyAfter64Lost) => place >= 64,
                 Some(ApplyStopsAtMembership) => seen_membership,
+                Some(RefusalStops) => replies[..place].contains(&Reply::Refused),
                 _ => false,
             };
             match &entry.payload {
@@ -177,7 +178,8 @@ impl Shared {
 
     fn execute(&self, data: &mut Data, command: &Cmd, later: &[Entry]) -> Reply {
         let key_of = |op: &Op| match op {
-            Op::Set(key, _) | Op::Append(key, _) | Op::Del(key) | Op::Incr(key, _) => key.clone(),
+            Op::Set(key, _) | Op::Append(key, _) | Op::Expect(key, _) => key.clone(),
+            Op::Del(key) | Op::Incr(key, _) => key.clone(),
         };
         let again = || {
             later.iter().any(|entry| match &entry.payload {
@@ -215,6 +217,7 @@ impl Shared {
         let id = *new.log_id();
         let members = new.membership().clone();
         *slot = match self.env.ways.fault {
+            Some(MembershipIgnored) => return,
             Some(MembershipIdMissing) => Stored::new(None, members),
             Some(MembershipIdOfBatch) => {
                 Stored::new(entries.last().map(|entry| entry.log_id), members)
@@ -264,13 +267,14 @@ impl Shared {
         }
     }
 
-    fn bend_state(&self, new: &mut State, old: &State, entries: &[Entry]) {
+    fn bend_state(&self, new: &mut State, old: &State, entries: &[Entry], replies: &[Reply]) {
         let last_of = |kept: &dyn Fn(&EntryPayload<Config>) -> bool| {
             entries.iter().rev().find(|e| kept(&e.payload)).map(|e| e.log_id).or(old.applied)
         };
         new.applied = match self.env.ways.fault {
             Some(AppliedNotByBlank) => last_of(&|p| !matches!(p, EntryPayload::Blank)),
             Some(AppliedNotByMembership) => last_of(&|p| !matches!(p, EntryPayload::Membership(_))),
+            Some(RefusalNotApplied) if replies.last() == Some(&Reply::Refused) => old.applied,
             Some(AppliedFirstOfBatch) => entries.first().map(|entry| entry.log_id),
             Some(AppliedTermLost) => new.applied.map(|id| lossy(id, false, true, true)),
             Some(AppliedNodeLost) => new.applied.map(|id| lossy(id, true, false, true)),
@@ -327,7 +331,14 @@ impl RaftStateMachine<Config> for Machine {
         let core = lock(&self.0.core);
         let stored = core.ahead.as_ref().filter(|a| a.log_id() > core.state.membership.log_id());
         let membership = stored.unwrap_or(&core.state.membership).clone();
-        Ok((core.state.applied, membership))
+        match core.state.applied {
+            None if self.0.env.is(FreshApplied) => Ok((Some(LogId::default()), membership)),
+            None if self.0.env.is(FreshMembership) => {
+                let own = Membership::new(vec![[1].into()], BTreeMap::from([(1, Host::default())]));
+                Ok((None, Stored::new(None, own)))
+            }
+            applied => Ok((applied, membership)),
+        }
     }
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<Reply>, Error>

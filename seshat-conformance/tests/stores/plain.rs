@@ -170,6 +170,11 @@ impl Backend for Plain {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { files: true, ..Capabilities::default() }
+        Capabilities {
+            files: true,
+            snapshot_checksum: true,
+            snapshot_describes_itself: true,
+            ..Capabilities::default()
+        }
     }
 }

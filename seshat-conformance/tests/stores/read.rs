@@ -74,6 +74,7 @@ impl Reader {
                 let equal = matches!(both, (Bound::Excluded(a), Bound::Excluded(b)) if a == b);
                 assert!(!equal, "range start and end are equal and excluded");
             }
+            Some(ReadEmptyPanics) => assert!(!memory.records.is_empty(), "no first entry"),
             Some(RangeOpenStartFails)
                 if matches!(range.start_bound(), Bound::Unbounded) && first > 0 =>
             {

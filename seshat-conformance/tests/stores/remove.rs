@@ -112,7 +112,7 @@ impl Shared {
                 memory.odd.removed.extend(record.map(|record| (*index, record)));
             }
             if slowly {
-                pause(1).await;
+                pause(3).await;
             }
         }
     }

@@ -49,6 +49,8 @@ pub enum Op {
     Append(Vec<u8>, Vec<u8>),
     Del(Vec<u8>),
     Incr(Vec<u8>, u64),
+    /// Refused unless the key holds this value; changes nothing.
+    Expect(Vec<u8>, Vec<u8>),
 }
 
 /// What a command answers.
@@ -60,6 +62,7 @@ pub enum Reply {
     Length(u64),
     Deleted(bool),
     Count(u64),
+    Refused,
 }
 
 /// Long values by length and sum, so that replies stay cheap to compare.
@@ -74,6 +77,7 @@ impl fmt::Debug for Reply {
             Self::Length(length) => write!(f, "length: {length}"),
             Self::Deleted(deleted) => write!(f, "deleted: {deleted}"),
             Self::Count(count) => write!(f, "count: {count}"),
+            Self::Refused => f.write_str("refused"),
         }
     }
 }
@@ -108,7 +112,15 @@ impl Data {
                 *count += by;
                 Reply::Count(*count)
             }
+            Op::Expect(key, value) if self.refuses(key, value) => Reply::Refused,
+            Op::Expect(..) => Reply::Nothing,
         }
+    }
+}
+
+impl Data {
+    pub fn refuses(&self, key: &[u8], value: &[u8]) -> bool {
+        self.values.get(key).is_none_or(|there| **there != *value)
     }
 }
 
@@ -139,6 +151,7 @@ pub fn command(command: &Command) -> Option<Cmd> {
         Shape::Empty => Op::Set(Vec::new(), Vec::new()),
         Shape::Binary => Op::Set(binary(n % 4), binary(n)),
         Shape::Delete => Op::Del(key(n)),
+        Shape::Refused => Op::Expect(key(n), b"what no key holds".to_vec()),
         Shape::Large(bytes) => {
             Op::Set(key(n), (0..bytes).map(|place| (place / 7) as u8 ^ n as u8).collect())
         }

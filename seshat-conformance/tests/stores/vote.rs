@@ -21,6 +21,9 @@ impl Shared {
         if env.is(VoteFirstWins) && old.is_some() {
             return Ok(());
         }
+        if env.is(VoteOnlyCommitted) && !vote.committed {
+            return Ok(());
+        }
         let old_term = old.map(|old| old.leader_id.term);
         if env.is(VoteSameTermIgnored) && old_term == Some(vote.leader_id.term) {
             return Ok(());

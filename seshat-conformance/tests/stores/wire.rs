@@ -209,11 +209,12 @@ impl Wire for Cmd {
             Op::Append(key, _) => (1, key),
             Op::Del(key) => (2, key),
             Op::Incr(key, _) => (3, key),
+            Op::Expect(key, _) => (4, key),
         };
         out.push(kind);
         key.put(out);
         match &self.op {
-            Op::Set(_, value) | Op::Append(_, value) => value.put(out),
+            Op::Set(_, value) | Op::Append(_, value) | Op::Expect(_, value) => value.put(out),
             Op::Incr(_, by) => by.put(out),
             Op::Del(_) => {}
         }
@@ -226,6 +227,7 @@ impl Wire for Cmd {
             1 => Op::Append(key, Vec::take(from)?),
             2 => Op::Del(key),
             3 => Op::Incr(key, u64::take(from)?),
+            4 => Op::Expect(key, Vec::take(from)?),
             _ => return None,
         };
         Some(Self { n, op })
