@@ -134,6 +134,16 @@ impl LogModel {
         self.items.iter().filter(|i| (from..to.max(from)).contains(&i.id.index)).cloned().collect()
     }
 
+    /// What may be there of an append that was not acknowledged: nothing, all of it, or some from
+    /// the front.
+    pub fn prefixes(&self, items: &[Item]) -> Vec<Self> {
+        let with = |count| {
+            let kept = items.iter().take(count).cloned();
+            Self { items: self.items.iter().cloned().chain(kept).collect(), ..self.clone() }
+        };
+        (0..=items.len()).map(with).collect()
+    }
+
     fn truncate(&mut self, index: u64) {
         self.items.retain(|item| item.id.index < index);
     }

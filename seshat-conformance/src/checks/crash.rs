@@ -12,7 +12,7 @@ use crate::check::{Check, Verdict, check};
 use crate::checks::callback;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
-use crate::model::{LogModel, Step};
+use crate::model::Step;
 use crate::story;
 use crate::subject::Subject;
 
@@ -154,11 +154,7 @@ async fn append_unawaited<B: Backend>(
     let log = subject.model.log.clone();
     let items = story::entries(term, 1, from, to);
     let flushed = callback::append(subject, items.clone()).await?;
-    let prefixes = (0..=items.len()).map(|count| {
-        let kept = items.iter().take(count).cloned();
-        LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
-    });
-    subject.model.survivors = before.into_iter().chain(prefixes).collect();
+    subject.model.survivors = before.into_iter().chain(log.prefixes(&items)).collect();
     drop(flushed);
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::held::Held;
 use super::{Subject, log_id, ok, open};
 use crate::backend::{Backend, Keeps};
 use crate::failure::{Failure, Kind};
-use crate::model::{LogModel, Payload, SnapshotModel, Step, count_of};
+use crate::model::{Item, LogModel, Payload, SnapshotModel, Step, count_of};
 use crate::words;
 
 /// How the store was closed.
@@ -131,6 +131,40 @@ impl<B: Backend> Subject<'_, B> {
             self.model.committed.retain(|id| log_id(self.lab, Some(*id)) <= Some(got.clone()));
         }
         self.note_committed(got.is_some());
+        Ok(())
+    }
+
+    /// After an install that was cut off: if the state says that it was done, it was.
+    pub(crate) async fn learn_install(
+        &mut self,
+        meta: &words::Meta<B>,
+        truth: Vec<Item>,
+    ) -> Result<(), Failure> {
+        let (applied, _) = self.lab.call("applied_state", self.machine.applied_state()).await?;
+        if applied == meta.last_log_id {
+            self.model.applied = truth.len();
+            self.model.snapshot = Some(SnapshotModel { covers: truth.len() });
+            self.model.truth = truth;
+        }
+        Ok(())
+    }
+
+    /// After an apply that was cut off: none, some or all of `items` are applied.
+    pub(crate) async fn learn_applied(&mut self, items: Vec<Item>) -> Result<(), Failure> {
+        let lab = self.lab;
+        let before = self.model.applied;
+        self.model.truth.truncate(before);
+        self.model.truth.extend(items);
+        let (applied, _) = lab.call("applied_state", self.machine.applied_state()).await?;
+        let is_it = |count: &usize| log_id(lab, self.model.covered_id(*count)) == applied;
+        let found = (before..=self.model.truth.len()).find(is_it);
+        lab.assert(found.is_some(), || {
+            let what = "after an apply that was cut off, applied_state is none of those it may be";
+            let expected = format!("{:?} or later", log_id(lab, self.model.covered_id(before)));
+            Failure::broken(what, expected, format!("{applied:?}"))
+        })?;
+        self.model.applied = found.unwrap_or(before);
+        self.model.truth.truncate(self.model.applied);
         Ok(())
     }
 

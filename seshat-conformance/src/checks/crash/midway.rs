@@ -14,10 +14,10 @@ use crate::check::{Check, Verdict, check};
 use crate::checks::snapshot::bytes_of;
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::model::{LogModel, SnapshotModel, Step};
+use crate::model::{LogModel, Step};
 use crate::story;
 use crate::subject::restart::Closed;
-use crate::subject::{Subject, log_id, ok};
+use crate::subject::{Subject, ok};
 use crate::words;
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
@@ -121,12 +121,7 @@ async fn begin_append<B: Backend>(
     let entries = subject.entries(&items)?;
     subject.lab.record.step(Step::Append(items.clone()).to_string());
     let done = poll_some(subject.log.blocking_append(entries), polls).await;
-    let log = subject.model.log.clone();
-    let prefixes = (1..=items.len()).map(|count| {
-        let kept = items.iter().take(count).cloned();
-        LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
-    });
-    Ok((done, prefixes.collect()))
+    Ok((done, subject.model.log.prefixes(&items)))
 }
 
 /// A truncation in several steps goes from the end towards its place (R48).
@@ -171,13 +166,7 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("install a snapshot of 40 entries");
         let done = poll_some(subject.machine.install_snapshot(&meta, data), polls).await;
         cut(&mut subject, polls, done).await?;
-        let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
-        if applied == meta.last_log_id {
-            subject.model.truth = truth;
-            subject.model.applied = subject.model.truth.len();
-            let covers = subject.model.applied;
-            subject.model.snapshot = Some(SnapshotModel { covers });
-        }
+        subject.learn_install(&meta, truth).await?;
         subject.verify_reopened(Closed::Powerless).await?;
         subject.start().await?;
         if done {
@@ -216,16 +205,7 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("apply 20");
         let done = poll_some(subject.machine.apply(entries), polls).await;
         cut(&mut subject, polls, done).await?;
-        let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
-        subject.model.truth.extend(items);
-        let found = (4..=24).find(|n| log_id(lab, subject.model.covered_id(*n)) == applied);
-        lab.assert(found.is_some(), || {
-            let what = "after a power cut in an apply, applied_state is none of those it may be";
-            let expected = format!("{:?} or later", log_id(lab, subject.model.covered_id(4)));
-            Failure::broken(what, expected, format!("{applied:?}"))
-        })?;
-        subject.model.applied = found.unwrap_or(4);
-        subject.model.truth.truncate(subject.model.applied);
+        subject.learn_applied(items).await?;
         subject.verify_reopened(Closed::Powerless).await?;
         subject.start().await?;
         if done {

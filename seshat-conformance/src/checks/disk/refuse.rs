@@ -10,10 +10,10 @@ use crate::check::{Check, Verdict, check};
 use crate::checks::snapshot::bytes_of;
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
-use crate::model::{LogModel, SnapshotModel, Step};
+use crate::model::{LogModel, Step};
 use crate::story;
 use crate::subject::restart::Closed;
-use crate::subject::{Subject, log_id, ok};
+use crate::subject::{Subject, ok};
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     vec![
@@ -133,12 +133,8 @@ async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
         let call = subject.log.blocking_append(entries);
         let ended = refused(lab, &dir, "append", call).await?;
         must_report(lab, "append", ended)?;
-        let log = subject.model.log.clone();
-        let prefixes = (0..=items.len()).map(|count| {
-            let kept = items.iter().take(count).cloned();
-            LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
-        });
-        restart(&mut subject, prefixes.collect()).await?;
+        let may_be = subject.model.log.prefixes(&items);
+        restart(&mut subject, may_be).await?;
     }
     Ok(())
 }
@@ -165,19 +161,23 @@ async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
         let id = crate::words::log_id(&*lab.backend, id);
         let dir = subject.dir.clone();
         let ended = refused(lab, &dir, "truncate", subject.log.truncate(id)).await?;
-        let old = subject.model.log.clone();
-        subject.follow(&Step::Truncate(from))?;
-        let new = subject.model.log.clone();
-        if ended == Ended::Well {
-            // It may be on the disk later; an acknowledged write behind it must bring it there.
-            subject.perform(story::leader(9, 1)).await?;
-            let vote = subject.model.log.vote;
-            restart(&mut subject, vec![LogModel { vote, ..new }]).await?;
-        } else {
-            restart(&mut subject, vec![old, new]).await?;
-        }
+        removed(&mut subject, &Step::Truncate(from), ended).await?;
     }
     Ok(())
+}
+
+/// After a removal that the disk refused to write. If the store said that all is well, it may be
+/// on the disk later: an acknowledged write behind it must bring it there.
+async fn removed<B: Backend>(subject: &mut Subject<'_, B>, step: &Step, ended: Ended) -> Verdict {
+    let old = subject.model.log.clone();
+    subject.follow(step)?;
+    if ended == Ended::Well {
+        subject.perform(story::leader(9, 1)).await?;
+        let new = subject.model.log.clone();
+        return restart(subject, vec![new]).await;
+    }
+    let new = subject.model.log.clone();
+    restart(subject, vec![old, new]).await
 }
 
 async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
@@ -188,16 +188,7 @@ async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
         let target = crate::words::log_id(&*lab.backend, id);
         let dir = subject.dir.clone();
         let ended = refused(lab, &dir, "purge", subject.log.purge(target)).await?;
-        let old = subject.model.log.clone();
-        subject.follow(&Step::Purge(id))?;
-        let new = subject.model.log.clone();
-        if ended == Ended::Well {
-            subject.perform(story::leader(9, 1)).await?;
-            let vote = subject.model.log.vote;
-            restart(&mut subject, vec![LogModel { vote, ..new }]).await?;
-        } else {
-            restart(&mut subject, vec![old, new]).await?;
-        }
+        removed(&mut subject, &Step::Purge(id), ended).await?;
     }
     Ok(())
 }
@@ -215,17 +206,7 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     }
     subject.open_again().await?;
     // Whether all, some or none of it is there: state and applied id are of one moment.
-    let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
-    let items = subject.model.log.range(4, 9);
-    subject.model.truth.truncate(4);
-    subject.model.truth.extend(items);
-    let found = (4..=9).find(|n| log_id(lab, subject.model.covered_id(*n)) == applied);
-    lab.assert(found.is_some(), || {
-        let what = "after an apply that failed, applied_state is none of those it may be";
-        let expected = format!("{:?} or later", log_id(lab, subject.model.covered_id(4)));
-        Failure::broken(what, expected, format!("{applied:?}"))
-    })?;
-    subject.model.applied = found.unwrap_or(4);
+    subject.learn_applied(subject.model.log.range(4, 9)).await?;
     subject.verify_contents(subject.model.applied).await?;
     subject.start().await
 }
@@ -261,13 +242,7 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
     }
     subject.open_again().await?;
     // All of the old or all of the new.
-    let (applied, _) = lab.call("applied_state", subject.machine.applied_state()).await?;
-    if applied == meta.last_log_id {
-        subject.model.truth = truth;
-        subject.model.applied = subject.model.truth.len();
-        let covers = subject.model.applied;
-        subject.model.snapshot = Some(SnapshotModel { covers });
-    }
+    subject.learn_install(&meta, truth).await?;
     subject.verify_reopened(Closed::Orderly).await?;
     subject.start().await
 }
@@ -283,12 +258,8 @@ async fn then_accept<B: Backend>(lab: &Lab<B>) -> Verdict {
         let items = story::entries(4, 3, next, next + 2);
         let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
         refused(lab, &dir, "append", subject.log.blocking_append(entries)).await?;
-        let log = subject.model.log.clone();
-        let prefixes = (0..=items.len()).map(|count| {
-            let kept = items.iter().take(count).cloned();
-            LogModel { items: log.items.iter().cloned().chain(kept).collect(), ..log.clone() }
-        });
-        restart(&mut subject, prefixes.collect()).await?;
+        let may_be = subject.model.log.prefixes(&items);
+        restart(&mut subject, may_be).await?;
         let next = subject.model.log.next_index();
         subject.perform(Step::Append(story::entries(4, 3, next, next + 3 + round))).await?;
         subject.perform(Step::Restart).await?;
