@@ -5,6 +5,7 @@ pub(crate) mod callback;
 pub(crate) mod cluster;
 pub(crate) mod committed;
 pub(crate) mod concurrency;
+pub(crate) mod counter_examples;
 #[cfg(feature = "storage-v2")]
 pub(crate) mod crash;
 pub(crate) mod disk;
@@ -15,3 +16,5 @@ pub(crate) mod reopen;
 pub(crate) mod snapshot;
 pub(crate) mod suite;
 pub(crate) mod vote;
+#[cfg(feature = "storage-v2")]
+pub(crate) mod wire;

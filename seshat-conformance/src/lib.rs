@@ -51,6 +51,7 @@ pub mod cli;
 #[cfg(feature = "storage-v2")]
 pub mod embedded;
 pub mod failure;
+mod fixtures;
 #[cfg(feature = "storage-v2")]
 mod flush;
 pub mod harness;
@@ -58,6 +59,7 @@ mod history;
 mod isolation;
 pub mod lab;
 pub mod model;
+pub mod record;
 #[cfg(feature = "storage-v2")]
 pub mod reference;
 pub mod registry;

@@ -17,11 +17,14 @@ pub fn registry<B: Backend>() -> Vec<Check<B>> {
         checks::snapshot::checks(),
         checks::reopen::checks(),
         checks::model::checks(),
+        checks::counter_examples::checks(),
         #[cfg(feature = "storage-v2")]
         checks::crash::checks(),
         checks::disk::checks(),
         checks::concurrency::checks(),
         checks::cluster::checks(),
+        #[cfg(feature = "storage-v2")]
+        checks::wire::checks(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -23,7 +23,9 @@ use crate::backend::Backend;
 use crate::baseline;
 use crate::budget::Budget;
 use crate::check::{Edition, Outcome, Spec};
+use crate::model::{ParseError, Step};
 use crate::registry::registry;
+use crate::replay;
 use crate::report::{CheckResult, Report};
 
 /// How to run.
@@ -111,6 +113,20 @@ pub fn run<B: Backend>(
 pub fn run_one<B: Backend>(backend: B, options: &Options, id: &str) -> Option<CheckResult> {
     let options = Options { filter: Filter::only([id]), jobs: 1, ..options.clone() };
     run(backend, &options, &mut |_| {}).results.into_iter().find(|result| result.spec.id == id)
+}
+
+/// Performs a history on a fresh store, looking after every step.
+///
+/// # Errors
+/// The text is no history.
+pub fn replay<B: Backend>(
+    backend: B,
+    options: &Options,
+    history: &str,
+) -> Result<Outcome, ParseError> {
+    let check = replay::check(Step::parse_history(history)?);
+    let bench = Bench::new(Arc::new(backend), Arc::new(vec![check]), options.clone());
+    Ok(in_process(&bench, replay::ID))
 }
 
 pub(crate) fn in_process<B: Backend>(bench: &Bench<B>, id: &str) -> Outcome {

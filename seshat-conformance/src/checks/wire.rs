@@ -1,0 +1,227 @@
+//! Family `wire`: what Seshat once wrote, put through a store on Seshat's types, is written the
+//! same again. The bytes are the fixtures of `fixtures/wire`.
+
+mod decode;
+mod kept;
+
+use std::any::Any;
+
+use bytes::Bytes;
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::RaftStateMachine;
+use seshat_core::codec::Message;
+use seshat_core::log::HardState;
+use seshat_core::types::{
+    Entry, EntryPayload, LeaderId, LogId, Membership, SnapshotMeta, StoredMembership, Vote,
+};
+
+use self::decode::{decode, header_of, segment_of};
+use self::kept::Kept;
+use crate::backend::Backend;
+use crate::check::{Check, Verdict, check};
+use crate::failure::{Failure, Kind};
+use crate::fixtures::wire::{Recorded, SEGMENT, SNAPSHOT, of_kind};
+use crate::lab::Lab;
+use crate::subject::{Subject, ok, text};
+use crate::words;
+
+pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+    vec![
+        check!(
+            "wire/decode", Must, [], needs: [SeshatTypes],
+            promise: "Whatever any version ever wrote can be read, and is written the same again.",
+            consequence: "After an upgrade a node can't read its own disk, or its neighbours.",
+            run: decode,
+        ),
+        check!(
+            "wire/entries", Must, [1, 40], needs: [SeshatTypes, Log],
+            promise: "Entries of every kind, at the extremes of the format, come back bit by bit.",
+            consequence: "A node sends its followers other entries than it was sent.",
+            run: entries,
+        ),
+        check!(
+            "wire/votes", Must, [7, 8], needs: [SeshatTypes, Log],
+            promise: "Votes at the extremes of the format come back bit by bit.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            run: votes,
+        ),
+        check!(
+            "wire/segments", Must, [4, 8, 9, 40], needs: [SeshatTypes, Log],
+            promise: "A log that was once stored, its vote, committed and purged ids come back bit by bit.",
+            consequence: "A node that was moved to this store isn't the one that it was.",
+            run: segments,
+        ),
+        check!(
+            "wire/memberships", Must, [19, 23, 35], needs: [SeshatTypes, Machine],
+            promise: "Memberships of every form come back bit by bit, from the state and from its snapshots.",
+            consequence: "Nodes count another quorum, or can't reach each other.",
+            run: memberships,
+        ),
+        check!(
+            "wire/snapshots", Must, [19, 29, 30, 33], needs: [SeshatTypes, Machine, SnapshotBytes],
+            promise: "A snapshot that was once sent is installed, and built again byte by byte.",
+            consequence: "In a cluster of several versions or stores, followers can't be caught up, or diverge.",
+            run: snapshots,
+        ),
+    ]
+}
+
+/// A value of Seshat's own type as the back end's, or back: they are the same (`SeshatTypes`).
+fn same<A: Any, T: Any>(value: A) -> Result<T, Failure> {
+    let value = (Box::new(value) as Box<dyn Any>).downcast();
+    value.map(|value| *value).map_err(|_| Failure::new(Kind::Kit, "other types", "", ""))
+}
+
+/// A fixture as a value. That the kit's own codec reads it is what `wire/decode` is for.
+fn value<M: Message>(name: &str, bytes: &Bytes) -> Result<M, Failure> {
+    M::decode(bytes.clone()).map_err(|error| Failure::error(format!("reading {name}"), error))
+}
+
+impl<B: Backend> Lab<B> {
+    /// What a store gave is written as the fixture is.
+    fn as_recorded(&self, doing: &str, got: &[u8], expected: &[u8]) -> Verdict {
+        self.assert(got == expected, || {
+            let what = format!("{doing}: the bytes are not those that were once written");
+            Failure::broken(what, text(expected), text(got))
+        })
+    }
+}
+
+async fn entries<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for Recorded { name, bytes, .. } in of_kind("Entry")? {
+        let entry: Entry = value(&name, &bytes)?;
+        // openraft proposes no membership without a voter.
+        if matches!(&entry.payload, EntryPayload::Membership(m) if m.voter_ids().next().is_none()) {
+            continue;
+        }
+        let leader = entry.log_id.leader_id;
+        let before = entry.log_id.index.checked_sub(1);
+        let state = HardState {
+            vote: Some(Vote { leader_id: leader, committed: true }),
+            committed: None,
+            purged: before.map(|index| LogId::new(leader, index)),
+        };
+        let kept = Kept { state, entries: vec![entry] };
+        kept.through_a_store(lab, &name, |got| {
+            let got: Vec<u8> = got.entries.iter().flat_map(|entry| entry.encode()).collect();
+            lab.as_recorded(&format!("reading the entry {name}"), &got, &bytes)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn votes<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for Recorded { name, bytes, .. } in of_kind("Vote")? {
+        let vote: Vote = value(&name, &bytes)?;
+        // What a store shows that has none.
+        if vote == Vote::default() {
+            continue;
+        }
+        let kept =
+            Kept { state: HardState { vote: Some(vote), ..HardState::default() }, entries: vec![] };
+        kept.through_a_store(lab, &name, |got| {
+            let got = got.state.vote.map(|vote| vote.encode()).unwrap_or_default();
+            lab.as_recorded(&format!("reading the vote {name}"), &got, &bytes)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn segments<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for recorded in of_kind(SEGMENT)? {
+        let Recorded { name, bytes, .. } = &recorded;
+        let kept = segment_of(&recorded)?;
+        kept.through_a_store(lab, name, |got| {
+            lab.as_recorded(&format!("reading the log {name}"), &got.encode(), bytes)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Each membership that an entry can have brought, and where that entry is.
+fn brought() -> Result<Vec<(String, LogId, Membership)>, Failure> {
+    let mut all = Vec::new();
+    for Recorded { name, bytes, .. } in of_kind("Membership")? {
+        let membership: Membership = value(&name, &bytes)?;
+        all.push((name, LogId::new(LeaderId::new(1, 1), 0), membership));
+    }
+    for Recorded { name, bytes, .. } in of_kind("StoredMembership")? {
+        let stored: StoredMembership = value(&name, &bytes)?;
+        let id = *stored.log_id();
+        all.extend(id.map(|id| (name, id, stored.membership().clone())));
+    }
+    all.retain(|(_, _, membership)| membership.voter_ids().next().is_some());
+    Ok(all)
+}
+
+async fn memberships<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for (name, id, membership) in brought()? {
+        let expected = StoredMembership::new(Some(id), membership.clone()).encode();
+        let blank =
+            |index| Entry { log_id: LogId::new(id.leader_id, index), payload: EntryPayload::Blank };
+        let entries = (0..id.index).map(blank);
+        let last = Entry { log_id: id, payload: EntryPayload::Membership(membership) };
+        let entries: Vec<Entry> = entries.chain([last]).collect();
+        let vote = Some(Vote { leader_id: id.leader_id, committed: true });
+        let state = HardState { vote, committed: Some(id), purged: None };
+
+        let mut subject = Subject::fresh(lab).await?;
+        Kept { state, entries: entries.clone() }.write(&mut subject, &name).await?;
+        let entries: Vec<words::Entry<B>> = same(entries)?;
+        lab.call("apply", subject.machine.apply(entries)).await?;
+        let (_, stored) = lab.call("applied_state", subject.machine.applied_state()).await?;
+        let got = same::<_, StoredMembership>(stored)?.encode();
+        lab.as_recorded(&format!("reading the membership {name}"), &got, &expected)?;
+
+        let meta = same::<_, SnapshotMeta>(subject.build().await?.meta)?;
+        let got = meta.last_membership.encode();
+        lab.as_recorded(&format!("building a snapshot with {name}"), &got, &expected)?;
+    }
+    Ok(())
+}
+
+async fn snapshots<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for recorded in of_kind(SNAPSHOT)? {
+        let Recorded { name, bytes, .. } = &recorded;
+        let header = header_of(&recorded)?;
+        // openraft sends no snapshot of nothing.
+        let Some(last) = header.last_log_id else { continue };
+        let meta = SnapshotMeta {
+            last_log_id: Some(last),
+            last_membership: header.last_membership,
+            snapshot_id: "once-sent".to_owned(),
+        };
+        let mut subject = Subject::fresh(lab).await?;
+        lab.record.step(format!("# install the fixture {name}"));
+        let data = subject.receive_bytes(bytes).await?;
+        let theirs = same(meta.clone())?;
+        lab.call("install_snapshot", subject.machine.install_snapshot(&theirs, data)).await?;
+
+        let (applied, stored) = lab.call("applied_state", subject.machine.applied_state()).await?;
+        lab.equal(
+            "applied_state after an install",
+            &same::<_, Option<LogId>>(applied)?,
+            &Some(last),
+        )?;
+        let got = same::<_, StoredMembership>(stored)?.encode();
+        let doing = format!("reading the membership of {name}");
+        lab.as_recorded(&doing, &got, &meta.last_membership.encode())?;
+
+        let current = subject.machine.get_current_snapshot();
+        let current = lab.call("get_current_snapshot", current).await?;
+        let nothing = || Failure::broken(format!("installing {name}"), "a snapshot", "none");
+        let mut current = current.ok_or_else(nothing)?;
+        let got = lab.snapshot_bytes(&mut current.snapshot).await?.unwrap_or_default();
+        lab.as_recorded(&format!("sending {name} on"), &got, bytes)?;
+
+        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let mut builder = lab.call("get_snapshot_builder", making).await?;
+        let mut built = lab.call("build_snapshot", builder.build_snapshot()).await?;
+        let got = lab.snapshot_bytes(&mut built.snapshot).await?.unwrap_or_default();
+        lab.as_recorded(&format!("building {name} again"), &got, bytes)?;
+    }
+    Ok(())
+}
