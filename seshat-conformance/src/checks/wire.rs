@@ -28,7 +28,7 @@ use crate::words;
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     vec![
         check!(
-            "wire/decode", Must, [], needs: [SeshatTypes],
+            "wire/decode", Must, [51], needs: [SeshatTypes],
             promise: "Whatever any version ever wrote can be read, and is written the same again.",
             consequence: "After an upgrade a node can't read its own disk, or its neighbours.",
             run: decode,
