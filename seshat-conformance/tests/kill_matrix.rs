@@ -81,8 +81,15 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
 
     let reports = each_fault(&faults, |fault| {
         let checks = &declared[&format!("{fault:?}")[..]];
-        check(fault, Filter::only(checks.iter().copied()))
+        let nothing = ["nothing"];
+        let words = if checks.is_empty() { &nothing[..] } else { checks };
+        check(fault, Filter::only(words.iter().copied()))
     });
+    if std::env::var_os("SHOW_TIMES").is_some() {
+        let mut times: Vec<_> = reports.iter().map(|(fault, r)| (r.elapsed, fault)).collect();
+        times.sort();
+        eprintln!("{:?}", &times[times.len() - 40..]);
+    }
     let mut survivors = Vec::new();
     let mut matrix = String::new();
     let mut group = "";
@@ -93,6 +100,10 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
         }
         writeln!(matrix, "{fault:?}: {doc}").unwrap();
         let report = &reports[fault];
+        if declared[&format!("{fault:?}")[..]].is_empty() {
+            writeln!(matrix, "    SURVIVES").unwrap();
+            continue;
+        }
         let asked = declared[&format!("{fault:?}")[..]].len();
         if report.results.len() != asked {
             survivors.push(format!(

@@ -358,6 +358,7 @@ faults! {
         PanicsOnClose, "dropping the log panics when it holds more than 10 entries";
         HangsOnBigEntry, "an entry over a megabyte hangs";
         FailsWithoutCommitted, "read_committed fails on a fresh store";
+        FailsOnFreshState, "get_log_state fails on a fresh store";
         FailsOnFreshVote, "read_vote fails on a fresh store";
     }
 }

@@ -174,6 +174,9 @@ impl RaftLogStorage<Config> for Log {
         let _gate = self.0.env.enter().await;
         let mut memory = lock(&self.0.memory);
         let state = memory.state(&self.0.env);
+        if self.0.env.is(FailsOnFreshState) && state.last_log_id.is_none() {
+            return Err(write_error(std::io::Error::other("no log")));
+        }
         if self.0.env.is(StateCached) {
             return Ok(memory.odd.state.get_or_insert(state).clone());
         }
