@@ -236,7 +236,8 @@ impl Now {
         self.vote(self.term() + 1, true);
         let node = 1 + u64::from(self.which % 3);
         let applied = self.model.applied as u64;
-        let mut items = self.model.log.range(applied, committed);
+        // The first entry is the same everywhere, committed here or not.
+        let mut items = self.model.log.range(applied, committed.max(1));
         let first = Id { term: self.term(), node, index: applied + items.len() as u64 };
         items.extend(self.items(first, more));
         let last = items.last().map_or(0, |item| item.id.index);

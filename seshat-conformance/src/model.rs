@@ -324,7 +324,12 @@ impl Model {
                     .iter()
                     .filter(|item| item.id.index < committed)
                     .all(|item| self.log.get(item.id.index).is_none_or(|local| local == item));
-                refuse(safe, "a snapshot holds what is committed")
+                refuse(safe, "a snapshot holds what is committed")?;
+                let same = items.iter().all(|item| {
+                    let local = self.log.get(item.id.index);
+                    local.is_none_or(|local| local.id != item.id || local == item)
+                });
+                refuse(same, "an id names one entry, here and elsewhere")
             }
             Step::Build | Step::Restart | Step::CutPower => Ok(()),
         }

@@ -130,19 +130,28 @@ async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
         let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
         subject.perform(Step::Commit(39)).await?;
         let mut building = Vec::new();
-        for count in [1, 5, 14] {
+        for (late, count) in [(0, 1), (0, 5), (1, 6), (3, 6), (6, 1), (round % 12, 1)] {
             let making = async { ok(subject.machine.get_snapshot_builder().await) };
             let mut builder = lab.call("get_snapshot_builder", making).await?;
             lab.record.step("build_snapshot, beside which:");
-            building.push(tokio::spawn(async move { builder.build_snapshot().await }));
+            building.push(tokio::spawn(async move {
+                // Some begin in the middle of the install.
+                for _ in 0..late {
+                    tokio::task::yield_now().await;
+                }
+                builder.build_snapshot().await
+            }));
             subject.perform(Step::Apply(count)).await?;
         }
         let items = story::entries(9, 2, 40, 70 + round);
         subject.perform(Step::Truncate(40)).await?;
         subject.perform(Step::Install(items)).await?;
         for task in building {
-            // It may have failed: what it was to give is of no use any more.
-            let _ = join(lab, "a build beside apply and install", task).await?;
+            // It may have failed: what it was to give is of no use any more. What it gives is of
+            // one moment.
+            if let Ok(built) = join(lab, "a build beside apply and install", task).await? {
+                verify_data(lab, &subject.model, built).await?;
+            }
         }
         subject.verify_applied().await?;
         let snapshot = newest(&mut subject).await?;
@@ -199,12 +208,16 @@ async fn two_handles<B: Backend>(lab: &Lab<B>) -> Verdict {
     lab.record.step("open the directory a second time");
     let second = tokio::time::timeout(lab.patience, lab.backend.open(&subject.dir)).await;
     subject.verify_log().await?;
-    subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await?;
+    let written = subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await;
     if let Ok(Ok((log, machine))) = second {
         lab.call("close", lab.backend.close(&subject.dir, log, machine)).await?;
     }
-    subject.perform(Step::Append(story::entries(4, 3, 12, 14))).await?;
-    subject.verify_log().await?;
+    match written {
+        // The older handle is fenced off: what it had written must still be there.
+        Err(fenced) if fenced.kind == Kind::Error => {}
+        Err(failure) => return Err(failure),
+        Ok(()) => subject.verify_log().await?,
+    }
     subject.perform(Step::Restart).await
 }
 

@@ -78,7 +78,6 @@ pub(crate) const STORE: &[File] = embedded!("model/store", "txt":
     "log_joint_flattened",
     "membership_first_of_batch",
     "node_is_own",
-    "purge_all_forgets_last",
     "purge_beyond_clamped",
     "purge_moves_last",
     "reply_reversed",

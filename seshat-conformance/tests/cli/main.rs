@@ -275,7 +275,8 @@ fn a_history_is_replayed() {
         let path = path.to_str().unwrap();
         store(fault, &["replay", path, "--patience", "0.2"]).output().unwrap()
     };
-    let history = "# a note\n\nappend t0.n0.i0 members 1,2,3 all 1,2,3\nvote t1.n1 committed\nrestart\n";
+    let history =
+        "# a note\n\nappend t0.n0.i0 members 1,2,3 all 1,2,3\nvote t1.n1 committed\nrestart\n";
     assert_eq!(code(&replay("well", history)), 0);
     for fault in ["abort", "panic", "hang", "error"] {
         let output = replay(fault, history);

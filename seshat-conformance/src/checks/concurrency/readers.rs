@@ -54,6 +54,8 @@ struct Shared<B: Backend> {
     low: AtomicU64,
     /// Entries below it are there to stay, until purged: moved after they were appended.
     high: AtomicU64,
+    /// The end of what was ever there, where entries are truncated.
+    end: AtomicU64,
     /// Whether the writer is done.
     done: AtomicU64,
     /// Where each reader's present read begins; `IDLE` between reads. openraft doesn't purge what
@@ -86,6 +88,11 @@ impl<B: Backend> Shared<B> {
             return Some(Failure::broken(what, "consecutive indexes", format!("{indexes:?}")));
         }
         let there = |index: u64| indexes.binary_search(&index).is_ok();
+        let leaders: Vec<_> = got.iter().map(|e| e.get_log_id().leader_id.clone()).collect();
+        if !leaders.is_sorted() {
+            let what = "a reader beside a writer got entries of two logs: an older leader's after a later one's";
+            return Some(Failure::broken(what, "leaders in order", format!("{leaders:?}")));
+        }
         if let Some(missing) = (low..high).find(|index| !there(*index)) {
             let what = format!("a reader beside a writer missed the entry at {missing}");
             let got = format!("{:?} to {:?}", indexes.first(), indexes.last());
@@ -117,7 +124,10 @@ async fn read<B: Backend>(
         let low = shared.low.load(Ordering::SeqCst);
         if low < high {
             let from = low + (reads * 7 + place * 13) % (high - low);
-            let to = (from + 1 + (reads * 5) % 40).min(high);
+            // Beyond `high` only where entries come and go: a leader that was deposed has
+            // replication tasks that read there for a moment.
+            let end = high.max(shared.end.load(Ordering::SeqCst));
+            let to = (from + 1 + (reads * 5) % 40).min(end);
             reading.store(from, Ordering::SeqCst);
             // A purge that began before that was seen isn't waited for.
             if shared.low.load(Ordering::SeqCst) <= from {
@@ -148,6 +158,7 @@ async fn beside<B: Backend>(
         written: Mutex::default(),
         low: AtomicU64::new(0),
         high: AtomicU64::new(0),
+        end: AtomicU64::new(0),
         done: AtomicU64::new(0),
         reading: [const { AtomicU64::new(IDLE) }; READERS],
     });
@@ -185,6 +196,8 @@ async fn append<B: Backend>(
     subject.follow(&step)?;
     if stays {
         shared.high.store(next + count, Ordering::SeqCst);
+    } else {
+        shared.end.fetch_max(next + count, Ordering::SeqCst);
     }
     tokio::task::yield_now().await;
     Ok(())

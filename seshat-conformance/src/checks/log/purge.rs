@@ -18,6 +18,13 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: inclusive,
         ),
         check!(
+            "log/purge/gone", Must, [17, 39], needs: [Log],
+            promise: "What was purged can't be read any more, at once or within a second.",
+            consequence: "The log grows for ever, or a node starts again on entries that it has forgotten.",
+            limit: 60,
+            run: gone,
+        ),
+        check!(
             "log/purge/then-append", Must, [1, 6, 14, 17], needs: [Log],
             promise: "A log that is purged, even whole, is continued right after its last entry.",
             consequence: "A node that has just compacted its log can't accept entries.",
@@ -65,6 +72,26 @@ async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
+async fn gone<B: Backend>(lab: &Lab<B>) -> Verdict {
+    let mut beyond = story::log_of(6);
+    beyond.extend([
+        story::leader(5, 2),
+        Step::Install(story::entries(5, 2, 0, 30)),
+        Step::Purge(story::id(5, 2, 29)),
+    ]);
+    let to_the_end = story::purged_of(12, 11);
+    for steps in [story::purged_of(12, 0), story::purged_of(12, 5), to_the_end, beyond] {
+        let mut subject = Subject::with(lab, steps).await?;
+        subject.verify_purged().await?;
+        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
+        if log_survives_restart && machine_keeps != Keeps::Nothing {
+            subject.perform(Step::Restart).await?;
+            subject.verify_purged().await?;
+        }
+    }
+    Ok(())
+}
+
 async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     const COUNT: u64 = 12;
     for upto in [0, 5, 10, 11] {
@@ -82,6 +109,8 @@ async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
     for had in [0, 1, 6] {
         for snapshot_at in [had + 2, had + 20, had + 100] {
             let mut subject = Subject::with(lab, story::log_of(had)).await?;
+            // What readers have seen must not be what they see later.
+            subject.verify_log().await?;
             let purge = Step::Purge(story::id(5, 2, snapshot_at - 1));
             subject.run([story::leader(5, 2)]).await?;
             subject.perform(Step::Install(story::entries(5, 2, 0, snapshot_at))).await?;

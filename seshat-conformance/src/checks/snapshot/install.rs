@@ -127,9 +127,9 @@ async fn replaces<B: Backend>(lab: &Lab<B>) -> Verdict {
         let commands =
             (0..60).map(|n| crate::backend::Command { n, shape: crate::backend::Shape::Delete });
         let commands = commands.filter(|c| lab.backend.command(c).is_some());
-        let items = (applied + 2..).zip(commands.map(Payload::Command));
+        let items = (applied + 8..).zip(commands.map(Payload::Command));
         let items = items.map(|(n, payload)| story::item(story::id(9, 2, n), payload));
-        let news: Vec<Item> = news(applied, applied + 2).into_iter().chain(items).collect();
+        let news: Vec<Item> = news(applied, applied + 8).into_iter().chain(items).collect();
         install(&mut subject, news).await?;
     }
     Ok(())
