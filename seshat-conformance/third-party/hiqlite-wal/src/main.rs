@@ -1,12 +1,11 @@
 //! Checks the log store of hiqlite-wal, which is generic over the type configuration and comes
 //! without a state machine.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::time::Duration;
 
-use hiqlite_wal::{LogStore, LogSync, ShutdownHandle};
+use hiqlite_wal::{LogStore, LogSync};
 use openraft::{BasicNode, Entry};
 use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite,
@@ -21,9 +20,6 @@ const FILE_BYTES: u32 = 5 << 20;
 #[derive(Default)]
 struct HiqliteWal {
     machines: ReferenceMachines<TypeConfig>,
-    /// openraft drops a store, and its threads end a little later: whoever opens the directory
-    /// again ends them first.
-    threads: Mutex<HashMap<PathBuf, ShutdownHandle>>,
 }
 
 impl Backend for HiqliteWal {
@@ -34,15 +30,7 @@ impl Backend for HiqliteWal {
     type Suite = OpenraftSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Self::Log, Self::Machine), BoxError> {
-        let before = self.threads.lock().map_err(|error| error.to_string())?.remove(dir);
-        if let Some(threads) = before {
-            // An error says that they have ended.
-            let _ = threads.shutdown().await;
-        }
-        let path = dir.join("wal").to_string_lossy().into_owned();
-        let log = LogStore::start(path, LogSync::Immediate, FILE_BYTES).await?;
-        let mut threads = self.threads.lock().map_err(|error| error.to_string())?;
-        threads.insert(dir.to_owned(), log.shutdown_handle());
+        let log = start(&dir.join("wal").to_string_lossy()).await?;
         Ok((log, self.machines.open(dir)?))
     }
     async fn close(&self, _: &Path, log: Self::Log, _: Self::Machine) -> Result<(), BoxError> {
@@ -65,6 +53,18 @@ impl Backend for HiqliteWal {
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, ..reference::log_alone() }
+    }
+}
+
+/// openraft drops a store, whose thread removes the lock a moment later: waits for that.
+async fn start(path: &str) -> Result<LogStore<TypeConfig>, BoxError> {
+    loop {
+        match LogStore::start(path.to_owned(), LogSync::Immediate, FILE_BYTES).await {
+            Err(error) if error.to_string().contains("is locked") => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            started => return Ok(started?),
+        }
     }
 }
 
