@@ -26,9 +26,11 @@ const MAX: u64 = u64::MAX - 1;
 #[macro_export]
 macro_rules! record_wire {
     ($backend:expr) => {
-        for (name, text) in $crate::record::wire(&$backend) {
-            ::insta::assert_snapshot!(format!("wire__{name}"), text);
-        }
+        ::insta::with_settings!({ omit_expression => true }, {
+            for (name, text) in $crate::record::wire(&$backend) {
+                ::insta::assert_snapshot!(format!("wire__{name}"), text);
+            }
+        });
     };
 }
 
