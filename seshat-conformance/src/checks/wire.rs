@@ -27,8 +27,10 @@ use crate::words;
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     vec![
+        // No store can break it: the codec is the kit's own. It is here so that a release whose
+        // codec can't read the past is seen by whoever runs the kit, and so it is no Must.
         check!(
-            "wire/decode", Must, [51], needs: [SeshatTypes],
+            "wire/decode", Should, [], needs: [SeshatTypes],
             promise: "Whatever any version ever wrote can be read, and is written the same again.",
             consequence: "After an upgrade a node can't read its own disk, or its neighbours.",
             run: decode,

@@ -15,6 +15,9 @@ use super::recorded::to_hex;
 use super::schema::{Layout, Schema};
 use super::show::Show;
 
+/// The folder of what is written today.
+pub(crate) const VERSION: &str = "v1";
+
 pub(crate) struct Fixture {
     /// Version, folder and file, without the ending. Named as the schema's file and the message.
     pub(crate) name: String,
@@ -71,7 +74,7 @@ fn fixture_by<M: Message + Debug + Show + 'static>(
         Ok(got) => Err(format!("reads as {} rather than {}", got.show(), value.show())),
         Err(error) => Err(format!("can't be read: {error}")),
     };
-    let (name, layout) = (format!("v1/{name}"), Layout::Message(M::NAME));
+    let (name, layout) = (format!("{VERSION}/{name}"), Layout::Message(M::NAME));
     Fixture { name, schema: M::NAME, what, layout, encoded, check: Box::new(check) }
 }
 
@@ -85,7 +88,7 @@ pub(crate) fn whole(name: &str, what: &'static str, entries: Vec<Entry>) -> Fixt
         if same { Ok(()) } else { Err("reads as other keys and values".to_owned()) }
     };
     let encoded = snapshot::write(&machine.freeze());
-    let (name, layout) = (format!("v1/{name}"), Layout::Snapshot);
+    let (name, layout) = (format!("{VERSION}/{name}"), Layout::Snapshot);
     Fixture { name, schema: SNAPSHOT, what, layout, encoded, check: Box::new(check) }
 }
 
@@ -107,6 +110,6 @@ pub(crate) fn segment(
         let same = read_state == state && read == entries;
         if same { Ok(()) } else { Err("reads as another hard state or other entries".to_owned()) }
     };
-    let (name, layout) = (format!("v1/{name}"), Layout::Segment);
+    let (name, layout) = (format!("{VERSION}/{name}"), Layout::Segment);
     Fixture { name, schema: SEGMENT, what, layout, encoded: encoded.into(), check: Box::new(check) }
 }

@@ -21,7 +21,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fixture::Fixture;
+use fixture::{Fixture, VERSION};
 use recorded::{DIGESTS, Recorded, to_hex};
 use schema::{Layout, Schema};
 
@@ -139,9 +139,11 @@ fn every_row_of_the_table_has_a_name_of_its_own() {
     let rows: Vec<String> = table::fixtures().into_iter().map(|fixture| fixture.name).collect();
     let distinct: BTreeSet<&String> = rows.iter().collect();
     assert_eq!(rows.len(), distinct.len(), "two rows name the same file");
-    let unused: Vec<String> =
-        recorded::names().into_iter().filter(|name| !distinct.contains(name)).collect();
-    assert!(unused.is_empty(), "nothing writes {unused:?}: a fixture must keep its row");
+    // What no row writes any more is an older version's, and only read.
+    let written = |name: &String| name.starts_with(&format!("{VERSION}/"));
+    let mut names = recorded::names();
+    names.retain(|name| written(name) && !distinct.contains(name));
+    assert!(names.is_empty(), "nothing writes {names:?}: a fixture must keep its row");
 }
 
 /// A field without a fixture could change its number unnoticed.

@@ -19,6 +19,8 @@ use crate::failure::{Failure, Kind};
 use crate::fixtures::wire::{Recorded, SEGMENT, SNAPSHOT, all, split};
 use crate::lab::Lab;
 
+/// What an older version wrote is written in today's format, and then only read; so far there is
+/// one version.
 pub(super) async fn decode<B: Backend>(lab: &Lab<B>) -> Verdict {
     for recorded in all()? {
         let Recorded { name, kind, bytes } = &recorded;
