@@ -197,7 +197,9 @@ async fn same_replies<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut origin = Origin::new(lab).await?;
     origin.apply(&truth).await?;
     let snapshot = origin.snapshot().await?;
-    let mut subject = Subject::fresh(lab).await?;
+    let behind =
+        [story::leader(9, 2), Step::Append(news(0, 12)), Step::Commit(11), Step::Apply(12)];
+    let mut subject = Subject::with(lab, behind).await?;
     lab.record.step("install the snapshot of another node; apply the same on both");
     subject.receive(snapshot).await?;
     for item in &suffix {
