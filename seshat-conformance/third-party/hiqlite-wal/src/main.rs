@@ -30,7 +30,10 @@ impl Backend for HiqliteWal {
     type Suite = OpenraftSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Self::Log, Self::Machine), BoxError> {
-        let log = start(&dir.join("wal").to_string_lossy()).await?;
+        let path = dir.join("wal");
+        unlocked(&path).await;
+        let path = path.to_string_lossy().into_owned();
+        let log = LogStore::start(path, LogSync::Immediate, FILE_BYTES).await?;
         Ok((log, self.machines.open(dir)?))
     }
     async fn close(&self, _: &Path, log: Self::Log, _: Self::Machine) -> Result<(), BoxError> {
@@ -56,15 +59,13 @@ impl Backend for HiqliteWal {
     }
 }
 
-/// openraft drops a store, whose thread removes the lock a moment later: waits for that.
-async fn start(path: &str) -> Result<LogStore<TypeConfig>, BoxError> {
-    loop {
-        match LogStore::start(path.to_owned(), LogSync::Immediate, FILE_BYTES).await {
-            Err(error) if error.to_string().contains("is locked") => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            started => return Ok(started?),
-        }
+/// openraft drops a store, whose thread removes the lock a moment later. A process that was killed
+/// leaves it there for good.
+async fn unlocked(path: &Path) {
+    let mut patience = 50;
+    while path.join("lock.hql").exists() && patience > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        patience -= 1;
     }
 }
 
