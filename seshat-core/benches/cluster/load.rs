@@ -13,17 +13,19 @@ pub(crate) struct Load {
     pub(crate) clients: usize,
     pub(crate) keys: u64,
     pub(crate) seconds: f64,
-    /// Whether every key is set once before the clock starts.
-    pub(crate) prefill: bool,
+    /// If not 0, the load ends after so many operations rather than after a time.
+    pub(crate) operations: u64,
+    /// Operations before the clock starts: one key after the other, over and over.
+    pub(crate) prefill: u64,
 }
 
 impl Load {
     pub(crate) fn new(kind: &str, nodes: usize, clients: usize) -> Self {
         let kind = kind.to_owned();
-        Self { kind, nodes, clients, keys: 100_000, seconds: 2.0, prefill: false }
+        Self { kind, nodes, clients, keys: 100_000, seconds: 2.0, operations: 0, prefill: 0 }
     }
 
-    /// `--load kind nodes clients keys seconds prefill`
+    /// `--load kind nodes clients keys seconds operations prefill`
     pub(crate) fn from_arguments() -> Option<Self> {
         let mut args = std::env::args().skip_while(|arg| arg != "--load").skip(1);
         let kind = args.next()?;
@@ -34,6 +36,7 @@ impl Load {
             clients: next().parse().unwrap(),
             keys: next().parse().unwrap(),
             seconds: next().parse().unwrap(),
+            operations: next().parse().unwrap(),
             prefill: next().parse().unwrap(),
         })
     }
@@ -43,7 +46,8 @@ impl Load {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--load", &self.kind])
             .args([self.nodes, self.clients].map(|n| n.to_string()))
-            .args([self.keys.to_string(), seconds.to_string(), self.prefill.to_string()])
+            .args([self.keys.to_string(), seconds.to_string()])
+            .args([self.operations, self.prefill].map(|n| n.to_string()))
             .stderr(Stdio::inherit())
             .output()
             .unwrap();
@@ -88,9 +92,12 @@ where
     T: Fn(u64, u64) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send,
 {
-    let warm = Duration::from_secs_f64(load.seconds / 10.0);
-    let begun = Instant::now();
-    let (from, until) = (begun + warm, begun + warm + Duration::from_secs_f64(load.seconds));
+    let (warm, seconds, each) = match load.operations {
+        0 => (load.seconds / 10.0, load.seconds, usize::MAX),
+        operations => (0.0, 3600.0, operations as usize / load.clients),
+    };
+    let from = Instant::now() + Duration::from_secs_f64(warm);
+    let until = from + Duration::from_secs_f64(seconds);
     let mut clients = Vec::new();
     for client in 0..load.clients as u64 {
         let (write, keys) = (write.clone(), load.keys);
@@ -98,7 +105,7 @@ where
             let mut rng = super::common::data::Rng::new(client);
             let mut latencies = Vec::new();
             let mut started = Instant::now();
-            while started < until {
+            while started < until && latencies.len() < each {
                 let random = rng.next();
                 write(random % keys, random).await;
                 let ended = Instant::now();
@@ -117,11 +124,12 @@ where
         latencies.append(&mut client.await.unwrap());
     }
     let cpu = cpu_seconds() - cpu_before;
+    let elapsed = from.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let count = latencies.len().max(1);
     let at = |share: f64| latencies[((count as f64 * share) as usize).min(count - 1)];
     Outcome {
-        per_second: count as f64 / load.seconds,
+        per_second: count as f64 / elapsed.min(seconds),
         p50_us: f64::from(at(0.5)) / 1e3,
         p99_us: f64::from(at(0.99)) / 1e3,
         cpu_us: cpu * 1e6 / count as f64,

@@ -27,10 +27,11 @@ mod target;
 
 use common::measure::{Scale, median};
 use load::{Load, Outcome};
+use seshat_core::config::SnapshotConfig;
 
 const CLIENTS: [usize; 6] = [1, 2, 8, 64, 256, 1024];
-/// Long enough for several snapshots on every node.
-const SNAPSHOT_SECONDS: f64 = 12.0;
+/// Bytes of a key and its value, in the log and in a snapshot.
+const RECORD_BYTES: u64 = 16 + 128;
 type Table = (&'static str, fn(Scale));
 const TABLES: [Table; 5] = [
     ("single", |scale| throughput(scale, 1)),
@@ -118,30 +119,29 @@ fn verdict(what: &str, got: f64, aim: f64) {
     println!("<!-- {what}: {got:.2}x, aim >= {aim}x: {reached} -->");
 }
 
+/// Each run is of whole cycles from one snapshot to the next, and begins a quarter of a cycle after
+/// one, so that what a snapshot costs is counted as often as it occurs, neither more nor less.
 fn with_snapshots(scale: Scale) {
     println!("\nThree nodes, 256 clients, snapshots by the default policy\n");
-    println!("| keys | without | with | snapshots taken | with / without |");
-    println!("|--:|--:|--:|--:|--:|");
+    println!("| keys | without | with | snapshots taken | with / without | CPU, without / with |");
+    println!("|--:|--:|--:|--:|--:|--:|");
+    let SnapshotConfig { min_log_bytes, growth_percent, .. } = SnapshotConfig::default();
     for keys in [scale.keys / 10, scale.keys] {
-        let mut ratios = Vec::new();
-        let mut pairs = Vec::new();
-        for _ in 0..scale.rounds {
-            let long = Load {
-                keys,
-                seconds: SNAPSHOT_SECONDS,
-                prefill: true,
-                ..Load::new("ours", 3, 256)
-            };
-            let without = long.in_child(scale);
-            let with = Load { kind: "policy".to_owned(), ..long }.in_child(scale);
-            ratios.push(with.per_second / without.per_second);
-            pairs.push((with.per_second, without, with));
-        }
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (_, without, with) = pairs.swap_remove(pairs.len() / 2);
-        let ratio = median(ratios);
+        let growth = keys * RECORD_BYTES / 100 * u64::from(growth_percent);
+        let cycle = growth.max(min_log_bytes) / RECORD_BYTES;
+        let operations = cycle * (4 * scale.keys / cycle).max(1);
+        let prefill = keys + cycle / 4;
+        let without = Load { keys, operations, prefill, ..Load::new("ours", 3, 256) };
+        let with = Load { kind: "policy".to_owned(), ..without.clone() };
+        let rounds = if scale.rounds == 1 { 1 } else { 5 };
+        let pairs = (0..rounds).map(|_| (without.in_child(scale), with.in_child(scale)));
+        let pairs: Vec<(Outcome, Outcome)> = pairs.collect();
+        let ratio = median(pairs.iter().map(|(a, b)| b.per_second / a.per_second).collect());
+        let cpu = median(pairs.iter().map(|(a, b)| a.cpu_us / b.cpu_us).collect());
+        let (without, with): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let (without, with) = (middle(without), middle(with));
         println!(
-            "| {keys} | {} | {} | {} | {ratio:.2}x |",
+            "| {keys} | {} | {} | {} | {ratio:.2}x | {cpu:.2}x |",
             without.describe(),
             with.describe(),
             with.snapshots

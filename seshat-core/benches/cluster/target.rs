@@ -123,11 +123,15 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
     let nodes = cluster(load, min_log_bytes, wire).await;
     let keys = keys(load);
     let value = value(1);
-    if load.prefill {
-        for chunk in keys.chunks(512) {
-            let sets = chunk.iter().map(|key| set(key, &value, nodes[0].limits()));
-            let batch = Batch::new(sets.collect::<Vec<_>>());
-            drop(nodes[0].raft().client_write(batch).await.unwrap());
+    let chunk = 512.min(load.keys as usize);
+    for (nth, chunk) in (0..load.prefill).step_by(chunk).zip(keys.chunks(chunk).cycle()) {
+        let sets = chunk.iter().map(|key| set(key, &value, nodes[0].limits()));
+        let batch = Batch::new(sets.collect::<Vec<_>>());
+        drop(nodes[0].raft().client_write(batch).await.unwrap());
+        // From here on the policy knows how large the state is.
+        let filled = (load.keys..load.keys + chunk.len() as u64).contains(&nth);
+        if filled && min_log_bytes < u64::MAX {
+            snapshot_all(&nodes).await;
         }
     }
     let built_before = snapshots_built(&nodes).await;
@@ -140,6 +144,18 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
     .await;
     outcome.snapshots = snapshots_built(&nodes).await - built_before;
     outcome
+}
+
+/// Has every node take a snapshot of at least what the first one has applied.
+async fn snapshot_all(nodes: &[RaftNode]) {
+    let applied = nodes[0].last_applied();
+    for node in nodes {
+        while node.metrics().borrow().snapshot < applied {
+            // Ignored while another one is being built, or by who hasn't applied so much yet.
+            node.trigger_snapshot().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
 async fn snapshots_built(nodes: &[RaftNode]) -> u64 {
