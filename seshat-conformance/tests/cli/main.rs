@@ -12,16 +12,18 @@
     reason = "tests, and stores that are meant to misbehave; clippy knows them by the usual harness"
 )]
 
+mod signals;
 mod store;
 
-use std::path::Path;
-use std::process::{Command, ExitCode, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Output};
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 use seshat_conformance::{cli, harness};
-use store::{Faulty, KNOWN, PID, STORE};
+use signals::{
+    a_parent_that_is_killed_leaves_no_orphan, ctrl_c_ends_the_run_with_a_partial_report,
+};
+use store::{Faulty, KNOWN, STORE};
 
 /// Set where this program is to be the store's test target.
 const HARNESS: &str = "SESHAT_TEST_HARNESS";
@@ -288,79 +290,6 @@ fn a_history_is_replayed() {
     let illegal = replay("well", "append t1.n1.i7 blank\n");
     assert_eq!(code(&illegal), 2, "{illegal:?}");
 }
-
-#[cfg(unix)]
-fn signal(pid: u32, signal: &str) -> bool {
-    let kill = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
-    kill.unwrap().success()
-}
-
-#[cfg(unix)]
-fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[cfg(unix)]
-fn pid_in(path: &Path) -> Option<u32> {
-    std::fs::read_to_string(path).ok()?.parse().ok()
-}
-
-#[cfg(unix)]
-fn hanging(dir: &Path) -> (std::process::Child, u32) {
-    let pid = dir.join("pid");
-    let parent = store(
-        "hang",
-        &["suite/get_membership_initial", "suite/save_vote", "suite/apply_single", "--jobs", "1"],
-    )
-    .env(PID, &pid)
-    .env("TMPDIR", dir)
-    .stdout(Stdio::piped())
-    .spawn()
-    .unwrap();
-    let child = wait_for("the child saves a vote", || pid_in(&pid));
-    (parent, child)
-}
-
-#[cfg(unix)]
-fn ctrl_c_ends_the_run_with_a_partial_report() {
-    for (name, exit) in [("-INT", 130), ("-TERM", 143)] {
-        let dir = tempfile::tempdir().unwrap();
-        let (parent, child) = hanging(dir.path());
-        let asked = Instant::now();
-        assert!(signal(parent.id(), name));
-        let output = parent.wait_with_output().unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-        assert_eq!(code(&output), exit, "{output:?}");
-        let report = text(&output.stdout);
-        assert!(report.contains("INTERRUPTED  1 passed"), "{report}");
-        assert!(report.contains("2 checks did not run"), "{report}");
-        assert!(!signal(child, "-0"), "an orphan");
-        let left = std::fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(left, 1, "more than the pid file is left");
-    }
-}
-
-#[cfg(unix)]
-fn a_parent_that_is_killed_leaves_no_orphan() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut parent, child) = hanging(dir.path());
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    wait_for("the child ends", || (!signal(child, "-0")).then_some(()));
-}
-
-#[cfg(not(unix))]
-fn ctrl_c_ends_the_run_with_a_partial_report() {}
-
-#[cfg(not(unix))]
-fn a_parent_that_is_killed_leaves_no_orphan() {}
 
 fn tests(fault: &str, arguments: &[&str]) -> Output {
     store(fault, arguments)
