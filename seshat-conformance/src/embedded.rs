@@ -39,6 +39,8 @@ impl Backend for Embedded {
 
     async fn open(&self, dir: &Path) -> Result<(LogStore, MachineStore), BoxError> {
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was removed from the real disk is forgotten by this one.
+        disks.retain(|dir, _| dir.exists());
         let disk = disks.entry(dir.to_owned()).or_default();
         Ok((disk.log.clone(), disk.machine.clone()))
     }

@@ -96,7 +96,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: many_times,
         ),
         check!(
-            "reopen/pairs", Must, [4, 8, 19, 30, 37, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+            "reopen/pairs", Must, [4, 8, 19, 30, 37, 51, 52], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
             consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
             limit: 60,

@@ -28,7 +28,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: replaces,
         ),
         check!(
-            "snapshot/install/current", Must, [30, 31, 32], needs: [Machine],
+            "snapshot/install/current", Must, [30, 31, 32, 49], needs: [Machine],
             promise: "The installed snapshot is the current one, under the id it came with, data included.",
             consequence: "A node that became leader sends followers a state it has replaced.",
             run: install_current,
