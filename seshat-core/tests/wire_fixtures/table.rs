@@ -148,6 +148,7 @@ fn log() -> Vec<Fixture> {
         fixture("log/hard_state", "all of it", full),
         fixture("log/hard_state_max", "the greatest of each", most),
         fixture("log/entry_blank", "blank", entry(id(1, 2, 0), EntryPayload::Blank)),
+        fixture("log/entry_blank_later", "blank", entry(id(4, 2, 303), EntryPayload::Blank)),
         fixture("log/entry_batch", "a batch", normal(id(3, 1, 300), batch())),
         fixture("log/entry_batch_empty", "no operation", normal(id(3, 1, 301), Batch::new([]))),
         fixture(
@@ -216,6 +217,12 @@ fn snapshots() -> Vec<Fixture> {
         normal(id(1, 1, 1), Batch::new([set("a", "1"), set("a\0", ""), set("b", vec![0; 200])])),
         normal(id(2, 2, 2), Batch::new([set("a", "2"), set("gone", "x"), del(["gone"])])),
     ];
+    let changed = vec![
+        entry(id(0, 0, 0), EntryPayload::Membership(three_voters())),
+        normal(id(7, 300, 1), Batch::new([set("\0", vec![0xff])])),
+        entry(id(7, 300, 2), EntryPayload::Membership(joint())),
+        normal(id(7, 300, 3), Batch::new([])),
+    ];
     let change = vec![entry(id(7, 300, 0), EntryPayload::Membership(joint()))];
     vec![
         fixture("snapshot/snapshot_meta_empty", "of nothing", empty_meta()),
@@ -227,6 +234,7 @@ fn snapshots() -> Vec<Fixture> {
         whole("snapshot/snapshot_empty", "of nothing", vec![]),
         whole("snapshot/snapshot", "three keys of a cluster of three", state),
         whole("snapshot/snapshot_joint", "no key, in joint consensus", change),
+        whole("snapshot/snapshot_change", "a key, in joint consensus since entry 2", changed),
     ]
 }
 
