@@ -258,7 +258,7 @@ fn failed(fault: Option<Fault>) -> (Vec<&'static str>, usize) {
 #[case(PurgedNodeLost, &["wire/segments"])]
 #[case(CommittedTermLost, &["wire/segments"])]
 #[case(AddressesLost, &["wire/memberships", "wire/snapshots"])]
-#[case(LearnersLost, &["wire/memberships"])]
+#[case(LearnersLost, &["wire/memberships", "wire/snapshots"])]
 #[case(SnapshotPadded, &["wire/snapshots"])]
 #[case(SnapshotForeign, &["wire/snapshots"])]
 fn a_fault_is_found(#[case] fault: Fault, #[case] by: &[&str]) {
