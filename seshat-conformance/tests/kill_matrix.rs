@@ -20,7 +20,10 @@ use seshat_conformance::runner::{Filter, Options, run};
 use stores::{FAULTS, Fault, Store};
 
 /// Must checks that no fault fails, and why not.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("crash/killed", "needs a store in files: `unusual.rs` has one that is faulty"),
+    ("wire/", "needs a store on Seshat's own types"),
+];
 
 /// Fault and checks, a line each.
 const DECLARED: &str = include_str!("kill_matrix.txt");
@@ -131,7 +134,7 @@ fn every_must_check_finds_a_fault() {
     let idle = specs()
         .into_iter()
         .filter(|spec| spec.level == Level::Must && !finds.contains(spec.id))
-        .filter(|spec| !EXCEPTIONS.iter().any(|exception| exception.0 == spec.id));
+        .filter(|spec| !EXCEPTIONS.iter().any(|exception| spec.id.starts_with(exception.0)));
     let idle: Vec<&str> = idle.map(|spec| spec.id).collect();
     assert!(idle.is_empty(), "Must checks that find no fault: {idle:#?}");
 }

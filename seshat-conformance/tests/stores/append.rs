@@ -215,6 +215,10 @@ impl Shared {
             memory.odd.unflushed_from = memory.odd.unflushed_from.or(first);
         }
         tokio::spawn(async move {
+            if shared.env.is(ReaderSeesFlushedOnly) {
+                // A group commit: whoever else has something to write has time to join.
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
             pause(20).await;
             let synced = shared.env.mount.sync(ALL);
             lock(&shared.memory).odd.unflushed_from = None;

@@ -132,8 +132,11 @@ impl Wire for Entry {
 }
 
 /// The store in files, plugged in with as little as will do.
-#[derive(Debug)]
-pub struct Plain;
+#[derive(Debug, Default)]
+pub struct Plain {
+    /// A fault: the journal is written when the log is closed.
+    pub buffers: bool,
+}
 
 impl Backend for Plain {
     type C = Texts;
@@ -143,7 +146,7 @@ impl Backend for Plain {
     type Suite = NoSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Log, Machine), BoxError> {
-        let memory = Memory::open(&dir.join("journal"))?;
+        let memory = Memory::open(&dir.join("journal"), self.buffers)?;
         let core = Core::open(dir.join("snapshot"))?;
         Ok((Log(Arc::new(Mutex::new(memory))), Machine(Arc::new(Mutex::new(core)))))
     }
@@ -154,7 +157,11 @@ impl Backend for Plain {
             Shape::Plain => Some(format!("text {n}")),
             Shape::Empty => Some(String::new()),
             Shape::Binary => Some(format!("\0\r\n\"{n}\u{fffd}\0")),
-            Shape::Large(bytes) => Some(n.to_string().chars().cycle().take(bytes).collect()),
+            Shape::Large(bytes) => {
+                let mut text = format!("{n} ").repeat(bytes / 2 + 1);
+                text.truncate(bytes);
+                Some(text)
+            }
             _ => None,
         }
     }

@@ -62,14 +62,17 @@ impl Wire for Line {
 #[derive(Debug, Default)]
 pub struct Memory {
     journal: Option<File>,
+    /// What a store that buffers in its process has not handed to the file yet.
+    buffer: Option<Vec<u8>>,
     vote: Option<Vote>,
     purged: Option<LogId>,
     entries: BTreeMap<u64, Entry>,
 }
 
 impl Memory {
-    pub fn open(path: &Path) -> Result<Self, BoxError> {
+    pub fn open(path: &Path, buffers: bool) -> Result<Self, BoxError> {
         let mut memory = Self::default();
+        memory.buffer = buffers.then(Vec::new);
         let mut bytes = Vec::new();
         let mut journal = OpenOptions::new().create(true).read(true).append(true).open(path)?;
         journal.read_to_end(&mut bytes)?;
@@ -100,10 +103,23 @@ impl Memory {
     fn write(&mut self, lines: Vec<Line>) -> Result<(), Error> {
         let mut bytes = Vec::new();
         lines.iter().for_each(|line| line.put(&mut bytes));
-        let journal = self.journal.as_mut().expect("an open log has a journal");
-        journal.write_all(&bytes).map_err(failed)?;
+        match (&mut self.buffer, &mut self.journal) {
+            (Some(buffer), _) => buffer.extend(bytes),
+            (None, journal) => {
+                let journal = journal.as_mut().expect("an open log has a journal");
+                journal.write_all(&bytes).map_err(failed)?;
+            }
+        }
         lines.into_iter().for_each(|line| self.take_in(line));
         Ok(())
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let (Some(journal), Some(buffer)) = (&mut self.journal, &self.buffer) {
+            journal.write_all(buffer).unwrap();
+        }
     }
 }
 
