@@ -38,11 +38,11 @@ fn declared() -> BTreeMap<&'static str, Vec<&'static str>> {
         .collect()
 }
 
-/// Runs some checks on a faulty store. Short patience: what hangs, hangs for ever.
+/// Runs some checks on a faulty store. Short patience, though long enough for megabytes on a busy machine.
 fn check(fault: Fault, filter: Filter) -> Report {
     let options = Options {
         budget: Budget::Quick,
-        patience: Duration::from_millis(300),
+        patience: Duration::from_secs(1),
         jobs: 1,
         filter,
         ..Options::default()
