@@ -88,11 +88,6 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
         let words = if checks.is_empty() { &nothing[..] } else { checks };
         check(fault, Filter::only(words.iter().copied()))
     });
-    if std::env::var_os("SHOW_TIMES").is_some() {
-        let mut times: Vec<_> = reports.iter().map(|(fault, r)| (r.elapsed, fault)).collect();
-        times.sort();
-        eprintln!("{:?}", &times[times.len() - 40..]);
-    }
     let mut survivors = Vec::new();
     let mut matrix = String::new();
     let mut group = "";
@@ -104,8 +99,7 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
         writeln!(matrix, "{fault:?}: {doc}").unwrap();
         let report = &reports[fault];
         if declared[&format!("{fault:?}")[..]].is_empty() {
-            writeln!(matrix, "    SURVIVES").unwrap();
-            continue;
+            survivors.push(format!("{fault:?}: no check is declared for it"));
         }
         let asked = declared[&format!("{fault:?}")[..]].len();
         if report.results.len() != asked {

@@ -32,11 +32,6 @@ const HEAVY: &[&str] = &[
 fn accusations(backend: impl Backend, filter: Filter) -> Vec<String> {
     let options = Options { budget: Budget::Quick, filter, ..Options::default() };
     let report = run(backend, &options, &mut |_| {});
-    if std::env::var_os("SHOW_TIMES").is_some() {
-        let mut times: Vec<_> = report.results.iter().map(|r| (r.elapsed, r.spec.id)).collect();
-        times.sort();
-        eprintln!("{}: {:?} {:?}", report.backend, report.elapsed, &times[times.len() - 12..]);
-    }
     let accused = report.results.iter().filter_map(|result| match &result.outcome {
         Outcome::Failed(failure) if result.spec.level != Level::May => {
             Some(format!("{}: {} is accused: {failure:#?}", report.backend, result.spec.id))

@@ -35,10 +35,8 @@ pub fn batch(ways: &Ways, appends: u64, mut entries: Vec<Entry>) -> Vec<Entry> {
             let index = entry.log_id.index;
             index == 0 || !index.is_multiple_of(SEGMENT)
         }),
-        BlankNotStored => {
-            if entries.last().is_some_and(|entry| matches!(entry.payload, EntryPayload::Blank)) {
-                entries.pop();
-            }
+        BlankNotStored if entries.last().is_some_and(is_blank) => {
+            entries.pop();
         }
         PanicsOnLearner => assert!(!entries.iter().any(|entry| has_learner(&entry.payload))),
         PanicsAtHighIndex => {
@@ -159,4 +157,8 @@ pub fn lossy(id: LogId, term: bool, node: bool, wide: bool) -> LogId {
     let (t, n) = (id.leader_id.term, id.leader_id.node_id);
     let leader = CommittedLeaderId::new(if term { t } else { 0 }, if node { n } else { 0 });
     LogId::new(leader, if wide { id.index } else { u64::from(id.index as u32) })
+}
+
+fn is_blank(entry: &Entry) -> bool {
+    matches!(entry.payload, EntryPayload::Blank)
 }

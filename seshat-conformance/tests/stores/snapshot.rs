@@ -294,7 +294,7 @@ impl Shared {
         let publishing = self.publish.lock().await;
         self.write_install(&saved, &state).await?;
         let had = lock(&self.core).current.is_some();
-        let keep = !env.is(InstallNotCurrent) && !(env.is(InstallNotCurrentIfAny) && had);
+        let keep = !(env.is(InstallNotCurrent) || env.is(InstallNotCurrentIfAny) && had);
         if keep {
             self.replace_current(saved);
         }

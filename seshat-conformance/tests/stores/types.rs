@@ -147,7 +147,7 @@ pub fn command(command: &Command) -> Option<Cmd> {
             2 => Op::Incr(key(n), n + 1),
             _ => Op::Del(key(n + 3)),
         },
-        Shape::Empty if n % 2 == 0 => Op::Set(key(n), Vec::new()),
+        Shape::Empty if n.is_multiple_of(2) => Op::Set(key(n), Vec::new()),
         Shape::Empty => Op::Set(Vec::new(), Vec::new()),
         Shape::Binary => Op::Set(binary(n % 4), binary(n)),
         Shape::Delete => Op::Del(key(n)),

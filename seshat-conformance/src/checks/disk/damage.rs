@@ -60,7 +60,13 @@ async fn read_back<B: Backend>(
     let seen = async {
         let state = log.get_log_state().await.ok()?;
         let vote = log.read_vote().await.ok()?;
-        Some((state, vote, log.try_get_log_entries(..).await.ok()?))
+        let first = state.last_purged_log_id.as_ref().map_or(0, |id| id.index + 1);
+        let end = state.last_log_id.as_ref().map_or(0, |id| id.index + 1);
+        let entries = match first < end {
+            true => log.try_get_log_entries(first..end).await.ok()?,
+            false => Vec::new(),
+        };
+        Some((state, vote, entries))
     };
     let seen = tokio::time::timeout(lab.patience, seen).await;
     let Some((state, vote, entries)) = seen.map_err(|_| {

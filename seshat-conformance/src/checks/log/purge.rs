@@ -80,8 +80,12 @@ async fn gone<B: Backend>(lab: &Lab<B>) -> Verdict {
         Step::Purge(story::id(5, 2, 29)),
     ]);
     let to_the_end = story::purged_of(12, 11);
-    for steps in [story::purged_of(12, 0), story::purged_of(12, 5), to_the_end, beyond] {
+    for mut steps in [story::purged_of(12, 0), story::purged_of(12, 5), to_the_end, beyond] {
+        let purge = steps.pop();
         let mut subject = Subject::with(lab, steps).await?;
+        // What readers have seen must not be what they see later.
+        subject.verify_log().await?;
+        subject.run(purge).await?;
         subject.verify_purged().await?;
         let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
         if log_survives_restart && machine_keeps != Keeps::Nothing {

@@ -314,7 +314,9 @@ async fn blank<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.meta = Some(meta);
     subject.verify_applied().await?;
     let snapshot = expect_current(&mut subject).await?;
-    verify_data(lab, &subject.model, snapshot).await
+    verify_data(lab, &subject.model, snapshot).await?;
+    // And again, after the handle was put to use.
+    install(&mut subject, news(4, 12)).await
 }
 
 async fn no_effect<B: Backend>(lab: &Lab<B>) -> Verdict {
