@@ -187,17 +187,24 @@ impl<'l, B: Backend> Subject<'l, B> {
     /// Receives a snapshot as openraft does, chunk by chunk, and installs it.
     pub(crate) async fn receive(
         &mut self,
-        mut snapshot: openraft::Snapshot<B::C>,
+        snapshot: openraft::Snapshot<B::C>,
     ) -> Result<(), Failure> {
-        let lab = self.lab;
-        let data = match lab.snapshot_bytes(&mut snapshot.snapshot).await? {
-            Some(bytes) => self.receive_bytes(&bytes).await?,
-            None => snapshot.snapshot,
-        };
-        let installing = self.machine.install_snapshot(&snapshot.meta, data);
-        lab.call("install_snapshot", installing).await?;
-        self.meta = Some(snapshot.meta);
+        let openraft::Snapshot { meta, snapshot: data } = self.arrive(snapshot).await?;
+        let installing = self.machine.install_snapshot(&meta, data);
+        self.lab.call("install_snapshot", installing).await?;
+        self.meta = Some(meta);
         Ok(())
+    }
+
+    /// A snapshot in the store's own handle, ready to be installed.
+    pub(crate) async fn arrive(
+        &mut self,
+        mut snapshot: openraft::Snapshot<B::C>,
+    ) -> Result<openraft::Snapshot<B::C>, Failure> {
+        if let Some(bytes) = self.lab.snapshot_bytes(&mut snapshot.snapshot).await? {
+            snapshot.snapshot = self.receive_bytes(&bytes).await?;
+        }
+        Ok(snapshot)
     }
 
     /// The store's own blank handle, with `bytes` written to it.

@@ -5,7 +5,8 @@
 
 mod readers;
 
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
@@ -15,10 +16,10 @@ use crate::check::{Check, Verdict, check};
 use crate::checks::snapshot::{newest, verify_data};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
-use crate::model::Step;
+use crate::model::{Step, StepError};
 use crate::story;
-use crate::subject::{Subject, ok};
-use crate::words::Nid;
+use crate::subject::{Origin, Subject, ok};
+use crate::words::{Nid, StoreError};
 
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     let mut checks = readers::checks();
@@ -126,38 +127,97 @@ fn closed() -> Failure {
 }
 
 async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for round in 0..lab.budget.pick(4, 12, 100) {
+    for round in 0..lab.budget.pick(14, 28, 280) {
         let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
         subject.perform(Step::Commit(39)).await?;
         let mut building = Vec::new();
-        for (late, count) in [(0, 1), (0, 5), (1, 6), (3, 6), (6, 1), (round % 12, 1)] {
-            let making = async { ok(subject.machine.get_snapshot_builder().await) };
-            let mut builder = lab.call("get_snapshot_builder", making).await?;
-            lab.record.step("build_snapshot, beside which:");
-            building.push(tokio::spawn(async move {
-                // Some begin in the middle of the install.
-                for _ in 0..late {
-                    tokio::task::yield_now().await;
-                }
-                builder.build_snapshot().await
-            }));
+        for count in [1, 5, 14] {
+            let mut builder = make_builder(&mut subject).await?;
+            building.push(tokio::spawn(async move { builder.build_snapshot().await }));
             subject.perform(Step::Apply(count)).await?;
         }
-        let items = story::entries(9, 2, 40, 70 + round);
         subject.perform(Step::Truncate(40)).await?;
-        subject.perform(Step::Install(items)).await?;
+        let amid = install_amid(&mut subject, 70 + round, round % 14).await?;
         for task in building {
-            // It may have failed: what it was to give is of no use any more. What it gives is of
-            // one moment.
-            if let Ok(built) = join(lab, "a build beside apply and install", task).await? {
-                verify_data(lab, &subject.model, built).await?;
-            }
+            let built = join(lab, "a build beside apply and install", task).await?;
+            verify_built(lab, &subject, built).await?;
         }
+        verify_built(lab, &subject, amid).await?;
         subject.verify_applied().await?;
         let snapshot = newest(&mut subject).await?;
         verify_data(lab, &subject.model, snapshot).await?;
     }
     Ok(())
+}
+
+type Built<B> = Result<openraft::Snapshot<<B as Backend>::C>, StoreError<B>>;
+
+/// It may have failed: what it was to give is of no use any more. What it gives is of one moment.
+async fn verify_built<B: Backend>(
+    lab: &Lab<B>,
+    subject: &Subject<'_, B>,
+    built: Built<B>,
+) -> Verdict {
+    match built {
+        Ok(built) => verify_data(lab, &subject.model, built).await,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn make_builder<B: Backend>(
+    subject: &mut Subject<'_, B>,
+) -> Result<<B::Machine as RaftStateMachine<B::C>>::SnapshotBuilder, Failure> {
+    let lab = subject.lab;
+    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let builder = lab.call("get_snapshot_builder", making).await?;
+    lab.record.step("get_snapshot_builder, build_snapshot, beside which:");
+    Ok(builder)
+}
+
+/// Installs a snapshot of `upto` entries. When the install was polled so many times, a builder
+/// that was made before builds to its end, unless it has to wait for the install.
+async fn install_amid<B: Backend>(
+    subject: &mut Subject<'_, B>,
+    upto: u64,
+    polls: u64,
+) -> Result<Built<B>, Failure> {
+    let lab = subject.lab;
+    let step = Step::Install(story::entries(9, 2, 40, upto));
+    let mut after = subject.model.clone();
+    let kit = |error: StepError| Failure::new(Kind::Kit, error.to_string(), "", "");
+    after.perform(&step).map_err(kit)?;
+    let mut origin = Origin::new(lab).await?;
+    origin.apply(&after.truth).await?;
+    let snapshot = origin.snapshot().await?;
+    let openraft::Snapshot { meta, snapshot } = subject.arrive(snapshot).await?;
+    let mut builder = make_builder(subject).await?;
+    lab.record.step(format!("{step} (polled {polls} times before the build)"));
+    let mut installing = Box::pin(subject.machine.install_snapshot(&meta, snapshot));
+    let mut installed = None;
+    for _ in 0..polls {
+        let poll = |cx: &mut Context<'_>| Poll::Ready(installing.as_mut().poll(cx));
+        if let Poll::Ready(outcome) = std::future::poll_fn(poll).await {
+            installed = Some(outcome);
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut build = Box::pin(builder.build_snapshot());
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut build).await;
+    let installed = match installed {
+        Some(outcome) => outcome,
+        None => lab.call("install_snapshot", async { ok(installing.as_mut().await) }).await?,
+    };
+    drop(installing);
+    installed.map_err(|error| Failure::error("install_snapshot", error))?;
+    let built = match early {
+        Ok(built) => built,
+        Err(_) => lab.call("build_snapshot", async { ok(build.as_mut().await) }).await?,
+    };
+    drop(build);
+    subject.follow(&step)?;
+    subject.meta = Some(meta);
+    Ok(built)
 }
 
 async fn held_builder<B: Backend>(lab: &Lab<B>) -> Verdict {
@@ -189,7 +249,7 @@ async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
             lab.record.step(if polled { "(it was done)" } else { "(it was not done)" });
         }
         // Whatever goes on by itself has an end.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let state = lab.call("get_log_state", subject.log.get_log_state()).await?;
         let last = state.last_log_id.map_or(0, |id| id.index + 1);
         let kept = items.iter().take(last.saturating_sub(6) as usize).cloned();

@@ -93,45 +93,37 @@ impl<B: Backend> Subject<'_, B> {
         let lab = self.lab;
         let making = async { ok(self.log.get_log_reader().await) };
         let new = lab.call("get_log_reader", making).await?;
-        self.verify_absent(new, range.clone()).await?;
+        let (_, left) = self.read_gone(new, range.clone()).await;
+        lab.none_left(&left, &range)?;
         if let Some(old) = self.reader.take() {
-            let old = self.verify_absent(old, range).await;
+            let (old, left) = self.read_gone(old, range.clone()).await;
             let making = async { ok(self.log.get_log_reader().await) };
-            let (old, outcome) = match old {
-                Ok(old) => (old, Ok(())),
-                Err(failure) => (None, Err(failure)),
-            };
             self.reader.put(match old {
                 Some(old) => old,
                 None => lab.call("get_log_reader", making).await?,
             });
-            return outcome;
+            lab.none_left(&left, &range)?;
         }
         Ok(())
     }
 
-    /// Gives the reader back, if it lived through it.
-    async fn verify_absent(
+    /// Gives the reader back, if it lived through it, and what it read.
+    async fn read_gone(
         &self,
         mut reader: LogReader<B>,
         range: std::ops::Range<u64>,
-    ) -> Result<Option<LogReader<B>>, Failure> {
-        let asked = range.clone();
+    ) -> (Option<LogReader<B>>, Vec<Entry<B>>) {
         let read = tokio::spawn(async move {
-            let read = reader.try_get_log_entries(asked).await;
+            let read = reader.try_get_log_entries(range).await;
             (reader, read)
         });
-        let Ok(Ok((reader, read))) = tokio::time::timeout(self.lab.patience, read).await else {
-            self.lab.record.forgive_panics();
-            return Ok(None);
-        };
-        let left = read.unwrap_or_default();
-        self.lab.assert(left.is_empty(), || {
-            let ids: Vec<_> = left.iter().map(|entry| entry.get_log_id().clone()).collect();
-            let what = format!("entries that are gone can be read ({range:?})");
-            Failure::broken(what, "none", list(&ids))
-        })?;
-        Ok(Some(reader))
+        match tokio::time::timeout(self.lab.patience, read).await {
+            Ok(Ok((reader, read))) => (Some(reader), read.unwrap_or_default()),
+            _ => {
+                self.lab.record.forgive_panics();
+                (None, Vec::new())
+            }
+        }
     }
 
     pub(crate) async fn verify_vote(&mut self) -> Result<(), Failure> {
@@ -261,6 +253,14 @@ impl<B: Backend> Lab<B> {
         let expected = state_of(self, model);
         let silent = LogState { last_log_id: None, ..expected.clone() };
         *state == expected || (model.items.is_empty() && *state == silent)
+    }
+
+    fn none_left(&self, left: &[Entry<B>], range: &std::ops::Range<u64>) -> Result<(), Failure> {
+        self.assert(left.is_empty(), || {
+            let ids: Vec<_> = left.iter().map(|entry| entry.get_log_id().clone()).collect();
+            let what = format!("entries that are gone can be read ({range:?})");
+            Failure::broken(what, "none", list(&ids))
+        })
     }
 
     /// Exactly what `get_log_state` must give.
