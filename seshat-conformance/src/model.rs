@@ -107,6 +107,9 @@ pub struct Model {
     pub survivors: Vec<LogModel>,
 }
 
+/// A removal of more entries than this is taken to be one step after these.
+const STEPWISE: usize = 48;
+
 impl LogModel {
     /// The last entry's id, or the purge marker.
     pub fn last(&self) -> Option<Id> {
@@ -228,10 +231,22 @@ impl Model {
                 self.hard();
             }
             Step::Truncate(index) => {
+                // In several steps it goes from the end towards its place (R48).
+                for next in (*index..self.log.next_index()).rev().take(STEPWISE) {
+                    self.log.truncate(next);
+                    self.soft();
+                }
                 self.log.truncate(*index);
                 self.soft();
             }
             Step::Purge(upto) => {
+                let first = usize::try_from(self.log.first_index()).unwrap_or(usize::MAX);
+                let stepwise: Vec<Id> =
+                    self.truth.iter().skip(first).take(STEPWISE).map(|item| item.id).collect();
+                for id in stepwise.into_iter().filter(|id| id < upto) {
+                    self.log.purge(id);
+                    self.soft();
+                }
                 self.log.purge(*upto);
                 self.soft();
             }

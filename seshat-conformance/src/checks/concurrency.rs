@@ -202,7 +202,8 @@ async fn install_amid<B: Backend>(
         }
         tokio::task::yield_now().await;
     }
-    let mut build = Box::pin(builder.build_snapshot());
+    // A builder that is done is dropped, and with it what it may hold.
+    let mut build = Box::pin(async move { builder.build_snapshot().await });
     let early = tokio::time::timeout(Duration::from_millis(50), &mut build).await;
     let installed = match installed {
         Some(outcome) => outcome,

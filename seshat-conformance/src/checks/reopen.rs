@@ -244,7 +244,9 @@ async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
         // What is applied may have been forgotten, if nothing else but snapshots is kept.
         subject.run(history::steps(&subject.model, Kind::ApplyAll.choice())).await?;
         subject.run(history::steps(&subject.model, Kind::Build.choice())).await?;
-        subject.run([Step::Restart, Step::Purge(story::id(1, 1, 2)), Step::Restart]).await?;
+        subject.perform(Step::Restart).await?;
+        subject.run(history::steps(&subject.model, Kind::PurgeAll.choice())).await?;
+        subject.perform(Step::Restart).await?;
         subject.verify().await?;
     }
     Ok(())
@@ -256,8 +258,9 @@ async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.run([Step::Commit(index), Step::Restart]).await?;
         subject.run(history::steps(&subject.model, Kind::Apply.choice())).await?;
         subject.run([Step::Build, Step::Restart]).await?;
-        if let Some(upto) = subject.model.applied_id().filter(|_| index % 2 == 1) {
-            subject.run([Step::Purge(upto), Step::Restart]).await?;
+        if index % 2 == 1 {
+            subject.run(history::steps(&subject.model, Kind::PurgeAll.choice())).await?;
+            subject.perform(Step::Restart).await?;
         }
         subject.verify().await?;
     }

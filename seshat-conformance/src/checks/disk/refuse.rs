@@ -207,6 +207,7 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.open_again().await?;
     // Whether all, some or none of it is there: state and applied id are of one moment.
     subject.learn_applied(subject.model.log.range(4, 9)).await?;
+    subject.verify_reopened(Closed::Powerless).await?;
     subject.verify_contents(subject.model.applied).await?;
     subject.start().await
 }
