@@ -105,11 +105,15 @@ impl Shared {
             self.env.ways.fault,
             Some(AppendKeepsOld | TruncateInMemory | TruncateUndoneByAppend)
         );
-        for index in indexes {
+        // Under one lock, unless the fault is to be seen half-way.
+        let step = if slowly { 1 } else { indexes.len().max(1) };
+        for some in indexes.chunks(step) {
             {
                 let mut memory = lock(&self.memory);
-                let record = memory.records.remove(index).filter(|_| keeps);
-                memory.odd.removed.extend(record.map(|record| (*index, record)));
+                for index in some {
+                    let record = memory.records.remove(index).filter(|_| keeps);
+                    memory.odd.removed.extend(record.map(|record| (*index, record)));
+                }
             }
             if slowly {
                 pause(3).await;
