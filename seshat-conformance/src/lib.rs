@@ -59,6 +59,7 @@ mod history;
 mod isolation;
 pub mod lab;
 pub mod model;
+mod poll;
 pub mod record;
 #[cfg(feature = "storage-v2")]
 pub mod reference;

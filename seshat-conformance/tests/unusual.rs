@@ -26,6 +26,9 @@ const HEAVY: &[&str] = &[
     "machine/applied/many",
     "machine/shapes",
     "snapshot/shapes",
+    "reopen/append",
+    "reopen/pairs",
+    "crash/pairs",
 ];
 
 /// What the whole registry holds against a store.

@@ -5,7 +5,7 @@
 
 mod readers;
 
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use openraft::RaftSnapshotBuilder;
@@ -17,6 +17,7 @@ use crate::checks::snapshot::{newest, verify_data};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Step, StepError};
+use crate::poll::poll_times;
 use crate::story;
 use crate::subject::{Origin, Subject, ok};
 use crate::words::{Nid, StoreError};
@@ -127,7 +128,7 @@ fn closed() -> Failure {
 }
 
 async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for round in 0..lab.budget.pick(14, 28, 280) {
+    for round in 0..lab.budget.pick(14_u32, 28, 280) {
         let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
         subject.perform(Step::Commit(39)).await?;
         let mut building = Vec::new();
@@ -137,7 +138,7 @@ async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
             subject.perform(Step::Apply(count)).await?;
         }
         subject.perform(Step::Truncate(40)).await?;
-        let amid = install_amid(&mut subject, 70 + round, round % 14).await?;
+        let amid = install_amid(&mut subject, 70 + u64::from(round), round % 14).await?;
         for task in building {
             let built = join(lab, "a build beside apply and install", task).await?;
             verify_built(lab, &subject, built).await?;
@@ -179,7 +180,7 @@ async fn make_builder<B: Backend>(
 async fn install_amid<B: Backend>(
     subject: &mut Subject<'_, B>,
     upto: u64,
-    polls: u64,
+    polls: u32,
 ) -> Result<Built<B>, Failure> {
     let lab = subject.lab;
     let step = Step::Install(story::entries(9, 2, 40, upto));
@@ -193,15 +194,7 @@ async fn install_amid<B: Backend>(
     let mut builder = make_builder(subject).await?;
     lab.record.step(format!("{step} (polled {polls} times before the build)"));
     let mut installing = Box::pin(subject.machine.install_snapshot(&meta, snapshot));
-    let mut installed = None;
-    for _ in 0..polls {
-        let poll = |cx: &mut Context<'_>| Poll::Ready(installing.as_mut().poll(cx));
-        if let Poll::Ready(outcome) = std::future::poll_fn(poll).await {
-            installed = Some(outcome);
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    let installed = poll_times(installing.as_mut(), polls).await;
     // A builder that is done is dropped, and with it what it may hold.
     let mut build = Box::pin(async move { builder.build_snapshot().await });
     let early = tokio::time::timeout(Duration::from_millis(50), &mut build).await;

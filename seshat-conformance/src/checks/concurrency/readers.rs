@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{RaftLogId, RaftLogReader};
@@ -15,6 +15,7 @@ use crate::check::{Check, Verdict, check};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Id, Item, Step};
+use crate::poll::poll_times;
 use crate::story;
 use crate::subject::{Subject, ok};
 use crate::words::{self, Entry};
@@ -73,6 +74,18 @@ const READERS: usize = 4;
 const IDLE: u64 = u64::MAX;
 
 impl<B: Backend> Shared<B> {
+    fn new(backend: &Arc<B>) -> Self {
+        Self {
+            backend: Arc::clone(backend),
+            written: Mutex::default(),
+            low: AtomicU64::new(0),
+            high: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            reading: [const { AtomicU64::new(IDLE) }; READERS],
+        }
+    }
+
     fn wrote(&self, last: Option<Id>, items: &[Item], entries: &[Entry<B>]) {
         let text = |id: Id| words::log_id(&*self.backend, id).to_string();
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,15 +188,7 @@ async fn beside<B: Backend>(
     write: impl AsyncFn(&mut Subject<'_, B>, &Shared<B>) -> Verdict,
 ) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-    let shared = Arc::new(Shared {
-        backend: Arc::clone(&lab.backend),
-        written: Mutex::default(),
-        low: AtomicU64::new(0),
-        high: AtomicU64::new(0),
-        end: AtomicU64::new(0),
-        done: AtomicU64::new(0),
-        reading: [const { AtomicU64::new(IDLE) }; READERS],
-    });
+    let shared = Arc::new(Shared::new(&lab.backend));
     let mut tasks = Vec::new();
     for place in 0..READERS as u64 {
         let making = async { ok(subject.log.get_log_reader().await) };
@@ -225,6 +230,63 @@ async fn append<B: Backend>(
     Ok(())
 }
 
+/// A store on which leader 1 wrote what stays and leader 2 what doesn't, and what readers know.
+async fn scene<B: Backend>(lab: &Lab<B>) -> Result<(Subject<'_, B>, Shared<B>), Failure> {
+    let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+    let shared = Shared::new(&lab.backend);
+    append(&mut subject, &shared, 1, 20, true).await?;
+    subject.perform(story::leader(2, 1)).await?;
+    append(&mut subject, &shared, 2, 12, false).await?;
+    Ok((subject, shared))
+}
+
+/// A read that was polled so many times, then what changes the log, then the rest of the read; and
+/// the other way round.
+async fn amid<B: Backend>(lab: &Lab<B>) -> Verdict {
+    for polls in 0..lab.budget.pick(8, 12, 64) {
+        let (mut subject, shared) = scene(lab).await?;
+        let Some(mut reader) = subject.reader.take() else { return Ok(()) };
+        lab.record.step(format!("read 15..32, polled {polls} times"));
+        let mut read = Box::pin(reader.try_get_log_entries(15..32));
+        let early = poll_times(read.as_mut(), polls).await;
+        subject.run([Step::Truncate(21), story::leader(3, 1)]).await?;
+        append(&mut subject, &shared, 3, 12, false).await?;
+        let got = match early {
+            Some(got) => got,
+            None => lab.call("a read", async { ok(read.as_mut().await) }).await?,
+        };
+        judge(&shared, got)?;
+
+        let (mut subject, shared) = scene(lab).await?;
+        let Some(mut reader) = subject.reader.take() else { return Ok(()) };
+        lab.record.step(format!("truncate 21, polled {polls} times; read 15..32"));
+        let id = words::log_id(&*lab.backend, story::id(2, 1, 21));
+        let mut truncate = Box::pin(subject.log.truncate(id));
+        let done = poll_times(truncate.as_mut(), polls).await;
+        let mut read = Box::pin(reader.try_get_log_entries(15..32));
+        let early = tokio::time::timeout(Duration::from_millis(50), read.as_mut()).await;
+        if done.is_none() {
+            lab.call("truncate", truncate.as_mut()).await?;
+        }
+        let got = match early {
+            Ok(got) => got,
+            Err(_) => lab.call("a read", async { ok(read.as_mut().await) }).await?,
+        };
+        judge(&shared, got)?;
+        lab.record.case();
+    }
+    Ok(())
+}
+
+fn judge<B: Backend>(
+    shared: &Shared<B>,
+    got: Result<Vec<Entry<B>>, words::StoreError<B>>,
+) -> Verdict {
+    // What isn't there to stay may be gone, and a store may say so.
+    let Ok(got) = got else { return Ok(()) };
+    shared.wrong(&got, 15, 20, 32).map_or(Ok(()), Err)
+}
+
 async fn beside_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     let rounds = lab.budget.pick(150, 600, 20_000);
     beside(lab, async |subject, shared| {
@@ -260,7 +322,8 @@ async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn beside_truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
-    let rounds = lab.budget.pick(400, 1_000, 10_000);
+    amid(lab).await?;
+    let rounds = lab.budget.pick(100, 400, 10_000);
     beside(lab, async |subject, shared| {
         append(subject, shared, 1, 20, true).await?;
         for round in 0..rounds {

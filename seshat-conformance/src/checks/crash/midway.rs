@@ -4,7 +4,7 @@
 //! A call is polled so many times and then dropped, together with the power. A store that does
 //! its work in one poll has no middle that can be seen from here.
 
-use std::task::Poll;
+use std::pin::pin;
 
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
@@ -15,6 +15,7 @@ use crate::checks::snapshot::bytes_of;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{LogModel, Step};
+use crate::poll::poll_times;
 use crate::story;
 use crate::subject::restart::Closed;
 use crate::subject::{Subject, ok};
@@ -53,18 +54,9 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-/// Polls a call this often at most. True if it was done by then.
+/// Polls a call this often at most and drops it. True if it was done by then.
 async fn poll_some<T>(call: impl Future<Output = T>, polls: u32) -> bool {
-    let mut call = Box::pin(call);
-    for _ in 0..polls {
-        let done = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-        if done {
-            return true;
-        }
-        // Whatever the call waits for gets its turn.
-        tokio::task::yield_now().await;
-    }
-    false
+    poll_times(pin!(call), polls).await.is_some()
 }
 
 /// Cuts the power and opens the store.
