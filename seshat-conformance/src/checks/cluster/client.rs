@@ -108,16 +108,15 @@ impl Specification for Log {
 /// The index of the entry, or `None` if the outcome is unknown.
 async fn write_one<B: Backend>(backend: &B, nodes: &[Raft<B::C>], n: u64) -> Option<u64> {
     loop {
-        for raft in nodes {
-            let leads = {
-                let metrics = raft.metrics().borrow().clone();
-                metrics.current_leader.as_ref() == Some(&metrics.id)
-            };
-            if !leads {
-                continue;
-            }
+        // A leader that was cut off takes itself for one still: the later one counts.
+        let leads = |raft: &&Raft<B::C>| {
+            let metrics = raft.metrics().borrow().clone();
+            metrics.current_leader.as_ref() == Some(&metrics.id)
+        };
+        let term = |raft: &&Raft<B::C>| raft.metrics().borrow().current_term;
+        if let Some(leader) = nodes.iter().filter(leads).max_by_key(term) {
             let command = backend.command(&Command::plain(n))?;
-            match raft.client_write(command).await {
+            match leader.client_write(command).await {
                 Ok(written) => return Some(written.log_id.index),
                 // Refused before it was written: somewhere else, then.
                 Err(error) if error.forward_to_leader().is_some() => {}
