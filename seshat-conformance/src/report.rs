@@ -126,7 +126,10 @@ impl Report {
         let failed = self.results.iter().any(|result| result.fails_run(self.edition));
         if self.not_run > 0 {
             Conclusion::Interrupted
-        } else if failed || self.is_hollow() || !self.unknown_known_failures.is_empty() {
+        } else if failed
+            || self.is_hollow()
+            || !self.hollow_families().is_empty()
+            || !self.unknown_known_failures.is_empty() {
             Conclusion::Fails
         } else {
             Conclusion::Conforms
@@ -180,6 +183,15 @@ impl Report {
     pub fn idle_families(&self) -> Vec<&'static str> {
         let mut families = self.families();
         families.retain(|family| !self.family(family).any(CheckResult::answered));
+        families
+    }
+
+    /// Idle families of which a check did run, and learnt nothing: that fails the run. A family
+    /// whose every check was skipped does not: the back end lacks what it needs, and says so.
+    pub fn hollow_families(&self) -> Vec<&'static str> {
+        let ran = |result: &CheckResult| !matches!(result.outcome, Outcome::Skipped { .. });
+        let mut families = self.idle_families();
+        families.retain(|family| self.family(family).any(ran));
         families
     }
 }

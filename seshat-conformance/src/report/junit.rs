@@ -81,6 +81,8 @@ fn run_cases(report: &Report) -> Vec<TestCase> {
     }
     if report.is_hollow() {
         faults.push(("hollow", "not a single check was answered"));
+    } else if !report.hollow_families().is_empty() {
+        faults.push(("hollow", "a family was tried and learnt nothing"));
     }
     if report.not_run > 0 {
         faults.push(("interrupted", "checks were kept from running"));

@@ -165,7 +165,22 @@ fn what_fails_a_run() {
     }
     let listed = Report { unknown_known_failures: vec!["x".to_owned()], ..only("suite") };
     assert_eq!(listed.conclusion(), Conclusion::Fails);
+}
+
+#[test]
+fn a_family_that_ran_and_learnt_nothing_fails_the_run() {
     assert_eq!(every_outcome().idle_families(), ["committed", "crash"]);
+    assert_eq!(every_outcome().hollow_families(), ["committed"]);
+    let with = |family: &str| {
+        let mut report = every_outcome();
+        report.unknown_known_failures.clear();
+        let kept = |id: &str| id.starts_with("suite") || id.starts_with(family);
+        report.results.retain(|result| kept(result.spec.id));
+        report
+    };
+    assert_eq!(with("crash").conclusion(), Conclusion::Conforms);
+    assert_eq!(with("committed").conclusion(), Conclusion::Fails);
+    assert!(junit(&with("committed")).contains("a family was tried and learnt nothing"));
 }
 
 #[test]

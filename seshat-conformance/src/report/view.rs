@@ -149,8 +149,13 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
         let (checks, edition) = (many(newer as u64, "check"), report.edition);
         warnings.push(format!("{checks} came after edition {edition}, and fail no run yet"));
     }
+    let hollow = report.hollow_families();
     for family in report.idle_families() {
-        warnings.push(format!("nothing is known of the family {family}: none of its checks ran"));
+        warnings.push(if hollow.contains(&family) {
+            format!("the family {family} was tried and learnt nothing, which fails the run")
+        } else {
+            format!("nothing is known of the family {family}: none of its checks ran")
+        });
     }
     if report.is_hollow() && report.not_run == 0 {
         warnings.push("not a single check was answered, which fails the run".to_owned());
