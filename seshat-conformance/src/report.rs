@@ -129,7 +129,8 @@ impl Report {
         } else if failed
             || self.is_hollow()
             || !self.hollow_families().is_empty()
-            || !self.unknown_known_failures.is_empty() {
+            || !self.unknown_known_failures.is_empty()
+        {
             Conclusion::Fails
         } else {
             Conclusion::Conforms

@@ -11,15 +11,17 @@ mod operation;
 mod raft;
 mod serde;
 mod snapshot;
+mod transport;
 
 use std::error::Error;
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 pub(crate) use operation::check_key;
 pub use raft::{FullSnapshotHeader, FullSnapshotPart};
 pub(crate) use snapshot::{plain_record, put_record};
+pub use transport::{StandingRequest, StandingResponse};
 
 /// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
 /// the one it writes.
@@ -37,8 +39,19 @@ pub trait Message: Sized {
     /// The message's name in the schema.
     const NAME: &'static str;
 
+    /// How many bytes the message takes.
+    fn encoded_len(&self) -> usize;
+
+    /// Writes the message to `buf`, which must have room for [`encoded_len`](Self::encoded_len)
+    /// bytes, as all that grow have.
+    fn encode_to(&self, buf: &mut impl BufMut);
+
     /// The message as bytes. Can't fail: memory is the only bound.
-    fn encode(&self) -> Bytes;
+    fn encode(&self) -> Bytes {
+        let mut buf = Vec::with_capacity(self.encoded_len());
+        self.encode_to(&mut buf);
+        buf.into()
+    }
 
     /// Reads the message from the whole of `bytes`.
     ///
@@ -52,6 +65,14 @@ macro_rules! message {
     ($domain:ty, $proto:ty, $name:literal) => {
         impl crate::codec::Message for $domain {
             const NAME: &'static str = $name;
+
+            fn encoded_len(&self) -> usize {
+                prost::Message::encoded_len(&<$proto>::from(self))
+            }
+
+            fn encode_to(&self, buf: &mut impl bytes::BufMut) {
+                prost::Message::encode_raw(&<$proto>::from(self), buf);
+            }
 
             fn encode(&self) -> bytes::Bytes {
                 prost::Message::encode_to_vec(&<$proto>::from(self)).into()

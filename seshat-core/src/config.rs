@@ -7,6 +7,7 @@
 mod address;
 mod builder;
 mod error;
+mod grpc;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -14,11 +15,16 @@ use std::time::Duration;
 
 pub use self::builder::NodeConfigBuilder;
 pub use self::error::{ConfigError, Field, Rule, Violation};
+pub use self::grpc::{GrpcConfig, TlsConfig};
 use crate::operation::Limits;
 use crate::types::NodeId;
 
 /// The port of a member whose address names none.
 pub const DEFAULT_RAFT_PORT: u16 = 7379;
+
+/// What is around keys and values, at most: tags and lengths of a batch's operations, heads of
+/// entries, ids.
+const MESSAGE_OVERHEAD: usize = 1 << 20;
 
 /// The longest interval or timeout, 2³² - 1 ms (49 days): openraft adds its durations to each
 /// other and to the clock without looking.
@@ -80,6 +86,7 @@ impl Default for SnapshotConfig {
 pub struct NodeConfig {
     node_id: NodeId,
     members: BTreeMap<NodeId, String>,
+    joining: bool,
     cluster_name: String,
     heartbeat_interval: Duration,
     election_timeout_min: Duration,
@@ -90,6 +97,7 @@ pub struct NodeConfig {
     batch: BatchConfig,
     snapshot: SnapshotConfig,
     limits: Limits,
+    grpc: GrpcConfig,
 }
 
 impl NodeConfig {
@@ -128,6 +136,7 @@ impl NodeConfig {
     /// let config = NodeConfig::from_toml(r#"
     ///     node_id = 1
     ///     single_node = false
+    ///     joining = false
     ///     cluster_name = "seshat"
     ///     heartbeat_ms = 100
     ///     election_min_ms = 500
@@ -160,6 +169,14 @@ impl NodeConfig {
     ///     max_key_bytes = 65_536
     ///     max_value_bytes = 1_048_576
     ///     max_del_keys = 1024
+    ///
+    ///     [grpc]
+    ///     plaintext = false
+    ///     connect_timeout_ms = 5000
+    ///     max_connections = 256
+    ///     max_calls = 128
+    ///     snapshot_chunk_bytes = 262_144
+    ///     max_snapshot_bytes = 17_179_869_184
     /// "#)?;
     ///
     /// let in_code = NodeConfig::builder(1)
@@ -178,7 +195,8 @@ impl NodeConfig {
         raw::parse(text).map_err(ConfigError::Toml)?.build()
     }
 
-    /// This node. At least 1, and one of [`members`](Self::members); no default.
+    /// This node. At least 1, and one of [`members`](Self::members) unless it is
+    /// [`joining`](Self::joining); no default.
     pub fn node_id(&self) -> NodeId {
         self.node_id
     }
@@ -187,12 +205,19 @@ impl NodeConfig {
     /// at an address of its own. No default.
     ///
     /// They are an odd number and at least 3, or exactly 1 if
-    /// [`single_node`](NodeConfigBuilder::single_node) was asked for.
+    /// [`single_node`](NodeConfigBuilder::single_node) was asked for. Of a node that is
+    /// [`joining`](Self::joining) they are the members it asks, at least one.
     ///
     /// An address is a host and a port, `host:7379`, `10.0.0.1:7379` or `[::1]:7379`, with the
     /// name in lower case and the port [`DEFAULT_RAFT_PORT`] where none was given.
     pub fn members(&self) -> &BTreeMap<NodeId, String> {
         &self.members
+    }
+
+    /// Whether this node never forms a cluster, but waits until one that was formed adds it. Default
+    /// false.
+    pub fn joining(&self) -> bool {
+        self.joining
     }
 
     /// Names the cluster. Not empty; default `seshat`.
@@ -251,6 +276,21 @@ impl NodeConfig {
     /// In TOML the table `[limits]`; a key that is left out keeps its default.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How this node is reached over gRPC, and reaches others.
+    pub fn grpc(&self) -> &GrpcConfig {
+        &self.grpc
+    }
+
+    /// The longest message that a node sends or takes in, in bytes: what one AppendEntries may carry,
+    /// or one entry of the largest operation. Members should agree on what it follows from.
+    pub fn max_message_bytes(&self) -> usize {
+        let Limits { max_key_bytes, max_value_bytes, max_del_keys } = self.limits;
+        let set = max_key_bytes.saturating_add(max_value_bytes);
+        let del = max_key_bytes.saturating_mul(max_del_keys);
+        let entry = self.batch.max_bytes.max(set).max(del);
+        entry.saturating_add(crate::log::REPLICATION_BYTES).saturating_add(MESSAGE_OVERHEAD)
     }
 
     /// What openraft is told, which passes its own validation; what is not named here is

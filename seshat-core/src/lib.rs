@@ -16,7 +16,7 @@
 //! - [`log`]: the log, and openraft's face of it.
 //! - [`machine`], [`snapshot`]: the state machine, and a frozen one to bytes and back.
 //! - [`storage`]: what a node is built on; [`MemStorage`](storage::MemStorage).
-//! - [`network`]: what a transport must do; a stub, and a switchboard for one process.
+//! - [`network`]: what a transport must do; gRPC, a switchboard for one process, and a stub.
 //! - [`config`], [`error`]: what a node is given, and what it says when it can't.
 //! - [`node`]: [`RaftNode`](node::RaftNode), which knows all of the above.
 //!
@@ -25,7 +25,6 @@
 //! - Storage is in memory. A node that restarts has forgotten its vote and its log, so it must
 //!   not rejoin its cluster under its old id: by the Raft paper it could vote twice in a term.
 //!   Remove it and add it as a new member.
-//! - There is no transport between processes yet.
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
 //!   may be applied twice.
 

@@ -13,6 +13,8 @@
 //! Loss, delay, duplication and reordering are for Raft to cope with; so are late deliveries of
 //! calls that were given up.
 
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "storage-v2")]
 mod observed;
 #[cfg(feature = "storage-v2")]

@@ -8,3 +8,14 @@
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]
 pub mod v1;
+
+/// Client and server of the schema's services, on the messages' domain types.
+#[cfg(feature = "grpc")]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(dead_code, reason = "not every client has use for every method")]
+#[rustfmt::skip]
+pub(crate) mod services;
+
+/// The schema itself, as an encoded `FileDescriptorSet`.
+#[cfg(feature = "grpc")]
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!("proto/descriptors.bin");

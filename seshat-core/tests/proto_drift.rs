@@ -1,43 +1,86 @@
-//! The checked-in code of `src/proto/v1.rs` is what `proto/` generates.
+//! The checked-in files of `src/proto` are what `proto/` generates.
 
 #![allow(clippy::expect_used, reason = "a helper of a test")]
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use prost_build::Config;
+use protox::prost::Message as _;
+use protox::prost_reflect::prost_types::FileDescriptorSet;
 
 const REGENERATE: &str = "SESHAT_REGENERATE=1 cargo test -p seshat-core --test proto_drift";
 
-fn generate() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let mut files: Vec<_> = std::fs::read_dir(root.join("seshat/v1"))
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("proto")
+}
+
+fn descriptors() -> FileDescriptorSet {
+    let mut files: Vec<_> = std::fs::read_dir(root().join("seshat/v1"))
         .expect("proto/seshat/v1 is readable")
         .map(|entry| entry.expect("a directory entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "proto"))
         .collect();
     files.sort();
+    protox::compile(&files, [root()]).expect("proto/ compiles")
+}
 
-    let descriptors = protox::compile(&files, [&root]).expect("proto/ compiles");
-    let out = std::env::temp_dir().join(format!("seshat-proto-drift-{}", std::process::id()));
+/// What `generate` writes for the package.
+fn generated(name: &str, generate: impl FnOnce(&Path)) -> Vec<u8> {
+    let out = std::env::temp_dir().join(format!("seshat-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&out).expect("a scratch directory");
-    prost_build::Config::new()
-        .bytes(["."])
-        .out_dir(&out)
-        .compile_fds(descriptors)
-        .expect("prost generates");
-    let generated =
-        std::fs::read_to_string(out.join("seshat.v1.rs")).expect("one package, one file");
+    generate(&out);
+    let code = std::fs::read(out.join("seshat.v1.rs")).expect("one package, one file");
     std::fs::remove_dir_all(&out).expect("the scratch directory goes away");
-    generated
+    code
+}
+
+/// Every message, and no service.
+fn messages() -> Vec<u8> {
+    generated("messages", |out| {
+        let mut config = Config::new();
+        config.bytes(["."]).out_dir(out);
+        config.compile_fds(descriptors()).expect("prost generates");
+    })
+}
+
+/// Client and server of every service, on the messages' checked domain types.
+fn services() -> Vec<u8> {
+    generated("services", |out| {
+        tonic_prost_build::configure()
+            .out_dir(out)
+            .build_transport(false)
+            .extern_path(".seshat.v1", "crate::network::grpc::message")
+            .codec_path("crate::network::grpc::message::Codec")
+            .compile_fds(descriptors())
+            .expect("tonic generates");
+    })
+}
+
+fn assert_checked_in(name: &str, generated: &[u8]) {
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proto").join(name);
+    if std::env::var_os("SESHAT_REGENERATE").is_some() {
+        std::fs::write(&checked_in, generated).expect("src/proto is writable");
+    }
+    let found = std::fs::read(&checked_in).unwrap_or_default();
+    assert!(
+        found == generated,
+        "src/proto/{name} is not what proto/ generates; mend it with\n\n    {REGENERATE}\n"
+    );
 }
 
 #[test]
-fn generated_code_matches_proto() {
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proto/v1.rs");
-    let generated = generate();
-    if std::env::var_os("SESHAT_REGENERATE").is_some() {
-        std::fs::write(&checked_in, &generated).expect("src/proto/v1.rs is writable");
-    }
-    let found = std::fs::read_to_string(&checked_in).unwrap_or_default();
-    assert!(
-        found == generated,
-        "src/proto/v1.rs is not what proto/ generates; mend it with\n\n    {REGENERATE}\n"
-    );
+fn messages_match_proto() {
+    assert_checked_in("v1.rs", &messages());
+}
+
+#[test]
+fn services_match_proto() {
+    assert_checked_in("services.rs", &services());
+}
+
+/// What server reflection tells.
+#[test]
+fn descriptors_match_proto() {
+    let mut descriptors = descriptors();
+    descriptors.file.iter_mut().for_each(|file| file.source_code_info = None);
+    assert_checked_in("descriptors.bin", &descriptors.encode_to_vec());
 }

@@ -122,10 +122,12 @@ pub(super) fn put_entry(entry: &Entry, buf: &mut impl BufMut) {
 impl Message for Entry {
     const NAME: &'static str = "Entry";
 
-    fn encode(&self) -> Bytes {
-        let mut buf = Vec::with_capacity(entry_len(self));
-        put_entry(self, &mut buf);
-        buf.into()
+    fn encoded_len(&self) -> usize {
+        entry_len(self)
+    }
+
+    fn encode_to(&self, buf: &mut impl BufMut) {
+        put_entry(self, buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {

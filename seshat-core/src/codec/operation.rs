@@ -1,7 +1,7 @@
 //! Operations, batches and responses. Encoding is written out by hand, because a batch is the
 //! bulk of all traffic and prost would copy its payload twice; tests compare it with prost's.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use prost::encoding::{
     WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
 };
@@ -103,10 +103,12 @@ pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
 impl Message for Operation {
     const NAME: &'static str = "Operation";
 
-    fn encode(&self) -> Bytes {
-        let mut buf = BytesMut::with_capacity(operation_len(self));
-        put_operation(self, &mut buf);
-        buf.freeze()
+    fn encoded_len(&self) -> usize {
+        operation_len(self)
+    }
+
+    fn encode_to(&self, buf: &mut impl BufMut) {
+        put_operation(self, buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
@@ -117,10 +119,12 @@ impl Message for Operation {
 impl Message for Batch {
     const NAME: &'static str = "Batch";
 
-    fn encode(&self) -> Bytes {
-        let mut buf = BytesMut::with_capacity(batch_len(self));
-        put_batch(self, &mut buf);
-        buf.freeze()
+    fn encoded_len(&self) -> usize {
+        batch_len(self)
+    }
+
+    fn encode_to(&self, buf: &mut impl BufMut) {
+        put_batch(self, buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {

@@ -1,6 +1,6 @@
 //! The RPC messages.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
 use super::log::{entry_len, log_id, put_entry};
@@ -24,32 +24,38 @@ fn vote(proto: Option<v1::Vote>, message: &'static str) -> Result<Vote, DecodeEr
     required(proto, message, "vote")?.try_into()
 }
 
+/// All but the entries. Two messages one after the other are the message they merge to, so the
+/// entries can be written between the fields around them without a copy of their payload.
+fn around_entries(request: &AppendEntriesRequest) -> [v1::AppendEntriesRequest; 2] {
+    let before = v1::AppendEntriesRequest {
+        vote: Some((&request.vote).into()),
+        prev_log_id: request.prev_log_id.as_ref().map(Into::into),
+        ..Default::default()
+    };
+    let after = v1::AppendEntriesRequest {
+        leader_commit: request.leader_commit.as_ref().map(Into::into),
+        ..Default::default()
+    };
+    [before, after]
+}
+
 impl Message for AppendEntriesRequest {
     const NAME: &'static str = "AppendEntriesRequest";
 
-    // Two messages one after the other are the message they merge to, so the entries can be
-    // written between the fields around them without a copy of their payload.
-    fn encode(&self) -> Bytes {
-        let before = v1::AppendEntriesRequest {
-            vote: Some((&self.vote).into()),
-            prev_log_id: self.prev_log_id.as_ref().map(Into::into),
-            ..Default::default()
-        };
-        let after = v1::AppendEntriesRequest {
-            leader_commit: self.leader_commit.as_ref().map(Into::into),
-            ..Default::default()
-        };
-        let lens: Vec<usize> = self.entries.iter().map(entry_len).collect();
-        let entries: usize = lens.iter().map(|len| field_len(3, *len)).sum();
+    fn encoded_len(&self) -> usize {
+        let entries = self.entries.iter().map(|entry| field_len(3, entry_len(entry)));
+        around_entries(self).iter().map(prost::Message::encoded_len).sum::<usize>()
+            + entries.sum::<usize>()
+    }
 
-        let mut buf = Vec::with_capacity(before.encoded_len() + entries + after.encoded_len());
-        before.encode_raw(&mut buf);
-        for (entry, len) in self.entries.iter().zip(lens) {
-            put_field_head(3, len, &mut buf);
-            put_entry(entry, &mut buf);
+    fn encode_to(&self, buf: &mut impl BufMut) {
+        let [before, after] = around_entries(self);
+        before.encode_raw(buf);
+        for entry in &self.entries {
+            put_field_head(3, entry_len(entry), buf);
+            put_entry(entry, buf);
         }
-        after.encode_raw(&mut buf);
-        buf.into()
+        after.encode_raw(buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
@@ -193,6 +199,11 @@ pub enum FullSnapshotPart {
     Header(FullSnapshotHeader),
     /// The next bytes of the snapshot.
     Chunk(Bytes),
+    /// The last message, and only the last.
+    Trailer {
+        /// XXH3, 64 bits, seed 0, of all bytes in the chunks.
+        checksum: u64,
+    },
 }
 
 /// Opens the stream that carries a whole snapshot.
@@ -216,6 +227,9 @@ impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
                 length: header.length,
             }),
             FullSnapshotPart::Chunk(chunk) => Part::Chunk(chunk.clone()),
+            FullSnapshotPart::Trailer { checksum } => {
+                Part::Trailer(v1::FullSnapshotTrailer { checksum: *checksum })
+            }
         };
         Self { part: Some(part) }
     }
@@ -233,6 +247,7 @@ impl TryFrom<v1::FullSnapshotRequest> for FullSnapshotPart {
                 length: header.length,
             }),
             Part::Chunk(chunk) => Self::Chunk(chunk),
+            Part::Trailer(trailer) => Self::Trailer { checksum: trailer.checksum },
         })
     }
 }

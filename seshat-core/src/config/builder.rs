@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use super::address::normalise;
 use super::{
-    BatchConfig, ConfigError, Field, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
+    BatchConfig, ConfigError, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig,
+    Violation,
 };
 use crate::operation::Limits;
 use crate::types::NodeId;
 
 const MOST: u64 = u32::MAX as u64;
+/// Every node takes messages of that size, whatever its limits.
+const MOST_IN_A_CHUNK: u64 = 1 << 20;
 
 /// Collects what a [`NodeConfig`] is made of; nothing is checked before
 /// [`build`](Self::build).
@@ -25,6 +28,7 @@ pub struct NodeConfigBuilder {
     pub(super) node_id: NodeId,
     pub(super) members: Vec<(NodeId, String)>,
     pub(super) single_node: bool,
+    pub(super) joining: bool,
     pub(super) cluster_name: String,
     pub(super) heartbeat_interval: Duration,
     pub(super) election_timeout_min: Duration,
@@ -35,6 +39,7 @@ pub struct NodeConfigBuilder {
     pub(super) batch: BatchConfig,
     pub(super) snapshot: SnapshotConfig,
     pub(super) limits: Limits,
+    pub(super) grpc: GrpcConfig,
 }
 
 impl NodeConfigBuilder {
@@ -44,6 +49,7 @@ impl NodeConfigBuilder {
             node_id,
             members: Vec::new(),
             single_node: false,
+            joining: false,
             cluster_name: "seshat".to_owned(),
             heartbeat_interval: Duration::from_millis(100),
             election_timeout_min: Duration::from_millis(500),
@@ -54,6 +60,7 @@ impl NodeConfigBuilder {
             batch: BatchConfig::default(),
             snapshot: SnapshotConfig::default(),
             limits: Limits::default(),
+            grpc: GrpcConfig::default(),
         }
     }
 
@@ -69,6 +76,12 @@ impl NodeConfigBuilder {
     /// least 3.
     pub fn single_node(mut self) -> Self {
         self.single_node = true;
+        self
+    }
+
+    /// See [`NodeConfig::joining`].
+    pub fn joining(mut self) -> Self {
+        self.joining = true;
         self
     }
 
@@ -132,6 +145,12 @@ impl NodeConfigBuilder {
         self
     }
 
+    /// See [`NodeConfig::grpc`].
+    pub fn grpc(mut self, grpc: GrpcConfig) -> Self {
+        self.grpc = grpc;
+        self
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
@@ -151,6 +170,7 @@ impl NodeConfigBuilder {
         Ok(NodeConfig {
             node_id: self.node_id,
             members,
+            joining: self.joining,
             cluster_name: self.cluster_name,
             heartbeat_interval: self.heartbeat_interval,
             election_timeout_min: self.election_timeout_min,
@@ -161,6 +181,7 @@ impl NodeConfigBuilder {
             batch: self.batch,
             snapshot: self.snapshot,
             limits: self.limits,
+            grpc: self.grpc,
         })
     }
 
@@ -187,6 +208,11 @@ impl NodeConfigBuilder {
         let members: BTreeMap<_, _> = members.into_iter().collect();
         let ids = || format!("{:?}", members.keys().collect::<Vec<_>>());
         let count = members.len();
+        if self.joining {
+            broken.unless(count >= 1, Field::Members, ids(), Rule::AtLeastOneMember);
+            broken.unless(!self.single_node, Field::SingleNode, true, Rule::NotWhileJoining);
+            return members;
+        }
         if self.single_node {
             broken.unless(count == 1, Field::Members, ids(), Rule::OneMember);
         } else {
@@ -207,6 +233,7 @@ impl NodeConfigBuilder {
             (Field::ElectionTimeoutMax, max),
             (Field::RpcTimeout, self.rpc_timeout),
             (Field::ProposeTimeout, self.propose_timeout),
+            (Field::GrpcConnectTimeout, self.grpc.connect_timeout),
         ] {
             let value = Millis(duration);
             broken.unless(!duration.is_zero(), field, value, Rule::AtLeast(1));
@@ -221,7 +248,7 @@ impl NodeConfigBuilder {
     }
 
     fn check_amounts(&self, broken: &mut Broken) {
-        let Self { batch, snapshot, limits, max_payload_entries, .. } = self;
+        let Self { batch, snapshot, limits, grpc, max_payload_entries, .. } = self;
         for (field, value) in [
             (Field::MaxPayloadEntries, *max_payload_entries),
             (Field::BatchMaxOperations, batch.max_operations as u64),
@@ -230,6 +257,10 @@ impl NodeConfigBuilder {
             (Field::SnapshotGrowthPercent, snapshot.growth_percent.into()),
             (Field::LimitsMaxKeyBytes, limits.max_key_bytes as u64),
             (Field::LimitsMaxDelKeys, limits.max_del_keys as u64),
+            (Field::GrpcMaxConnections, grpc.max_connections as u64),
+            (Field::GrpcMaxCalls, grpc.max_calls.into()),
+            (Field::GrpcSnapshotChunkBytes, grpc.snapshot_chunk_bytes as u64),
+            (Field::GrpcMaxSnapshotBytes, grpc.max_snapshot_bytes),
         ] {
             broken.unless(value >= 1, field, value, Rule::AtLeast(1));
         }
@@ -243,6 +274,9 @@ impl NodeConfigBuilder {
         ] {
             broken.unless(value <= MOST, field, value, Rule::AtMost(MOST));
         }
+        let chunk = grpc.snapshot_chunk_bytes as u64;
+        let field = Field::GrpcSnapshotChunkBytes;
+        broken.unless(chunk <= MOST_IN_A_CHUNK, field, chunk, Rule::AtMost(MOST_IN_A_CHUNK));
     }
 }
 

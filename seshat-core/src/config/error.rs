@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::builder::Millis;
 #[cfg(doc)]
-use super::{BatchConfig, NodeConfig, SnapshotConfig};
+use super::{BatchConfig, GrpcConfig, NodeConfig, SnapshotConfig};
 #[cfg(doc)]
 use crate::operation::Limits;
 use crate::types::NodeId;
@@ -56,6 +56,8 @@ pub enum Field {
     NodeId,
     /// All ids of [`NodeConfig::members`].
     Members,
+    /// See [`NodeConfigBuilder::single_node`](super::NodeConfigBuilder::single_node).
+    SingleNode,
     /// One id of [`NodeConfig::members`].
     MemberId,
     /// One address of [`NodeConfig::members`].
@@ -91,6 +93,16 @@ pub enum Field {
     LimitsMaxKeyBytes,
     /// See [`Limits::max_del_keys`].
     LimitsMaxDelKeys,
+    /// See [`GrpcConfig::connect_timeout`].
+    GrpcConnectTimeout,
+    /// See [`GrpcConfig::max_connections`].
+    GrpcMaxConnections,
+    /// See [`GrpcConfig::max_calls`].
+    GrpcMaxCalls,
+    /// See [`GrpcConfig::snapshot_chunk_bytes`].
+    GrpcSnapshotChunkBytes,
+    /// See [`GrpcConfig::max_snapshot_bytes`].
+    GrpcMaxSnapshotBytes,
 }
 
 impl fmt::Display for Field {
@@ -98,6 +110,7 @@ impl fmt::Display for Field {
         f.write_str(match self {
             Self::NodeId => "node_id",
             Self::Members => "members",
+            Self::SingleNode => "single_node",
             Self::MemberId => "members.id",
             Self::MemberAddress { id } => return write!(f, "members[id = {id}].address"),
             Self::ClusterName => "cluster_name",
@@ -114,6 +127,11 @@ impl fmt::Display for Field {
             Self::SnapshotGrowthPercent => "snapshot.growth_percent",
             Self::LimitsMaxKeyBytes => "limits.max_key_bytes",
             Self::LimitsMaxDelKeys => "limits.max_del_keys",
+            Self::GrpcConnectTimeout => "grpc.connect_timeout_ms",
+            Self::GrpcMaxConnections => "grpc.max_connections",
+            Self::GrpcMaxCalls => "grpc.max_calls",
+            Self::GrpcSnapshotChunkBytes => "grpc.snapshot_chunk_bytes",
+            Self::GrpcMaxSnapshotBytes => "grpc.max_snapshot_bytes",
         })
     }
 }
@@ -167,6 +185,10 @@ pub enum Rule {
     AtLeastThreeMembers,
     /// A single node was asked for.
     OneMember,
+    /// A node that joins asks somebody.
+    AtLeastOneMember,
+    /// A single node joins nobody.
+    NotWhileJoining,
     /// An even number survives no more losses than one less would.
     OddMembers,
 }
@@ -196,6 +218,8 @@ impl fmt::Display for Rule {
             Self::Member => "one of members",
             Self::AtLeastThreeMembers => "at least 3 members unless single_node is set",
             Self::OneMember => "exactly 1 member if single_node is set",
+            Self::AtLeastOneMember => "at least 1 member to ask if joining is set",
+            Self::NotWhileJoining => "not together with joining",
             Self::OddMembers => "an odd number of members",
         })
     }

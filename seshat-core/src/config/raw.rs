@@ -1,10 +1,11 @@
 //! The shape of the TOML, and nothing else: defaults and rules are the builder's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BatchConfig, NodeConfigBuilder, SnapshotConfig};
+use super::{BatchConfig, GrpcConfig, NodeConfigBuilder, SnapshotConfig, TlsConfig};
 use crate::operation::Limits;
 use crate::types::NodeId;
 
@@ -25,6 +26,7 @@ struct RawConfig {
     #[serde(deserialize_with = "members")]
     members: Vec<(NodeId, String)>,
     single_node: bool,
+    joining: bool,
     cluster_name: String,
     #[serde(rename = "heartbeat_ms", deserialize_with = "millis")]
     heartbeat_interval: Duration,
@@ -43,6 +45,8 @@ struct RawConfig {
     snapshot: SnapshotConfig,
     #[serde(with = "RawLimits")]
     limits: Limits,
+    #[serde(with = "RawGrpc")]
+    grpc: GrpcConfig,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +71,38 @@ struct RawLimits {
     max_key_bytes: usize,
     max_value_bytes: usize,
     max_del_keys: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "GrpcConfig", default = "GrpcConfig::default", deny_unknown_fields)]
+struct RawGrpc {
+    #[serde(deserialize_with = "tls")]
+    tls: Option<TlsConfig>,
+    plaintext: bool,
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "millis")]
+    connect_timeout: Duration,
+    max_connections: usize,
+    max_calls: u32,
+    snapshot_chunk_bytes: usize,
+    max_snapshot_bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "TlsConfig", deny_unknown_fields)]
+struct RawTls {
+    ca: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+    #[serde(default = "mutual")]
+    mutual: bool,
+}
+
+fn mutual() -> bool {
+    true
+}
+
+fn tls<'de, D: Deserializer<'de>>(toml: D) -> Result<Option<TlsConfig>, D::Error> {
+    RawTls::deserialize(toml).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -20,7 +20,7 @@ use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeCon
 /// What one replication read returns at most, if it has more than one entry, in bytes: so much
 /// that it is encoded, sent, decoded and stored within a heartbeat interval, openraft's timeout
 /// for an AppendEntries RPC, also on a busy machine.
-const REPLICATION_BYTES: usize = 1 << 20;
+pub(crate) const REPLICATION_BYTES: usize = 1 << 20;
 
 /// What handling an operation costs beside its payload, as bytes.
 const OPERATION_OVERHEAD: usize = 64;

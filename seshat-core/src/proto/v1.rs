@@ -370,11 +370,19 @@ pub struct FullSnapshotHeader {
     #[prost(uint64, tag = "3")]
     pub length: u64,
 }
-/// One message of that stream: a header first, then chunks in order.
+/// Closes a stream that carries a whole snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FullSnapshotTrailer {
+    /// XXH3, 64 bits, seed 0, of all bytes in the chunks: whatever a back end's snapshots hold, what
+    /// arrives is what was sent.
+    #[prost(fixed64, tag = "1")]
+    pub checksum: u64,
+}
+/// One message of that stream: a header, chunks in order, a trailer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FullSnapshotRequest {
     /// Required.
-    #[prost(oneof = "full_snapshot_request::Part", tags = "1, 2")]
+    #[prost(oneof = "full_snapshot_request::Part", tags = "1, 2, 3")]
     pub part: ::core::option::Option<full_snapshot_request::Part>,
 }
 /// Nested message and enum types in `FullSnapshotRequest`.
@@ -388,6 +396,9 @@ pub mod full_snapshot_request {
         /// The next bytes of the snapshot.
         #[prost(bytes, tag = "2")]
         Chunk(::prost::bytes::Bytes),
+        /// The last message, and only the last.
+        #[prost(message, tag = "3")]
+        Trailer(super::FullSnapshotTrailer),
     }
 }
 /// Answers a stream of FullSnapshotRequest.
@@ -396,4 +407,33 @@ pub struct FullSnapshotResponse {
     /// The receiver's vote. Required.
     #[prost(message, optional, tag = "1")]
     pub vote: ::core::option::Option<Vote>,
+}
+/// What is known of the node that asks, which remembers nothing?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StandingRequest {
+    /// The node.
+    #[prost(uint64, tag = "1")]
+    pub node_id: u64,
+    /// Tells the process that asks from every other that ever ran the node. Random.
+    #[prost(fixed64, tag = "2")]
+    pub incarnation: u64,
+}
+/// Answers StandingRequest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StandingResponse {
+    /// Whether the answering node has voted or has a log: the cluster was formed.
+    #[prost(bool, tag = "1")]
+    pub formed: bool,
+    /// Whether the node asked for is in the last membership that the answering node has, committed
+    /// or not.
+    #[prost(bool, tag = "2")]
+    pub member: bool,
+    /// Whether the answering node leads, and a quorum confirmed that after the question came: no
+    /// later membership is committed.
+    #[prost(bool, tag = "3")]
+    pub confirmed: bool,
+    /// Whether the answering node heard of that incarnation before it voted or had a log itself:
+    /// there is nothing that an earlier incarnation could have told it.
+    #[prost(bool, tag = "4")]
+    pub heard: bool,
 }

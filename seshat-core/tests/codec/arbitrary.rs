@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart};
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -184,7 +184,21 @@ pub(crate) fn full_snapshot_part() -> impl Strategy<Value = FullSnapshotPart> {
     prop_oneof![
         header.prop_map(FullSnapshotPart::Header),
         bytes().prop_map(FullSnapshotPart::Chunk),
+        number().prop_map(|checksum| FullSnapshotPart::Trailer { checksum }),
     ]
+}
+
+pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {
+    (number(), number()).prop_map(|(node_id, incarnation)| StandingRequest { node_id, incarnation })
+}
+
+pub(crate) fn standing_response() -> impl Strategy<Value = StandingResponse> {
+    any::<[bool; 4]>().prop_map(|[formed, member, confirmed, heard]| StandingResponse {
+        formed,
+        member,
+        confirmed,
+        heard,
+    })
 }
 
 pub(crate) fn snapshot_response() -> impl Strategy<Value = SnapshotResponse> {

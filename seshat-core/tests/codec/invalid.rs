@@ -5,7 +5,9 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use rstest::rstest;
-use seshat_core::codec::{DecodeError, FullSnapshotPart, Message};
+use seshat_core::codec::{
+    DecodeError, FullSnapshotPart, Message, StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::proto::v1;

@@ -1,10 +1,11 @@
 //! Each rule, by the builder.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rstest::rstest;
 use seshat_core::config::{
-    BatchConfig, Field, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
+    BatchConfig, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
 };
 use seshat_core::operation::Limits;
 
@@ -30,6 +31,8 @@ fn defaults() {
         SnapshotConfig { min_log_bytes: 67_108_864, growth_percent: 400, logs_to_keep: 1000 }
     );
     assert_eq!(*config.limits(), Limits::default());
+    assert_eq!(*config.grpc(), GrpcConfig::default());
+    assert!(!config.joining());
 }
 
 #[rstest]
@@ -268,4 +271,69 @@ fn limits(
 ) {
     let limits = Limits { max_key_bytes, max_value_bytes, max_del_keys };
     assert_eq!(said(valid().limits(limits)), expected);
+}
+
+#[rstest]
+#[case::smallest(1, 1, 1, 1, "")]
+#[case::largest(usize::MAX, u32::MAX, 1 << 20, u64::MAX, "")]
+#[case::no_connections(0, 1, 1, 1, "grpc.max_connections: 0: at least 1")]
+#[case::no_calls(1, 0, 1, 1, "grpc.max_calls: 0: at least 1")]
+#[case::no_chunk(1, 1, 0, 1, "grpc.snapshot_chunk_bytes: 0: at least 1")]
+#[case::large_chunk(
+    1, 1, (1 << 20) + 1, 1, "grpc.snapshot_chunk_bytes: 1048577: at most 1048576"
+)]
+#[case::no_snapshot(1, 1, 1, 0, "grpc.max_snapshot_bytes: 0: at least 1")]
+fn grpc(
+    #[case] max_connections: usize,
+    #[case] max_calls: u32,
+    #[case] snapshot_chunk_bytes: usize,
+    #[case] max_snapshot_bytes: u64,
+    #[case] expected: &str,
+) {
+    let grpc = GrpcConfig {
+        max_connections,
+        max_calls,
+        snapshot_chunk_bytes,
+        max_snapshot_bytes,
+        ..GrpcConfig::default()
+    };
+    assert_eq!(said(valid().grpc(grpc)), expected);
+}
+
+#[test]
+fn a_connection_takes_time() {
+    let grpc = GrpcConfig { connect_timeout: Duration::ZERO, ..GrpcConfig::default() };
+    assert_eq!(said(valid().grpc(grpc)), "grpc.connect_timeout_ms: 0: at least 1");
+}
+
+/// A node that joins need not be among those it asks, nor need they be an odd number.
+#[rstest]
+#[case::asks_two(4, 1..=2, "")]
+#[case::asks_itself_as_well(2, 1..=2, "")]
+#[case::asks_nobody(
+    4,
+    RangeInclusive::new(1, 0),
+    "members: []: at least 1 member to ask if joining is set"
+)]
+fn joining(#[case] id: u64, #[case] asked: RangeInclusive<u64>, #[case] expected: &str) {
+    assert_eq!(said(node_of(id, asked).joining()), expected);
+}
+
+#[test]
+fn a_single_node_joins_nobody() {
+    let both = node_of(1, 1..=1).single_node().joining();
+    assert_eq!(said(both), "single_node: true: not together with joining");
+}
+
+#[test]
+fn the_longest_message_holds_the_largest_operation() {
+    let of = |limits| valid().limits(limits).build().unwrap().max_message_bytes();
+    let mib = 1 << 20;
+    assert_eq!(of(Limits { max_key_bytes: 1, max_value_bytes: 1, max_del_keys: 1 }), 3 * mib);
+    let value = Limits { max_key_bytes: mib, max_value_bytes: 9 * mib, max_del_keys: 1 };
+    assert_eq!(of(value), 12 * mib);
+    let keys = Limits { max_key_bytes: mib, max_value_bytes: 0, max_del_keys: 20 };
+    assert_eq!(of(keys), 22 * mib);
+    let all = Limits { max_key_bytes: usize::MAX, max_value_bytes: 1, max_del_keys: 2 };
+    assert_eq!(of(all), usize::MAX);
 }

@@ -207,7 +207,7 @@ fn toml_errors_say_where() {
       |
     2 | heartbeat = 5
       | ^^^^^^^^^
-    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `cluster_name`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `batch`, `snapshot`, `limits`
+    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `joining`, `cluster_name`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `batch`, `snapshot`, `limits`, `grpc`
     ");
 }
 

@@ -3,7 +3,7 @@
 //! Frozen with the fixtures: `Debug` may change with a dependency, and then every fixture would.
 
 use bytes::Bytes;
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart};
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -186,7 +186,21 @@ impl Show for FullSnapshotPart {
         match self {
             Self::Header(header) => header.show(),
             Self::Chunk(bytes) => bytes.show(),
+            Self::Trailer { checksum } => format!("checksum {checksum:#018x}"),
         }
+    }
+}
+
+impl Show for StandingRequest {
+    fn show(&self) -> String {
+        format!("node {}, incarnation {:#018x}", self.node_id, self.incarnation)
+    }
+}
+
+impl Show for StandingResponse {
+    fn show(&self) -> String {
+        let Self { formed, member, confirmed, heard } = self;
+        format!("formed {formed}, member {member}, confirmed {confirmed}, heard {heard}")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart};
+use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -82,7 +82,7 @@ fn empty_meta() -> SnapshotMeta {
 }
 
 pub(crate) fn fixtures() -> Vec<Fixture> {
-    [operation(), log(), segments(), memberships(), snapshots(), raft()]
+    [operation(), log(), segments(), memberships(), snapshots(), raft(), transport()]
         .into_iter()
         .flatten()
         .collect()
@@ -332,9 +332,25 @@ fn raft() -> Vec<Fixture> {
             FullSnapshotPart::Chunk(Bytes::new()),
         ),
         fixture(
+            "raft/full_snapshot_request_trailer",
+            "trailer",
+            FullSnapshotPart::Trailer { checksum: 0x0123_4567_89ab_cdef },
+        ),
+        fixture(
             "raft/full_snapshot_response",
             "a vote",
             SnapshotResponse { vote: vote(4, 2, true) },
         ),
+    ]
+}
+
+fn transport() -> Vec<Fixture> {
+    let leader = StandingResponse { formed: true, member: true, confirmed: true, heard: true };
+    let fresh = StandingResponse { formed: false, member: false, confirmed: false, heard: false };
+    let asked = StandingRequest { node_id: 300, incarnation: 0x0123_4567_89ab_cdef };
+    vec![
+        fixture("transport/standing_request", "a node", asked),
+        fixture("transport/standing_response", "a leader that knows the node", leader),
+        fixture("transport/standing_response_fresh", "a node that knows nothing", fresh),
     ]
 }

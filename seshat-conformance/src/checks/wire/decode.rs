@@ -1,7 +1,9 @@
 //! Fixtures as values of Seshat's own types, and those as bytes again.
 
 use bytes::Bytes;
-use seshat_core::codec::{DecodeError, FullSnapshotPart, Message};
+use seshat_core::codec::{
+    DecodeError, FullSnapshotPart, Message, StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::{self, Header};
@@ -61,6 +63,8 @@ fn message_again(kind: &str, bytes: Bytes) -> Result<Vec<u8>, String> {
         "InstallSnapshotResponse" => by::<InstallSnapshotResponse>(bytes),
         "FullSnapshotRequest" => by::<FullSnapshotPart>(bytes),
         "FullSnapshotResponse" => by::<SnapshotResponse>(bytes),
+        "StandingRequest" => by::<StandingRequest>(bytes),
+        "StandingResponse" => by::<StandingResponse>(bytes),
         unknown => return Err(format!("the kit knows no message {unknown}")),
     };
     again.map(Into::into).map_err(|error| error.to_string())

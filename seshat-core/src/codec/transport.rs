@@ -1,0 +1,61 @@
+//! What nodes say to each other beside Raft.
+
+use super::{DecodeError, message};
+use crate::proto::v1;
+use crate::types::NodeId;
+
+message!(StandingRequest, v1::StandingRequest, "StandingRequest");
+message!(StandingResponse, v1::StandingResponse, "StandingResponse");
+
+/// What is known of the node that asks, which remembers nothing?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StandingRequest {
+    /// The node.
+    pub node_id: NodeId,
+    /// Tells the process that asks from every other that ever ran the node.
+    pub incarnation: u64,
+}
+
+/// Answers [`StandingRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StandingResponse {
+    /// Whether the answering node has voted or has a log: the cluster was formed.
+    pub formed: bool,
+    /// Whether the node is in the last membership that the answering node has, committed or not.
+    pub member: bool,
+    /// Whether the answering node leads, and a quorum confirmed that after the question came: no
+    /// later membership is committed.
+    pub confirmed: bool,
+    /// Whether the answering node heard of that incarnation before it voted or had a log itself.
+    pub heard: bool,
+}
+
+impl From<&StandingRequest> for v1::StandingRequest {
+    fn from(request: &StandingRequest) -> Self {
+        Self { node_id: request.node_id, incarnation: request.incarnation }
+    }
+}
+
+impl TryFrom<v1::StandingRequest> for StandingRequest {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::StandingRequest) -> Result<Self, DecodeError> {
+        Ok(Self { node_id: proto.node_id, incarnation: proto.incarnation })
+    }
+}
+
+impl From<&StandingResponse> for v1::StandingResponse {
+    fn from(response: &StandingResponse) -> Self {
+        let StandingResponse { formed, member, confirmed, heard } = *response;
+        Self { formed, member, confirmed, heard }
+    }
+}
+
+impl TryFrom<v1::StandingResponse> for StandingResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::StandingResponse) -> Result<Self, DecodeError> {
+        let v1::StandingResponse { formed, member, confirmed, heard } = proto;
+        Ok(Self { formed, member, confirmed, heard })
+    }
+}

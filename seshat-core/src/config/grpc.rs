@@ -1,0 +1,57 @@
+//! What the gRPC transport is given.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How this node reaches others over gRPC, and lets itself be reached. Means nothing to other
+/// transports.
+///
+/// In TOML the table `[grpc]`; a key that is left out keeps its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcConfig {
+    /// Certificates; without them everything is sent as it is. Default none. In TOML the table
+    /// `[grpc.tls]`.
+    pub tls: Option<TlsConfig>,
+    /// Allows to go without TLS where a member's address isn't of the loopback interface. Default
+    /// false.
+    pub plaintext: bool,
+    /// How long a connection may take to come about. At least 1 ms; default 5 s, in TOML
+    /// `connect_timeout_ms`.
+    pub connect_timeout: Duration,
+    /// Connections that are served at once; one more is closed at once. At least 1; default 256.
+    pub max_connections: usize,
+    /// Calls that each of them may have under way. At least 1 and at most 2³² - 1; default 128.
+    pub max_calls: u32,
+    /// Bytes of a snapshot in one message. At least 1 and at most 1 MiB; default 256 KiB.
+    pub snapshot_chunk_bytes: usize,
+    /// The longest snapshot that is taken in. At least 1; default 16 GiB.
+    pub max_snapshot_bytes: u64,
+}
+
+/// Files, in PEM, that say who this node is and whom it trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Certificates of the authorities that sign the other nodes'.
+    pub ca: PathBuf,
+    /// This node's certificate, with what leads to its authority. It must be good for the host in
+    /// this node's address, as a server's and as a client's.
+    pub cert: PathBuf,
+    /// The key to it.
+    pub key: PathBuf,
+    /// Whether callers must show a certificate as well. Default true.
+    pub mutual: bool,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            plaintext: false,
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 256,
+            max_calls: 128,
+            snapshot_chunk_bytes: 256 << 10,
+            max_snapshot_bytes: 16 << 30,
+        }
+    }
+}

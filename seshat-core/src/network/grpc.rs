@@ -1,0 +1,47 @@
+//! gRPC: nodes in separate processes.
+//!
+//! [`GrpcTransport`] is what a [`RaftNode`](crate::node::RaftNode) is started with; [`GrpcServer`]
+//! answers for the node that was started. The schema is `proto/seshat/v1/transport.proto`.
+//!
+//! Guarantees:
+//!
+//! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
+//! - A node that remembers nothing takes no part before its cluster has said that it may
+//!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
+//! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
+//! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
+//!
+//! # Who retries what
+//!
+//! openraft 0.9 sends AppendEntries again by itself, at the next heartbeat at the latest, and a
+//! snapshot from its start (`replication/mod.rs`, `main`); after
+//! [`Unreachable`](openraft::error::Unreachable) it backs off as [`GrpcTransport`] says. A request
+//! for a vote it sends once for each election (`core/raft_core.rs`, `spawn_parallel_vote_requests`),
+//! so that is the one call which is tried again here: where the peer could not be reached, three
+//! times at most, within the call's deadline.
+//!
+//! # Copies of an entry's payload
+//!
+//! One on the way out, from the log's own bytes into the HTTP/2 body, which h2 hands to the socket
+//! in slices. One on the way in, from HTTP/2 frames into one piece: keys and values in the log are
+//! slices of that. TLS adds one each way, and the kernel its own.
+//!
+//! [`GrpcConfig`]: crate::config::GrpcConfig
+
+mod accept;
+mod client;
+mod error;
+mod gate;
+mod identity;
+pub(crate) mod message;
+mod peer;
+mod reception;
+mod server;
+mod standing;
+mod tls;
+mod transmission;
+
+pub use self::client::{GrpcConnection, GrpcTransport};
+pub use self::error::{AdmissionError, CallError, Cause, Refusal, TransportError};
+pub use self::server::GrpcServer;
+pub use self::standing::Admission;

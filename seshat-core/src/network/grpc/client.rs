@@ -1,0 +1,278 @@
+//! [`GrpcTransport`]: calls to other nodes.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::OptionalSend;
+use openraft::error::{
+    Fatal, InstallSnapshotError, PayloadTooLarge, RPCError, RaftError, ReplicationClosed,
+    StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
+use tokio::time::Instant;
+use tonic::{Response, Status};
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use super::error::{CallError, Cause, TransportError};
+use super::identity::Identity;
+use super::message::StandingRequest;
+use super::peer::{Peer, Peers, pauses};
+use super::tls::Tls;
+use super::transmission::transmit;
+use crate::codec::{Message, StandingResponse};
+use crate::config::NodeConfig;
+use crate::proto::services::transport_client::TransportClient;
+use crate::types::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
+};
+
+type Client = TransportClient<tonic::transport::Channel>;
+
+/// How often a request for a vote is sent where the peer can't be reached.
+const VOTE_ATTEMPTS: usize = 3;
+
+/// The network of a node, over gRPC. Clones are the same one.
+///
+/// See the [module](super) for what it guarantees.
+#[derive(Clone)]
+pub struct GrpcTransport {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    identity: Identity,
+    tls: Option<Tls>,
+    peers: Peers,
+    config: NodeConfig,
+    /// The longest message that peers take.
+    max_message_bytes: usize,
+}
+
+impl fmt::Debug for GrpcTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcTransport").field("identity", self.identity()).finish_non_exhaustive()
+    }
+}
+
+impl GrpcTransport {
+    /// A transport for the node of that configuration. Connects to nobody yet.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub fn new(config: &NodeConfig) -> Result<Self, TransportError> {
+        let tls = Tls::of(config)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                identity: Identity::new(config.node_id(), config.cluster_name()),
+                peers: Peers::new(config.grpc().connect_timeout, tls.clone()),
+                tls,
+                max_message_bytes: config.max_message_bytes(),
+                config: config.clone(),
+            }),
+        })
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.shared.tls.as_ref()
+    }
+
+    pub(super) fn config(&self) -> &NodeConfig {
+        &self.shared.config
+    }
+
+    pub(super) fn peers(&self) -> &Peers {
+        &self.shared.peers
+    }
+
+    pub(super) fn connect(&self, target: NodeId, address: &str) -> GrpcConnection {
+        let shared = Arc::clone(&self.shared);
+        GrpcConnection { peer: self.shared.peers.at(target, address), shared }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for GrpcTransport {
+    type Network = GrpcConnection;
+
+    async fn new_client(&mut self, target: NodeId, node: &Node) -> GrpcConnection {
+        self.connect(target, &node.addr)
+    }
+}
+
+/// [`GrpcTransport`] towards one node. All of them share one HTTP/2 connection.
+pub struct GrpcConnection {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+}
+
+impl GrpcConnection {
+    fn client(&self) -> Result<Client, Cause> {
+        Ok(TransportClient::new(self.peer.channel()?)
+            .max_decoding_message_size(self.shared.max_message_bytes)
+            .max_encoding_message_size(usize::MAX))
+    }
+
+    /// As long as the caller waits, less what it takes to tell it, and no longer than configured.
+    fn limit(&self, option: &RPCOption) -> Duration {
+        let ttl = option.hard_ttl();
+        self.shared.config.rpc_timeout().min(ttl - ttl / 16)
+    }
+
+    /// Sends one message and waits for one, within `limit`.
+    async fn call<M: Message, T, F>(
+        &self,
+        (rpc, entries): (&'static str, usize),
+        message: M,
+        limit: Duration,
+        send: impl FnOnce(Client, tonic::Request<M>) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let span = tracing::debug_span!(
+            "rpc",
+            peer = self.peer.id,
+            kind = rpc,
+            entries,
+            bytes = Empty,
+            elapsed_us = Empty,
+            outcome = Empty,
+        );
+        if !span.is_disabled() {
+            span.record("bytes", message.encoded_len());
+        }
+        let started = Instant::now();
+        let request = self.shared.identity.sign(self.peer.id, message);
+        let end = async {
+            let answer = tokio::time::timeout(limit, send(self.client()?, request));
+            match answer.await {
+                Ok(Ok(response)) => Ok(response.into_inner()),
+                Ok(Err(status)) => Err(Cause::of(status)),
+                Err(_) => Err(Cause::TimedOut(limit)),
+            }
+        };
+        let end = end.instrument(span.clone()).await;
+        span.record("elapsed_us", started.elapsed().as_micros() as u64);
+        span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
+        span.in_scope(|| self.peer.note(rpc, end))
+    }
+
+    /// What the peer knows of this node.
+    pub(super) async fn standing(
+        &self,
+        request: StandingRequest,
+        limit: Duration,
+    ) -> Result<StandingResponse, CallError> {
+        let send = async |mut client: Client, request| client.standing(request).await;
+        self.call(("Standing", 0), request, limit, send).await
+    }
+
+    /// Where the peer can't be reached, tries again: openraft wouldn't before the next election. To
+    /// ask twice does no harm, as a vote is granted to the same candidate any number of times.
+    async fn request_vote(
+        &self,
+        rpc: VoteRequest,
+        limit: Duration,
+    ) -> Result<VoteResponse, CallError> {
+        let deadline = Instant::now() + limit;
+        let mut pauses = pauses(Duration::from_millis(20), limit).take(VOTE_ATTEMPTS - 1);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let send = async |mut client: Client, request| client.vote(request).await;
+            let end = self.call(("Vote", 0), rpc.clone(), left, send).await;
+            let unreachable =
+                end.as_ref().is_err_and(|error| matches!(error.cause, Cause::Unreachable(_)));
+            match pauses.next() {
+                Some(pause) if unreachable && Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return end,
+            }
+        }
+    }
+}
+
+impl RaftNetwork<TypeConfig> for GrpcConnection {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
+        let entries = rpc.entries.len();
+        if entries > 1 && rpc.encoded_len() > self.shared.max_message_bytes {
+            return Err(PayloadTooLarge::new_entries_hint(entries as u64 / 2).into());
+        }
+        let send = async |mut client: Client, request| client.append_entries(request).await;
+        let end = self.call(("AppendEntries", entries), rpc, self.limit(&option), send).await;
+        let me = self.shared.identity.node_id;
+        end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
+    }
+
+    /// Never called: openraft sends whole snapshots by [`full_snapshot`](Self::full_snapshot).
+    async fn install_snapshot(
+        &mut self,
+        _: InstallSnapshotRequest,
+        _: RPCOption,
+    ) -> Result<
+        InstallSnapshotResponse,
+        RPCError<NodeId, Node, RaftError<NodeId, InstallSnapshotError>>,
+    > {
+        let words = "the chunks of a snapshot travel in one stream";
+        let cause = Cause::Failed { code: tonic::Code::Unimplemented, words: words.to_owned() };
+        match self.peer.note::<InstallSnapshotResponse>("InstallSnapshot", Err(cause)) {
+            Ok(never) => Ok(never),
+            Err(error) => Err(Unreachable::new(&error).into()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest,
+        option: RPCOption,
+    ) -> Result<VoteResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
+        let end = self.request_vote(rpc, self.limit(&option)).await;
+        let me = self.shared.identity.node_id;
+        end.map_err(|error| error.into_rpc(me, RPCTypes::Vote))
+    }
+
+    /// Goes on for as long as the peer takes bytes; ends when `cancel` does.
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
+        let stall = self.shared.config.rpc_timeout();
+        let chunk = self.shared.config.grpc().snapshot_chunk_bytes;
+        let span = tracing::info_span!("rpc", peer = self.peer.id, kind = "FullSnapshot");
+        let sent = async {
+            let client = self.client()?;
+            let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
+            transmit(client, sign, vote, snapshot, chunk, stall).await
+        };
+        let end = tokio::select! {
+            end = sent.instrument(span.clone()) => end,
+            closed = cancel => {
+                tracing::info!(parent: &span, reason = %closed, "snapshot cancelled");
+                return Err(closed.into());
+            }
+        };
+        let me = self.shared.identity.node_id;
+        let end = span.in_scope(|| self.peer.note("FullSnapshot", end));
+        end.map_err(|error| error.into_streaming(me))
+    }
+
+    /// From 50 ms to half a second: an unreachable follower is asked again before a short
+    /// interruption has cost it an election.
+    fn backoff(&self) -> Backoff {
+        Backoff::new(pauses(Duration::from_millis(50), Duration::from_millis(500)))
+    }
+}

@@ -1,0 +1,254 @@
+//! What can go wrong between nodes, and how it is told over the wire.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{RPCError, RaftError, StreamingError, Timeout, Unreachable};
+use openraft::network::RPCTypes;
+use tonic::{Code, Status};
+
+use crate::error::Stopped;
+use crate::types::{Node, NodeId, TypeConfig};
+
+/// A call to another node that has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{rpc} to node {target} at {address}, attempt {attempt}: {cause}")]
+pub struct CallError {
+    /// What was asked.
+    pub rpc: &'static str,
+    /// Whom.
+    pub target: NodeId,
+    /// Where that is.
+    pub address: String,
+    /// The first call after one that was answered is 1.
+    pub attempt: u64,
+    /// Why there is no answer.
+    #[source]
+    pub cause: Cause,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Cause {
+    /// No connection, or it broke. What was sent may have arrived.
+    #[error("unreachable: {}", chain(.0.as_ref()))]
+    Unreachable(Arc<dyn Error + Send + Sync>),
+    /// Nothing came in time. What was sent may have arrived.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The node won't do what it was asked, and did nothing.
+    #[error("refused, {refusal}: {words}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// In the node's own words.
+        words: String,
+    },
+    /// Something that is no Seshat node answered, or the protocol was broken.
+    #[error("failed with status {code:?}: {words}")]
+    Failed {
+        /// The status of the call.
+        code: Code,
+        /// In the words of whoever answered.
+        words: String,
+    },
+}
+
+/// Why a node won't do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The call is meant for another cluster, or doesn't say for which.
+    WrongCluster,
+    /// The call is meant for another node, or doesn't say for which.
+    WrongNode,
+    /// The node takes no part yet.
+    NotAdmitted,
+    /// The node stopped.
+    Stopped,
+    /// What arrived is no valid message, or not the one that was due.
+    Garbled,
+    /// It took too long to arrive.
+    Stalled,
+    /// A newer snapshot is on its way.
+    Superseded,
+}
+
+impl Refusal {
+    /// Metadata that holds [`word`](Self::word).
+    pub(super) const KEY: &'static str = "seshat-refusal";
+
+    const ALL: [Self; 7] = [
+        Self::WrongCluster,
+        Self::WrongNode,
+        Self::NotAdmitted,
+        Self::Stopped,
+        Self::Garbled,
+        Self::Stalled,
+        Self::Superseded,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::WrongCluster => "wrong cluster",
+            Self::WrongNode => "wrong node",
+            Self::NotAdmitted => "not admitted",
+            Self::Stopped => "stopped",
+            Self::Garbled => "garbled",
+            Self::Stalled => "stalled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Self::WrongCluster | Self::WrongNode => Code::FailedPrecondition,
+            Self::NotAdmitted | Self::Stopped => Code::Unavailable,
+            Self::Garbled => Code::InvalidArgument,
+            Self::Stalled => Code::DeadlineExceeded,
+            Self::Superseded => Code::Aborted,
+        }
+    }
+
+    /// What the caller is told, and who looks after this node.
+    pub(super) fn status(self, words: impl fmt::Display) -> Status {
+        let words = words.to_string();
+        tracing::warn!(refusal = self.word(), reason = %words, "call refused");
+        let mut status = Status::new(self.code(), words);
+        let word = tonic::metadata::MetadataValue::from_static(self.word());
+        status.metadata_mut().insert(Self::KEY, word);
+        status
+    }
+
+    fn of(status: &Status) -> Option<Self> {
+        let word = status.metadata().get(Self::KEY)?;
+        Self::ALL.into_iter().find(|refusal| word == refusal.word())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// An error and what is behind it, each once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = error.source();
+    }
+    text
+}
+
+impl Cause {
+    pub(super) fn of(status: Status) -> Self {
+        let words = status.message().to_owned();
+        if let Some(refusal) = Refusal::of(&status) {
+            return Self::Refused { refusal, words };
+        }
+        // Only a status that was made here, of an error of the connection, has a source.
+        match status.source() {
+            Some(_) => Self::Unreachable(Arc::new(status)),
+            None => Self::Failed { code: status.code(), words },
+        }
+    }
+
+    /// One word, for the record.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::TimedOut(_) => "timed out",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl CallError {
+    /// What openraft makes of it: of a timeout that the next call may be answered, of all else
+    /// that it had better wait.
+    pub(super) fn into_rpc(
+        self,
+        me: NodeId,
+        action: RPCTypes,
+    ) -> RPCError<NodeId, Node, RaftError<NodeId>> {
+        match self.cause {
+            Cause::TimedOut(timeout) => {
+                Timeout { action, id: me, target: self.target, timeout }.into()
+            }
+            _ => Unreachable::new(&self).into(),
+        }
+    }
+
+    /// As [`into_rpc`](Self::into_rpc).
+    pub(super) fn into_streaming<E: Error>(self, me: NodeId) -> StreamingError<TypeConfig, E> {
+        match self.cause {
+            Cause::TimedOut(timeout) => {
+                let action = RPCTypes::InstallSnapshot;
+                Timeout { action, id: me, target: self.target, timeout }.into()
+            }
+            _ => Unreachable::new(&self).into(),
+        }
+    }
+}
+
+/// Why there is no transport.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Without TLS, all that this node stores would be there for others to read and to change.
+    #[error(
+        "member {member} at {address} is not on this machine's loopback interface, and there is no \
+         TLS: set [grpc.tls], or grpc.plaintext = true where the network is trusted"
+    )]
+    Plaintext {
+        /// The member.
+        member: NodeId,
+        /// Its address.
+        address: String,
+    },
+    /// A file of [`TlsConfig`](crate::config::TlsConfig) can't be read.
+    #[error("grpc.tls.{field} ({}) can't be read", .path.display())]
+    File {
+        /// The field that names it.
+        field: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of [`TlsConfig`](crate::config::TlsConfig) is not what it should be.
+    #[error("the certificates of grpc.tls can't be used")]
+    Certificates(#[source] tonic::transport::Error),
+}
+
+/// Why a node may not take part.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AdmissionError {
+    /// The cluster has this node for a member, and the node remembers nothing of it. It could vote
+    /// a second time in a term, and lacks entries that it acknowledged (Raft paper, section 5):
+    /// both can undo what clients were told is done.
+    #[error(
+        "node {node_id} is a member of cluster {cluster:?} (node {asked} says so), but remembers \
+         nothing of it: it must not take part as if it did. Remove node {node_id} from the cluster, \
+         start it again, and add it when it waits to be added"
+    )]
+    LostMemory {
+        /// This node.
+        node_id: NodeId,
+        /// Its cluster.
+        cluster: String,
+        /// The leader, which said so.
+        asked: NodeId,
+    },
+    /// The node stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}

@@ -1,0 +1,158 @@
+//! The other nodes: one HTTP/2 channel each, and whether it works.
+//!
+//! Guarantees: a channel is made on first use, resolves its name and connects when it is used and
+//! isn't connected, and goes when its node leaves the membership (and the last call to it ended).
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::error::{CallError, Cause};
+use super::tls::Tls;
+use crate::types::NodeId;
+
+/// HTTP/2 windows that hold what a heartbeat interval can carry: a small window costs a round trip
+/// whenever it is full.
+pub(super) const STREAM_WINDOW: u32 = 4 << 20;
+/// The same, for all calls of a connection.
+pub(super) const CONNECTION_WINDOW: u32 = 8 << 20;
+/// A connection that says nothing for that long is asked whether it lives.
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
+/// How long it may take to say so.
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One other node.
+pub(super) struct Peer {
+    pub(super) id: NodeId,
+    pub(super) address: String,
+    channel: Result<Channel, Arc<dyn Error + Send + Sync>>,
+    /// Calls without an answer since the last one that had one.
+    failures: AtomicU64,
+}
+
+impl Peer {
+    fn new(id: NodeId, address: &str, connect_timeout: Duration, tls: Option<&Tls>) -> Self {
+        let channel = channel(address, connect_timeout, tls);
+        let channel = channel.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
+        Self { id, address: address.to_owned(), channel, failures: AtomicU64::new(0) }
+    }
+
+    /// # Errors
+    /// The address is no address.
+    pub(super) fn channel(&self) -> Result<Channel, Cause> {
+        self.channel.clone().map_err(Cause::Unreachable)
+    }
+
+    /// Notes how a call ended, and tells of a change once.
+    pub(super) fn note<T>(&self, rpc: &'static str, end: Result<T, Cause>) -> Result<T, CallError> {
+        if end.is_ok() && self.failures.swap(0, Ordering::Relaxed) > 0 {
+            tracing::info!(peer = self.id, address = self.address, "calls to peer succeed again");
+        }
+        end.map_err(|cause| {
+            let attempt = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let address = self.address.clone();
+            let error = CallError { rpc, target: self.id, address, attempt, cause };
+            if attempt == 1 {
+                tracing::warn!(peer = self.id, address = self.address, %error, "calls to peer fail");
+            }
+            error
+        })
+    }
+}
+
+fn channel(
+    address: &str,
+    connect_timeout: Duration,
+    tls: Option<&Tls>,
+) -> Result<Channel, tonic::transport::Error> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls.client.clone())?;
+    }
+    Ok(endpoint.connect_lazy())
+}
+
+/// All other nodes that were called so far and are still members.
+pub(super) struct Peers {
+    connect_timeout: Duration,
+    tls: Option<Tls>,
+    peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
+}
+
+impl Peers {
+    pub(super) fn new(connect_timeout: Duration, tls: Option<Tls>) -> Self {
+        Self { connect_timeout, tls, peers: Mutex::default() }
+    }
+
+    /// Node `id`, at `address` from now on.
+    pub(super) fn at(&self, id: NodeId, address: &str) -> Arc<Peer> {
+        let mut peers = self.lock();
+        match peers.get(&id) {
+            Some(peer) if peer.address == address => Arc::clone(peer),
+            _ => {
+                let tls = self.tls.as_ref();
+                let peer = Arc::new(Peer::new(id, address, self.connect_timeout, tls));
+                peers.insert(id, Arc::clone(&peer));
+                peer
+            }
+        }
+    }
+
+    /// Forgets the nodes that are no members any more.
+    pub(super) fn retain(&self, is_member: impl Fn(NodeId) -> bool) {
+        self.lock().retain(|id, _| {
+            let stays = is_member(*id);
+            if !stays {
+                tracing::info!(peer = id, "peer left");
+            }
+            stays
+        });
+    }
+
+    // Every change under the lock is a single insertion or removal.
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pauses before another attempt: from `first`, twice as long each time, up to `most`, each cut by
+/// up to a half at random, so that those who failed together don't return together.
+pub(super) fn pauses(first: Duration, most: Duration) -> impl Iterator<Item = Duration> + Send {
+    let random = RandomState::new();
+    (0_u32..).map(move |n| {
+        let pause = first.saturating_mul(2_u32.saturating_pow(n.min(16))).min(most);
+        let share = (random.hash_one(n) % 512) as u32;
+        pause - pause.mul_f64(f64::from(share) / 1024.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::pauses;
+
+    #[test]
+    fn pauses_grow_to_their_bound_and_differ() {
+        let (first, most) = (Duration::from_millis(50), Duration::from_millis(500));
+        let of = || pauses(first, most).take(100).collect::<Vec<_>>();
+        for (n, pause) in of().into_iter().enumerate() {
+            let whole = first.saturating_mul(1 << n.min(10)).min(most);
+            assert!(pause > whole / 2 && pause <= whole, "{n}: {pause:?} of {whole:?}");
+        }
+        assert_ne!(of(), of());
+    }
+}

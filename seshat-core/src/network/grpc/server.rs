@@ -1,0 +1,261 @@
+//! [`GrpcServer`]: answers the calls of other nodes.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{Fatal, RaftError};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::accept::accept;
+use super::client::GrpcTransport;
+use super::error::{AdmissionError, Refusal};
+use super::gate::Gate;
+use super::message::StandingRequest;
+use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
+use super::reception::Receptions;
+use super::standing::{Admission, Applicant};
+use crate::codec::{FullSnapshotPart, StandingResponse};
+use crate::error::Stopped;
+use crate::node::RaftNode;
+use crate::proto::services::transport_server::{self, TransportServer};
+use crate::types::{
+    AppendEntriesRequest, AppendEntriesResponse, Raft, SnapshotResponse, VoteRequest, VoteResponse,
+};
+
+/// Headers of a call: ours are a few hundred bytes.
+const MAX_HEADER_BYTES: u32 = 8 << 10;
+
+/// Serves a node to its peers, and the standard health and reflection services to everybody.
+///
+/// Dropping it closes the port; [`shutdown`](GrpcServer::shutdown) lets calls end first.
+#[must_use]
+pub struct GrpcServer {
+    local_addr: SocketAddr,
+    admitted: watch::Sender<bool>,
+    applicant: Arc<Applicant>,
+    health: HealthReporter,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    patience: Duration,
+}
+
+impl fmt::Debug for GrpcServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcServer").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+impl GrpcServer {
+    /// Serves `node` on `listener`, together with the services in `more`. `transport` is what the
+    /// node was started with.
+    ///
+    /// Until [`admit`](GrpcServer::admit) has returned, other nodes are told no more than that this
+    /// one takes no part yet. Needs a tokio runtime; tasks run on it until the server stops.
+    ///
+    /// # Errors
+    /// The certificates don't fit, or the listener has no address.
+    pub async fn start<R>(
+        node: &RaftNode<R>,
+        transport: &GrpcTransport,
+        listener: TcpListener,
+        more: Routes,
+    ) -> io::Result<Self> {
+        let local_addr = listener.local_addr()?;
+        let config = transport.config();
+        let (admitted, is_admitted) = watch::channel(false);
+        let applicant = Arc::new(Applicant::new(node.raft().clone(), transport.clone()));
+        let answers = Answers::new(node.raft().clone(), transport, Arc::clone(&applicant));
+        let (health, routes) = routes(answers, transport, is_admitted, more).await?;
+
+        let (grpc, limit) = (config.grpc(), config.rpc_timeout());
+        let mut server = Server::builder()
+            .tcp_nodelay(true)
+            .max_concurrent_streams(grpc.max_calls)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+        if let Some(tls) = transport.tls() {
+            server = server.tls_config(tls.server.clone()).map_err(io::Error::other)?;
+        }
+        let (accepted, incoming) = mpsc::channel(1);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = server.add_routes(routes).serve_with_incoming_shutdown(
+            ReceiverStream::new(incoming),
+            async {
+                let _ = stopped.await;
+            },
+        );
+        let serving = tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the gRPC server ended");
+            }
+        });
+        let tasks = vec![
+            tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
+            tokio::spawn(follow(node.raft().clone(), transport.clone(), health.clone())),
+        ];
+        tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
+        let patience = limit;
+        Ok(Self { local_addr, admitted, applicant, health, stop, serving, tasks, patience })
+    }
+
+    /// Where the server listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Finds out whether this node may take part, and lets it: at once where it remembers its
+    /// cluster; with all the others where none of them does, in which case they form the cluster
+    /// that their configurations name; as a new node where its cluster doesn't have it for a member.
+    /// Asks until it knows: a majority that isn't there could know it.
+    ///
+    /// Dropping the future gives up; calling it again starts anew.
+    ///
+    /// # Errors
+    /// The cluster has this node for a member, which the node doesn't remember; or it stopped.
+    pub async fn admit(&self) -> Result<Admission, AdmissionError> {
+        let admission = self.applicant.apply(&self.admitted).await?;
+        self.health.set_service_status("", ServingStatus::Serving).await;
+        let service = transport_server::SERVICE_NAME;
+        self.health.set_service_status(service, ServingStatus::Serving).await;
+        tracing::info!(?admission, "admitted");
+        Ok(admission)
+    }
+
+    /// Takes no more calls, and returns when those under way have ended, after the configured
+    /// `rpc_timeout` at the latest. Shut the node down first: its peers must hear who leads then.
+    pub async fn shutdown(mut self) {
+        for service in ["", transport_server::SERVICE_NAME] {
+            self.health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+        let (stop, _) = oneshot::channel();
+        let _ = std::mem::replace(&mut self.stop, stop).send(());
+        let drained = tokio::time::timeout(self.patience, &mut self.serving).await;
+        tracing::info!(drained = drained.is_ok(), "served");
+    }
+}
+
+impl Drop for GrpcServer {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.serving.abort();
+    }
+}
+
+/// Everything that is served.
+async fn routes(
+    answers: Answers,
+    transport: &GrpcTransport,
+    admitted: watch::Receiver<bool>,
+    more: Routes,
+) -> io::Result<(HealthReporter, Routes)> {
+    let limit = answers.limit;
+    let service = TransportServer::new(answers)
+        .max_decoding_message_size(transport.config().max_message_bytes())
+        .max_encoding_message_size(usize::MAX);
+    let gate = Gate { inner: service, identity: transport.identity().clone(), admitted, limit };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for service in ["", transport_server::SERVICE_NAME] {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(io::Error::other)?;
+    let routes = more.add_service(gate).add_service(health_service).add_service(reflection);
+    Ok((health, routes.prepare()))
+}
+
+/// Forgets peers that leave the membership; says so when the node stops.
+async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
+    let mut metrics = raft.metrics();
+    let mut members = None;
+    while metrics.changed().await.is_ok() {
+        let metrics = metrics.borrow_and_update();
+        let now = &metrics.membership_config;
+        // Before there is a membership, all that is known is the configuration.
+        if members.as_ref() != Some(now) && now.log_id().is_some() {
+            transport.peers().retain(|id| now.membership().get_node(&id).is_some());
+            members = Some(now.clone());
+        }
+    }
+    for service in ["", transport_server::SERVICE_NAME] {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+}
+
+/// The node behind the service.
+struct Answers {
+    raft: Raft,
+    limit: Duration,
+    receptions: Receptions,
+    applicant: Arc<Applicant>,
+}
+
+impl Answers {
+    fn new(raft: Raft, transport: &GrpcTransport, applicant: Arc<Applicant>) -> Self {
+        let config = transport.config();
+        let limit = config.rpc_timeout();
+        let receptions = Receptions::new(raft.clone(), limit, config.grpc().max_snapshot_bytes);
+        Self { raft, limit, receptions, applicant }
+    }
+}
+
+#[tonic::async_trait]
+impl transport_server::Transport for Answers {
+    async fn append_entries(
+        &self,
+        request: Request<AppendEntriesRequest>,
+    ) -> Result<Response<AppendEntriesResponse>, Status> {
+        let answer = self.raft.append_entries(request.into_inner()).await;
+        answer.map(Response::new).map_err(stopped)
+    }
+
+    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
+    }
+
+    async fn full_snapshot(
+        &self,
+        request: Request<Streaming<FullSnapshotPart>>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        self.receptions.receive(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn standing(
+        &self,
+        request: Request<StandingRequest>,
+    ) -> Result<Response<StandingResponse>, Status> {
+        let answer = self.applicant.answer(request.into_inner(), self.limit / 2).await;
+        answer.map(Response::new).map_err(stopped)
+    }
+}
+
+/// The answer of a node that stopped.
+pub(super) fn stopped(error: impl Into<RaftError<u64>>) -> Status {
+    match error.into() {
+        RaftError::Fatal(fatal) => Refusal::Stopped.status(Stopped::from(fatal)),
+        RaftError::APIError(never) => match never {},
+    }
+}
+
+impl From<Fatal<u64>> for AdmissionError {
+    fn from(fatal: Fatal<u64>) -> Self {
+        Stopped::from(fatal).into()
+    }
+}

@@ -1,0 +1,63 @@
+//! A cluster elects, replicates, and carries on.
+
+use seshat_core::network::grpc::Admission;
+use seshat_core::node::Handover;
+use seshat_core::types::RaftMetrics;
+
+use crate::host::{DEADLINE, Host, Ports, leader};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_form_a_cluster_and_replicate() {
+    let hosts = Ports::of(3).await.cluster().await;
+    let first = leader(&hosts).await;
+    first.node.set("key", "value").await.unwrap();
+    let state = first.node.raft().with_raft_state(|state| state.committed).await;
+    let committed = state.unwrap().unwrap().index;
+    for host in &hosts {
+        host.node.wait_for_applied(DEADLINE, committed).await.unwrap();
+        assert_eq!(host.node.read(b"key").await.unwrap().as_deref(), Some(&b"value"[..]));
+    }
+    for host in hosts {
+        host.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_leaves_hands_over() {
+    let mut hosts = Ports::of(3).await.cluster().await;
+    let leads = leader(&hosts).await.node.id();
+    let first = hosts.remove(hosts.iter().position(|host| host.node.id() == leads).unwrap());
+    first.node.set("key", "value").await.unwrap();
+    let handover = first.node.shutdown().await;
+    let next = leader(&hosts).await;
+    assert_eq!(handover, Handover::To(next.node.id()));
+    next.node.set("key", "another").await.unwrap();
+    first.server.shutdown().await;
+}
+
+/// Node 4 has nothing, and the others' logs begin behind a snapshot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_node_is_caught_up_by_a_snapshot() {
+    let mut ports = Ports::of(4).await;
+    let joining = ports.config(4).joining().build().unwrap();
+    let (listener, address) = (ports.listener(4), ports.address(4).to_owned());
+    let hosts = ports.cluster_of(3).await;
+    let leads = &leader(&hosts).await.node;
+    for n in 0..64_u32 {
+        leads.set(n.to_be_bytes().to_vec(), vec![7; 100 << 10]).await.unwrap();
+    }
+    leads.trigger_snapshot().await.unwrap();
+    let covered = leads.last_applied().unwrap().index;
+    let built = |now: &RaftMetrics| now.snapshot.is_some_and(|id| id.index >= covered);
+    leads.wait_until(DEADLINE, "a snapshot", built).await.unwrap();
+    leads.trigger_purge(covered).await.unwrap();
+    let purged = |now: &RaftMetrics| now.purged.is_some_and(|id| id.index >= covered);
+    leads.wait_until(DEADLINE, "a purged log", purged).await.unwrap();
+
+    let fourth = Host::start(joining, listener).await;
+    assert_eq!(fourth.admit().await, Ok(Admission::Waits));
+    leads.add_learner(4, address).await.unwrap();
+    fourth.node.wait_for_applied(DEADLINE, covered).await.unwrap();
+    assert!(fourth.node.metrics().borrow().snapshot.is_some(), "the log alone can't have done it");
+    assert_eq!(fourth.node.reader().digest(), leads.reader().digest());
+}

@@ -1,0 +1,107 @@
+//! One node with its server, and many of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::network::grpc::{Admission, AdmissionError, GrpcServer, GrpcTransport};
+use seshat_core::node::RaftNode;
+use seshat_core::storage::MemStorage;
+use tokio::net::TcpListener;
+
+/// Longer than anything takes that goes well.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Host {
+    pub(crate) node: RaftNode,
+    pub(crate) server: GrpcServer,
+}
+
+impl Host {
+    /// A node on `listener`, which has not been admitted.
+    pub(crate) async fn start(config: NodeConfig, listener: TcpListener) -> Self {
+        let transport = GrpcTransport::new(&config).unwrap();
+        let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
+        let server = GrpcServer::start(&node, &transport, listener, Default::default());
+        Self { server: server.await.unwrap(), node }
+    }
+
+    pub(crate) async fn admit(&self) -> Result<Admission, AdmissionError> {
+        tokio::time::timeout(DEADLINE, self.server.admit()).await.expect("admitted or refused")
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.node.shutdown().await;
+        self.server.shutdown().await;
+    }
+}
+
+/// Ports of nodes 1 to `count`.
+pub(crate) struct Ports {
+    listeners: BTreeMap<u64, TcpListener>,
+    addresses: BTreeMap<u64, String>,
+}
+
+impl Ports {
+    pub(crate) async fn of(count: u64) -> Self {
+        let (mut listeners, mut addresses) = (BTreeMap::new(), BTreeMap::new());
+        for id in 1..=count {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            addresses.insert(id, listener.local_addr().unwrap().to_string());
+            listeners.insert(id, listener);
+        }
+        Self { listeners, addresses }
+    }
+
+    /// Of a node among all of them, or of one that joins those below it.
+    pub(crate) fn config(&self, id: u64) -> NodeConfigBuilder {
+        // So patient that the other tests beside it cost no leader its place.
+        let config = NodeConfig::builder(id)
+            .heartbeat_interval(Duration::from_millis(200))
+            .election_timeout_min(Duration::from_millis(1500))
+            .election_timeout_max(Duration::from_millis(3000));
+        let members = self.addresses.iter();
+        members.fold(config, |config, (id, address)| config.member(*id, address))
+    }
+
+    pub(crate) fn address(&self, id: u64) -> &str {
+        &self.addresses[&id]
+    }
+
+    pub(crate) fn listener(&mut self, id: u64) -> TcpListener {
+        self.listeners.remove(&id).expect("a node is started once")
+    }
+
+    /// All nodes, admitted.
+    pub(crate) async fn cluster(self) -> Vec<Host> {
+        let all = self.addresses.len() as u64;
+        self.cluster_of(all).await
+    }
+
+    /// Nodes 1 to `count`, admitted, who know of no others.
+    pub(crate) async fn cluster_of(mut self, count: u64) -> Vec<Host> {
+        self.addresses.retain(|id, _| *id <= count);
+        let mut hosts = Vec::new();
+        for id in 1..=count {
+            let config = self.config(id).build().unwrap();
+            hosts.push(Host::start(config, self.listener(id)).await);
+        }
+        let admitted = hosts.iter().map(|host| host.admit());
+        for end in futures_util::future::join_all(admitted).await {
+            assert_eq!(end, Ok(Admission::Forms));
+        }
+        hosts
+    }
+}
+
+/// The one that leads.
+pub(crate) async fn leader(hosts: &[Host]) -> &Host {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while tokio::time::Instant::now() < deadline {
+        if let Some(host) = hosts.iter().find(|host| host.node.is_leader()) {
+            return host;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody leads after {DEADLINE:?}");
+}

@@ -1,0 +1,7 @@
+//! Nodes that reach each other over gRPC, on real sockets of this machine.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cluster;
+mod host;
