@@ -79,11 +79,20 @@ impl Ports {
     }
 
     /// Nodes 1 to `count`, admitted, who know of no others.
-    pub(crate) async fn cluster_of(mut self, count: u64) -> Vec<Host> {
+    pub(crate) async fn cluster_of(self, count: u64) -> Vec<Host> {
+        self.cluster_with(count, |config| config).await
+    }
+
+    /// The same, with something changed.
+    pub(crate) async fn cluster_with(
+        mut self,
+        count: u64,
+        adjust: impl Fn(NodeConfigBuilder) -> NodeConfigBuilder,
+    ) -> Vec<Host> {
         self.addresses.retain(|id, _| *id <= count);
         let mut hosts = Vec::new();
         for id in 1..=count {
-            let config = self.config(id).build().unwrap();
+            let config = adjust(self.config(id)).build().unwrap();
             hosts.push(Host::start(config, self.listener(id)).await);
         }
         let admitted = hosts.iter().map(|host| host.admit());

@@ -3,5 +3,13 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod admission;
 mod cluster;
+mod encrypted;
+mod exchange;
 mod host;
+mod hostile;
+mod raw;
+mod refusals;
+mod services;
+mod snapshots;

@@ -13,7 +13,8 @@ use tonic::{Code, Status};
 use crate::error::Stopped;
 use crate::types::{Node, NodeId, TypeConfig};
 
-/// A call to another node that has no answer.
+/// A call to another node that has no answer. Its text holds all that is known of the cause, so
+/// it has no source.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{rpc} to node {target} at {address}, attempt {attempt}: {cause}")]
 pub struct CallError {
@@ -26,7 +27,6 @@ pub struct CallError {
     /// The first call after one that was answered is 1.
     pub attempt: u64,
     /// Why there is no answer.
-    #[source]
     pub cause: Cause,
 }
 
@@ -36,6 +36,9 @@ pub enum Cause {
     /// No connection, or it broke. What was sent may have arrived.
     #[error("unreachable: {}", chain(.0.as_ref()))]
     Unreachable(Arc<dyn Error + Send + Sync>),
+    /// What the membership has for an address is none. Nothing was sent.
+    #[error("that is no address: {}", chain(.0.as_ref()))]
+    NoAddress(Arc<dyn Error + Send + Sync>),
     /// Nothing came in time. What was sent may have arrived.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -136,7 +139,9 @@ impl fmt::Display for Refusal {
 
 /// An error and what is behind it, each once.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    // A status displays its source's inner parts as well.
+    let status = error.downcast_ref::<Status>();
+    let mut text = status.map_or_else(|| error.to_string(), |status| status.message().to_owned());
     let mut next = error.source();
     while let Some(error) = next {
         let words = error.to_string();
@@ -165,6 +170,7 @@ impl Cause {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::NoAddress(_) => "no address",
             Self::TimedOut(_) => "timed out",
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
@@ -224,7 +230,17 @@ pub enum TransportError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file of [`TlsConfig`](crate::config::TlsConfig) is not what it should be.
+    /// A file of [`TlsConfig`](crate::config::TlsConfig) holds something else.
+    #[error("grpc.tls.{field} ({}) holds no {expected} in PEM", .path.display())]
+    NoPem {
+        /// The field that names it.
+        field: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The certificates don't go together.
     #[error("the certificates of grpc.tls can't be used")]
     Certificates(#[source] tonic::transport::Error),
 }

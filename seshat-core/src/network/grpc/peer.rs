@@ -45,7 +45,7 @@ impl Peer {
     /// # Errors
     /// The address is no address.
     pub(super) fn channel(&self) -> Result<Channel, Cause> {
-        self.channel.clone().map_err(Cause::Unreachable)
+        self.channel.clone().map_err(Cause::NoAddress)
     }
 
     /// Notes how a call ended, and tells of a change once.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
 use super::error::TransportError;
 use crate::config::{NodeConfig, TlsConfig};
@@ -32,20 +32,36 @@ impl Tls {
     }
 
     fn read(config: &TlsConfig, handshake: Duration) -> Result<Self, TransportError> {
-        let ca = Certificate::from_pem(file("ca", &config.ca)?);
-        let identity = Identity::from_pem(file("cert", &config.cert)?, file("key", &config.key)?);
+        let ca = Certificate::from_pem(file("ca", &config.ca, "CERTIFICATE")?);
+        let cert = file("cert", &config.cert, "CERTIFICATE")?;
+        let identity = Identity::from_pem(cert, file("key", &config.key, "PRIVATE KEY")?);
         let client = ClientTlsConfig::new().ca_certificate(ca.clone()).identity(identity.clone());
         let mut server = ServerTlsConfig::new().identity(identity);
         if config.mutual {
             server = server.client_ca_root(ca);
         }
-        Ok(Self { client: client.timeout(handshake), server: server.timeout(handshake) })
+        let (client, server) = (client.timeout(handshake), server.timeout(handshake));
+        // They are put to use later, and often: now is the time to find that they can't be.
+        let channel = Endpoint::from_static("https://localhost").tls_config(client.clone());
+        channel.map_err(TransportError::Certificates)?;
+        let listener = Server::builder().tls_config(server.clone());
+        listener.map_err(TransportError::Certificates)?;
+        Ok(Self { client, server })
     }
 }
 
-fn file(field: &'static str, path: &Path) -> Result<Vec<u8>, TransportError> {
+fn file(
+    field: &'static str,
+    path: &Path,
+    expected: &'static str,
+) -> Result<String, TransportError> {
     let error = |source| TransportError::File { field, path: path.to_owned(), source };
-    std::fs::read(path).map_err(error)
+    let text = std::fs::read_to_string(path).map_err(error)?;
+    // A key's label may say of what kind it is.
+    if !text.contains(&format!("{expected}-----")) {
+        return Err(TransportError::NoPem { field, path: path.to_owned(), expected });
+    }
+    Ok(text)
 }
 
 /// Whether `address`, a host and a port, never leaves this machine.

@@ -1,0 +1,139 @@
+//! Peers that send garbage, half a message, a huge length, or nothing at all.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use rstest::rstest;
+use seshat_core::config::GrpcConfig;
+use seshat_core::proto::v1;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt};
+
+use crate::host::{DEADLINE, Host, Ports};
+use crate::raw::{channel, signed, unary};
+
+/// A node alone, whose calls may take 300 ms.
+async fn impatient(grpc: GrpcConfig) -> (Host, String) {
+    let mut ports = Ports::of(1).await;
+    let config = ports.config(1).single_node().rpc_timeout(Duration::from_millis(300)).grpc(grpc);
+    let host = Host::start(config.build().unwrap(), ports.listener(1)).await;
+    host.admit().await.unwrap();
+    (host, ports.address(1).to_owned())
+}
+
+/// An honest call is answered.
+async fn assert_serves(address: &str) {
+    let vote = v1::Vote { term: 0, node_id: 9, committed: false };
+    let asked = signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
+    let answer = unary::<_, v1::VoteResponse>(channel(address), "Vote", asked);
+    let answer = tokio::time::timeout(DEADLINE, answer).await.expect("an answer").unwrap();
+    assert!(!answer.vote_granted);
+}
+
+/// Sends these bytes as the body of AppendEntries, then ends it or leaves it open.
+async fn send(address: &str, body: Vec<u8>, open: bool) -> Status {
+    let (metadata, ..) = signed("seshat", 1, ()).into_parts();
+    let frames = stream::once(async { Ok::<_, Status>(http_body::Frame::data(Bytes::from(body))) });
+    let body = match open {
+        true => Body::new(StreamBody::new(stream::StreamExt::chain(frames, stream::pending()))),
+        false => Body::new(StreamBody::new(frames)),
+    };
+    let mut request =
+        http::Request::post(format!("http://{address}/seshat.v1.Transport/AppendEntries"));
+    *request.headers_mut().unwrap() = metadata.into_headers();
+    let request = request
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    let mut channel = channel(address);
+    let answer = channel.ready().await.unwrap().call(request);
+    let answer = tokio::time::timeout(DEADLINE, answer).await.expect("an answer").unwrap();
+    Status::from_header_map(answer.headers()).expect("a status")
+}
+
+/// A message, as far as it is sent, behind the length that it claims.
+fn claimed(len: u32, message: &[u8]) -> Vec<u8> {
+    [&[0], &len.to_be_bytes()[..], message].concat()
+}
+
+#[rstest]
+#[case::garbage(
+    claimed(3, b"\xff\xff\xff"),
+    false,
+    Code::InvalidArgument,
+    "AppendEntriesRequest.*"
+)]
+#[case::no_vote(claimed(0, b""), false, Code::InvalidArgument, "AppendEntriesRequest.vote")]
+#[case::half(claimed(100, b"half"), false, Code::Internal, "Unexpected EOF")]
+#[case::half_and_silence(claimed(100, b"half"), true, Code::DeadlineExceeded, "longer than 300ms")]
+#[case::silence(vec![], true, Code::DeadlineExceeded, "longer than 300ms")]
+#[case::nothing(vec![], false, Code::Internal, "Missing request message")]
+#[case::huge(
+    claimed(u32::MAX, b"huge"),
+    true,
+    Code::OutOfRange,
+    "found 4294967295 bytes, the limit is"
+)]
+#[case::compressed(vec![1, 0, 0, 0, 1, 7], false, Code::Internal, "compressed")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies(
+    #[case] body: Vec<u8>,
+    #[case] open: bool,
+    #[case] code: Code,
+    #[case] words: &str,
+) {
+    let (_host, address) = impatient(GrpcConfig::default()).await;
+    let status = send(&address, body, open).await;
+    assert_eq!(status.code(), code, "{status}");
+    assert!(status.message().contains(words), "{:?} lacks {words:?}", status.message());
+    assert_serves(&address).await;
+}
+
+/// Reads until the other end hangs up.
+async fn until_closed(mut stream: TcpStream) -> usize {
+    let mut heard = 0;
+    let mut buf = [0; 1024];
+    let reading = async {
+        while let Ok(len @ 1..) = stream.read(&mut buf).await {
+            heard += len;
+        }
+    };
+    tokio::time::timeout(DEADLINE, reading).await.expect("the connection is closed");
+    heard
+}
+
+#[rstest]
+#[case::nothing(b"")]
+#[case::http1(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")]
+#[case::noise(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 noise, and more noise than a preface")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections(#[case] bytes: &[u8]) {
+    let (_host, address) = impatient(GrpcConfig::default()).await;
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    until_closed(stream).await;
+    assert_serves(&address).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_too_many() {
+    let grpc = GrpcConfig { max_connections: 2, ..GrpcConfig::default() };
+    let (_host, address) = impatient(grpc).await;
+    // An open call keeps the first, silence the second for a while.
+    let (one, another) = (channel(&address), TcpStream::connect(&address).await.unwrap());
+    let vote = v1::Vote { term: 0, node_id: 9, committed: false };
+    let ask = || signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
+    unary::<_, v1::VoteResponse>(one.clone(), "Vote", ask()).await.unwrap();
+    let third = TcpStream::connect(&address).await.unwrap();
+    assert_eq!(until_closed(third).await, 0, "hung up on without a word");
+    // Who was there before is unharmed; when the silent one is gone, there is a place again.
+    unary::<_, v1::VoteResponse>(one, "Vote", ask()).await.unwrap();
+    until_closed(another).await;
+    assert_serves(&address).await;
+}
