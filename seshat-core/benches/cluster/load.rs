@@ -72,7 +72,7 @@ impl Outcome {
         format!("{per_second} {p50_us} {p99_us} {cpu_us} {snapshots}")
     }
 
-    fn from_line(line: &str) -> Self {
+    pub(crate) fn from_line(line: &str) -> Self {
         let numbers: Vec<f64> = line.split_whitespace().map(|n| n.parse().unwrap()).collect();
         let [per_second, p50_us, p99_us, cpu_us, snapshots] = numbers[..] else {
             panic!("not an outcome: {line:?}")
@@ -138,7 +138,7 @@ where
 }
 
 /// User and system time of this process.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     // The second field, the command, may hold spaces; it ends with the last parenthesis.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
