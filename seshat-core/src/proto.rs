@@ -1,8 +1,8 @@
-//! The schema of everything stored or sent, generated from `proto/seshat/v1`.
+//! The schema of everything stored or sent, generated from `proto/seshat`.
 //!
-//! The generated file is checked in, so that building needs no protobuf compiler; the test
-//! `proto_drift` regenerates it and compares. Nothing outside [`codec`](crate::codec) should
-//! need these types: it turns them into checked domain types and back.
+//! The generated files are checked in, so that building needs no protobuf compiler; the test
+//! `proto_drift` regenerates them and compares. Nothing outside [`codec`](crate::codec) should
+//! need the types of [`v1`]: it turns them into checked domain types and back.
 
 // Generated: its lints are prost's, its docs are the comments of the schema.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
@@ -15,6 +15,13 @@ pub mod v1;
 #[allow(dead_code, reason = "not every client has use for every method")]
 #[rustfmt::skip]
 pub(crate) mod services;
+
+/// The protocol between nodes and their clients, messages and service. A node serves it if its
+/// program does, on the port that it serves its peers on; the example `node` has both ends.
+#[cfg(feature = "grpc")]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[rustfmt::skip]
+pub mod client;
 
 /// The schema itself, as an encoded `FileDescriptorSet`.
 #[cfg(feature = "grpc")]

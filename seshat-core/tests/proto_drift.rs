@@ -13,9 +13,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("proto")
 }
 
-fn descriptors() -> FileDescriptorSet {
-    let mut files: Vec<_> = std::fs::read_dir(root().join("seshat/v1"))
-        .expect("proto/seshat/v1 is readable")
+/// What nodes store, and send each other.
+const NODES: &str = "seshat/v1";
+/// What clients and nodes send each other.
+const CLIENTS: &str = "seshat/client/v1";
+
+/// The packages in these folders, and what they import.
+fn descriptors(folders: &[&str]) -> FileDescriptorSet {
+    let list = |folder| std::fs::read_dir(root().join(folder)).expect("proto/ is readable");
+    let entries = folders.iter().flat_map(list);
+    let mut files: Vec<_> = entries
         .map(|entry| entry.expect("a directory entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "proto"))
         .collect();
@@ -23,34 +30,47 @@ fn descriptors() -> FileDescriptorSet {
     protox::compile(&files, [root()]).expect("proto/ compiles")
 }
 
-/// What `generate` writes for the package.
-fn generated(name: &str, generate: impl FnOnce(&Path)) -> Vec<u8> {
+/// What `generate` writes for the package of that name.
+fn generated(name: &str, package: &str, generate: impl FnOnce(&Path)) -> Vec<u8> {
     let out = std::env::temp_dir().join(format!("seshat-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&out).expect("a scratch directory");
     generate(&out);
-    let code = std::fs::read(out.join("seshat.v1.rs")).expect("one package, one file");
+    let code = std::fs::read(out.join(format!("{package}.rs"))).expect("one package, one file");
     std::fs::remove_dir_all(&out).expect("the scratch directory goes away");
     code
 }
 
 /// Every message, and no service.
 fn messages() -> Vec<u8> {
-    generated("messages", |out| {
+    generated("messages", "seshat.v1", |out| {
         let mut config = Config::new();
         config.bytes(["."]).out_dir(out);
-        config.compile_fds(descriptors()).expect("prost generates");
+        config.compile_fds(descriptors(&[NODES])).expect("prost generates");
     })
 }
 
 /// Client and server of every service, on the messages' checked domain types.
 fn services() -> Vec<u8> {
-    generated("services", |out| {
+    generated("services", "seshat.v1", |out| {
         tonic_prost_build::configure()
             .out_dir(out)
             .build_transport(false)
             .extern_path(".seshat.v1", "crate::network::grpc::message")
             .codec_path("crate::network::grpc::message::Codec")
-            .compile_fds(descriptors())
+            .compile_fds(descriptors(&[NODES]))
+            .expect("tonic generates");
+    })
+}
+
+/// The clients' protocol: its messages as they are generated, on those of the other package.
+fn client() -> Vec<u8> {
+    generated("client", "seshat.client.v1", |out| {
+        tonic_prost_build::configure()
+            .out_dir(out)
+            .build_transport(false)
+            .bytes(".")
+            .extern_path(".seshat.v1", "crate::proto::v1")
+            .compile_fds(descriptors(&[CLIENTS]))
             .expect("tonic generates");
     })
 }
@@ -77,10 +97,15 @@ fn services_match_proto() {
     assert_checked_in("services.rs", &services());
 }
 
+#[test]
+fn client_matches_proto() {
+    assert_checked_in("client.rs", &client());
+}
+
 /// What server reflection tells.
 #[test]
 fn descriptors_match_proto() {
-    let mut descriptors = descriptors();
+    let mut descriptors = descriptors(&[NODES, CLIENTS]);
     descriptors.file.iter_mut().for_each(|file| file.source_code_info = None);
     assert_checked_in("descriptors.bin", &descriptors.encode_to_vec());
 }
