@@ -1,0 +1,106 @@
+//! What came of sending something once.
+
+use std::error::Error;
+
+use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
+use seshat_core::proto::v1;
+use tonic::{Code, Status};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) enum Attempt<T> {
+    Done(T),
+    /// Not done; that node would.
+    Leader(String),
+    /// Not done; another node may, or the same one later.
+    NotDone(String),
+    /// Not done, and nobody would.
+    Refused(String),
+    /// Done, or to be done yet, or not.
+    Unknown(String),
+}
+
+/// A message that says how something ended.
+pub(super) trait Answer {
+    type Done;
+
+    fn outcome(self) -> Attempt<Self::Done>;
+}
+
+impl Answer for proto::ProposeResponse {
+    type Done = v1::Response;
+
+    fn outcome(self) -> Attempt<v1::Response> {
+        use propose_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Response(response)) => Attempt::Done(response),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),
+            None => Attempt::Unknown("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::ReadResponse {
+    type Done = proto::Value;
+
+    fn outcome(self) -> Attempt<proto::Value> {
+        use read_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Value(value)) => Attempt::Done(value),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            None => Attempt::Refused("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::ChangeResponse {
+    type Done = proto::Membership;
+
+    fn outcome(self) -> Attempt<proto::Membership> {
+        use change_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Membership(membership)) => Attempt::Done(membership),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),
+            None => Attempt::Unknown("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl<T> From<proto::NotLeader> for Attempt<T> {
+    fn from(not_leader: proto::NotLeader) -> Self {
+        match not_leader.leader.and_then(|leader| leader.address) {
+            Some(address) => Self::Leader(address),
+            None => Self::NotDone("not the leader, and knows of none".to_owned()),
+        }
+    }
+}
+
+impl<T> From<proto::Refused> for Attempt<T> {
+    fn from(refused: proto::Refused) -> Self {
+        match refused.later {
+            true => Self::NotDone(refused.reason),
+            false => Self::Refused(refused.reason),
+        }
+    }
+}
+
+/// Whether a call that ended so may have done something; `None` if it didn't, and wouldn't anywhere.
+pub(super) fn was_done(status: &Status) -> Option<bool> {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return Some(false);
+        }
+        source = error.source();
+    }
+    match status.code() {
+        // The server's codec, before there was a message: too long, or no such call.
+        Code::OutOfRange | Code::Unimplemented => None,
+        _ => Some(true),
+    }
+}

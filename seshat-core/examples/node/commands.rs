@@ -1,0 +1,154 @@
+//! What the client is told to do, and what it prints of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use seshat_core::proto::client::{Member, Role, StatusResponse};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+
+use crate::arguments::{ClientOptions, Command};
+use crate::client::{Client, ClientError};
+use crate::{FAILED, Failure, UNKNOWN, WRONG_USAGE, say};
+
+pub(crate) async fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
+    let tls = tls(&options)?;
+    let timeout = Duration::from_secs(options.timeout);
+    let mut client = Client::new(options.to.clone(), tls, timeout)?;
+    match options.command {
+        Command::Set { key, value } => {
+            client.set(bytes(key), bytes(value)).await?;
+            say("OK");
+        }
+        Command::Get { key } => match client.get(bytes(key)).await? {
+            Some(value) => print(&value),
+            None => say("(nil)"),
+        },
+        Command::Del { keys } => {
+            say(client.del(keys.into_iter().map(bytes).collect()).await?);
+        }
+        Command::Status => return status(&mut client, options.to).await,
+        Command::Add { id, address } => say(Members(client.add(id, &address).await?)),
+        Command::Remove { id } => say(Members(client.remove(id).await?)),
+    }
+    tracing::debug!(retries = client.retries(), "done");
+    Ok(ExitCode::SUCCESS)
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Address { .. } => Self::of(WRONG_USAGE, "--to", error),
+            ClientError::Refused { .. } | ClientError::TooLate { .. } => {
+                Self::new(FAILED, error.to_string())
+            }
+            ClientError::Unknown { .. } => {
+                let what =
+                    "it may have been applied, may be yet, or never; look before you repeat it";
+                Self::new(UNKNOWN, format!("{error}: {what}"))
+            }
+        }
+    }
+}
+
+fn tls(options: &ClientOptions) -> Result<Option<ClientTlsConfig>, Failure> {
+    let Some(ca) = &options.ca else { return Ok(None) };
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file("--ca", ca)?));
+    Ok(Some(match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => {
+            tls.identity(Identity::from_pem(file("--cert", cert)?, file("--key", key)?))
+        }
+        _ => tls,
+    }))
+}
+
+fn file(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::of(WRONG_USAGE, format!("{option} {} can't be read", path.display()), error)
+    })
+}
+
+/// As they were typed.
+fn bytes(argument: OsString) -> Bytes {
+    argument.into_encoded_bytes().into()
+}
+
+/// As they are stored, and a line's end.
+fn print(value: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(value).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
+
+/// Every node that was named, or is a member as far as one of those knows.
+async fn status(client: &mut Client, to: Vec<String>) -> Result<ExitCode, Failure> {
+    let mut asked = BTreeMap::new();
+    let mut ids = BTreeMap::new();
+    let mut left = to;
+    while let Some(address) = left.pop() {
+        if asked.contains_key(&address) {
+            continue;
+        }
+        let answer = client.status(&address).await;
+        for Member { id, address, .. } in answer.iter().flat_map(|status| &status.members) {
+            ids.insert(address.clone(), id.to_string());
+            left.push(address.clone());
+        }
+        asked.insert(address, answer);
+    }
+    say(format_args!(
+        "{:<5}{:<22}{:<11}{:<9}{:>5}{:>9}{:>10}  digest",
+        "node", "address", "role", "member", "term", "applied", "keys"
+    ));
+    for (address, answer) in &asked {
+        match answer {
+            Ok(status) => say(Row { address, status }),
+            Err(reason) => {
+                let id = ids.get(address).map_or("?", String::as_str);
+                say(format_args!("{id:<5}{address:<22}no answer: {reason}"));
+            }
+        }
+    }
+    let answered = asked.values().any(Result::is_ok);
+    Ok(ExitCode::from(if answered { 0 } else { FAILED }))
+}
+
+struct Row<'a> {
+    address: &'a str,
+    status: &'a StatusResponse,
+}
+
+impl std::fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { address, status } = self;
+        let role = match status.role() {
+            Role::Unspecified => "?",
+            Role::Applicant => "applicant",
+            Role::Learner => "learner",
+            Role::Follower => "follower",
+            Role::Candidate => "candidate",
+            Role::Leader => "leader",
+            Role::Stopped => "stopped",
+        };
+        let member = status.members.iter().find(|member| member.id == status.id);
+        let member = member.map_or("no", |member| if member.voter { "voter" } else { "learner" });
+        let applied = status.last_applied.map_or("-".to_owned(), |index| index.to_string());
+        let StatusResponse { id, term, keys, .. } = status;
+        write!(f, "{id:<5}{address:<22}{role:<11}{member:<9}{term:>5}{applied:>9}{keys:>10}  ")?;
+        status.digest.iter().flatten().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+struct Members(Vec<Member>);
+
+impl std::fmt::Display for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("members:")?;
+        self.0.iter().try_for_each(|Member { id, address, voter }| {
+            write!(f, " {id} at {address}{}", if *voter { "" } else { " (learner)" })
+        })
+    }
+}

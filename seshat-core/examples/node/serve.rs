@@ -1,0 +1,129 @@
+//! A node, from its configuration to its end.
+//!
+//! Guarantees: who is asked to end takes nothing on, answers what is under way, and hands leadership
+//! over, in that order; clients and peers are answered until all of that is done.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use seshat_core::config::{ConfigError, NodeConfig};
+use seshat_core::error::Stopped;
+use seshat_core::network::grpc::{Admission, AdmissionError, GrpcServer, GrpcTransport};
+use seshat_core::node::{Handover, RaftNode};
+use seshat_core::storage::MemStorage;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+use crate::arguments::NodeOptions;
+use crate::client::chain;
+use crate::service::Service;
+use crate::signals::Signals;
+use crate::via::Via;
+use crate::{FAILED, Failure, LOST_MEMORY, WRONG_USAGE, say};
+
+pub(crate) async fn run(options: NodeOptions) -> Result<ExitCode, Failure> {
+    let config = read(&options.config)?;
+    let node_id = config.node_id();
+    let mut signals = Signals::new()
+        .map_err(|error| Failure::of(FAILED, "signals can't be listened for", error))?;
+    let program = Program::start(config, options).await?;
+
+    tokio::select! {
+        failure = program.take_part() => return Err(failure),
+        _ = signals.next() => say(format_args!("node {node_id} shuts down")),
+    }
+    tokio::select! {
+        biased;
+        code = signals.next() => Ok(ExitCode::from(code)),
+        () = program.shut_down() => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn read(path: &Path) -> Result<NodeConfig, Failure> {
+    let at = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let words = format!("the configuration {at} can't be read (--config FILE names it)");
+        Failure::of(WRONG_USAGE, words, error)
+    })?;
+    NodeConfig::from_toml(&text).map_err(|error| {
+        let words = match &error {
+            ConfigError::Toml(toml) => format!("the configuration {at} is not one:\n{toml}"),
+            ConfigError::Invalid(_) => format!("the configuration {at} must be mended:\n{error}"),
+        };
+        Failure::new(WRONG_USAGE, words.trim_end())
+    })
+}
+
+/// A node that runs, and what serves it.
+struct Program {
+    node: RaftNode,
+    service: Service,
+    server: GrpcServer,
+}
+
+impl Program {
+    async fn start(config: NodeConfig, options: NodeOptions) -> Result<Self, Failure> {
+        let node_id = config.node_id();
+        let wrong = |error| Failure::of(WRONG_USAGE, "there is no transport", error);
+        let transport = GrpcTransport::new(&config).map_err(wrong)?;
+        let address = options.listen.or_else(|| config.members().get(&node_id).cloned());
+        let address = address.ok_or_else(|| {
+            let words = "is not among the members of its configuration: say where it listens, with";
+            Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
+        })?;
+        let listener = TcpListener::bind(&address).await.map_err(|error| {
+            let words = format!(
+                "node {node_id} can't listen at {address}: end what listens there, or give another \
+                 address with --listen"
+            );
+            Failure::of(FAILED, words, error)
+        })?;
+
+        let via =
+            Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
+        let started = RaftNode::start(config, MemStorage::new(), via).await;
+        let node = started.map_err(|error| Failure::of(FAILED, "the node didn't start", error))?;
+        let service = Service::new(node.clone());
+        let more = Routes::new(service.server());
+        let served = GrpcServer::start(&node, &transport, listener, more).await;
+        let server = served.map_err(|error| Failure::of(FAILED, "nothing can be served", error))?;
+        say(format_args!("node {node_id} listens at {}", server.local_addr()));
+        Ok(Self { node, service, server })
+    }
+
+    /// Ends only if the node can't go on.
+    async fn take_part(&self) -> Failure {
+        let admission = match self.server.admit().await {
+            Ok(admission) => admission,
+            Err(error @ AdmissionError::LostMemory { .. }) => {
+                return Failure::new(LOST_MEMORY, chain(&error));
+            }
+            Err(error) => return Failure::of(FAILED, "the node is not admitted", error),
+        };
+        self.service.admitted();
+        let what = match admission {
+            Admission::Remembers => "takes part again",
+            Admission::Forms => "forms the cluster with the other members",
+            Admission::Waits => "waits to be added to its cluster",
+        };
+        say(format_args!("node {} {what}", self.node.id()));
+        let mut metrics = self.node.metrics();
+        let stopped = match metrics.wait_for(|now| now.running_state.is_err()).await {
+            Ok(now) => now.running_state.clone().err().map(Stopped::from),
+            Err(_) => None,
+        };
+        Failure::of(FAILED, "the node ended", stopped.unwrap_or(Stopped::ShutDown))
+    }
+
+    async fn shut_down(self) {
+        self.service.close().await;
+        let became = match self.node.shutdown().await {
+            Handover::NotLeading => "didn't lead".to_owned(),
+            Handover::To(successor) => format!("handed over to node {successor}"),
+            Handover::Failed(error) => format!("led, and nobody took over: {}", chain(&error)),
+        };
+        say(format_args!("node {} {became}", self.node.id()));
+        self.server.shutdown().await;
+    }
+}

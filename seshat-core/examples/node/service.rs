@@ -1,0 +1,223 @@
+//! The `Client` service: what clients ask, put to the node.
+//!
+//! Guarantees: an answer says whether what was asked for was done, was not, or may have been; where
+//! the node can't be certain, it may have been. What comes while the node shuts down is answered at
+//! once, and not done.
+
+mod answer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openraft::ServerState;
+use seshat_core::node::RaftNode;
+use seshat_core::operation::{LimitError, Limits, Operation};
+use seshat_core::proto::client::client_server::{Client, ClientServer};
+use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
+use seshat_core::proto::v1::{self, operation::Kind};
+use seshat_core::types::{NodeId, RaftMetrics};
+use tokio::sync::{RwLock, RwLockReadGuard};
+use tonic::{Request, Response, Status};
+
+use self::answer::{Not, leader, members};
+
+/// The service of one node. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Service {
+    node: RaftNode,
+    admitted: Arc<AtomicBool>,
+    /// Read by whatever may change something, until it is answered; written to, for good, before the
+    /// node stops. So what was let in is answered by a node that runs, and what comes later
+    /// certainly does nothing.
+    open: Arc<RwLock<()>>,
+}
+
+impl Service {
+    pub(crate) fn new(node: RaftNode) -> Self {
+        Self { node, admitted: Arc::default(), open: Arc::default() }
+    }
+
+    pub(crate) fn server(&self) -> ClientServer<Self> {
+        let limit = self.node.config().max_message_bytes();
+        ClientServer::new(self.clone()).max_decoding_message_size(limit)
+    }
+
+    /// The node takes part from now on.
+    pub(crate) fn admitted(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets nothing in that would change anything, from now on. Returns when all that was let in is
+    /// answered, or has had the time that it may take.
+    pub(crate) async fn close(&self) {
+        let open = Arc::clone(&self.open);
+        // In a task of its own, as the door must stay closed when patience ends.
+        let closing = tokio::spawn(async move { std::mem::forget(open.write_owned().await) });
+        let patience = self.node.config().propose_timeout();
+        let answered = tokio::time::timeout(patience, closing).await.is_ok();
+        tracing::debug!(answered, "clients are let in no more");
+    }
+
+    fn enter(&self) -> Result<RwLockReadGuard<'_, ()>, Not> {
+        self.open.try_read().map_err(|_| {
+            let successor = leader(&self.metrics()).filter(|leader| leader.id != self.node.id());
+            match successor {
+                Some(leader) => Not::Leader(proto::NotLeader { leader: Some(leader) }),
+                None => Not::now(format!("node {} is shutting down", self.node.id())),
+            }
+        })
+    }
+
+    async fn propose(&self, proposed: Option<v1::Operation>) -> Result<v1::Response, Not> {
+        let _inside = self.enter()?;
+        let Some(kind) = proposed.and_then(|operation| operation.kind) else {
+            return Err(Not::ever("no operation, or one that this node doesn't know"));
+        };
+        let response = self.node.propose(checked(kind, self.node.limits())?).await?;
+        Ok(v1::Response::from(&response))
+    }
+
+    async fn read(&self, request: proto::ReadRequest) -> Result<proto::Value, Not> {
+        let value = match request.local {
+            true => self.node.read(&request.key).await?,
+            false => self.node.read_linearizable(&request.key).await?,
+        };
+        Ok(proto::Value { value })
+    }
+
+    /// Any step may be done already: whoever asks again goes on from there.
+    async fn add(&self, id: NodeId, address: String) -> Result<proto::Membership, Not> {
+        let _inside = self.enter()?;
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        if let Some(node) = membership.get_node(&id).filter(|node| node.addr != address) {
+            let at = &node.addr;
+            let words = format!("node {id} is a member already, at {at}: remove it first");
+            return Err(Not::ever(words));
+        }
+        if !membership.voter_ids().any(|voter| voter == id) {
+            self.node.add_learner(id, address).await?;
+            // That took a while.
+            let metrics = self.metrics();
+            let voters = metrics.membership_config.membership().voter_ids();
+            self.node.change_membership(voters.chain([id]).collect(), true).await?;
+        }
+        Ok(self.membership())
+    }
+
+    async fn remove(&self, id: NodeId) -> Result<proto::Membership, Not> {
+        let _inside = self.enter()?;
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        // Others than the leader may have heard of it late.
+        if metrics.state.is_leader() && membership.get_node(&id).is_none() {
+            let ids: Vec<String> = membership.nodes().map(|(id, _)| id.to_string()).collect();
+            let words = format!("node {id} is not a member: nodes {} are", ids.join(", "));
+            return Err(Not::ever(words));
+        }
+        let (this, others): (Vec<_>, Vec<_>) = membership.voter_ids().partition(|it| *it == id);
+        if this.is_empty() {
+            self.node.remove_learners([id].into()).await?;
+        } else {
+            self.node.change_membership(others.into_iter().collect(), false).await?;
+        }
+        Ok(self.membership())
+    }
+
+    fn membership(&self) -> proto::Membership {
+        proto::Membership { members: members(&self.metrics()) }
+    }
+
+    fn metrics(&self) -> RaftMetrics {
+        self.node.metrics().borrow().clone()
+    }
+
+    fn role(&self, state: ServerState) -> proto::Role {
+        match state {
+            ServerState::Shutdown => proto::Role::Stopped,
+            _ if !self.admitted.load(Ordering::Relaxed) => proto::Role::Applicant,
+            ServerState::Learner => proto::Role::Learner,
+            ServerState::Follower => proto::Role::Follower,
+            ServerState::Candidate => proto::Role::Candidate,
+            ServerState::Leader => proto::Role::Leader,
+        }
+    }
+
+    async fn status(&self, with_digest: bool) -> Result<proto::StatusResponse, Status> {
+        let reader = self.node.reader().clone();
+        let look = move || (reader.size(), with_digest.then(|| reader.digest()));
+        let looked = tokio::task::spawn_blocking(look).await;
+        let (size, digest) = looked.map_err(|error| Status::internal(error.to_string()))?;
+        // A node that stopped can't tell.
+        let committed = self.node.raft().with_raft_state(|state| state.committed).await;
+        let metrics = self.metrics();
+        Ok(proto::StatusResponse {
+            id: self.node.id(),
+            role: self.role(metrics.state).into(),
+            leader: leader(&metrics),
+            term: metrics.current_term,
+            last_applied: metrics.last_applied.map(|last| last.index),
+            committed: committed.ok().flatten().map(|last| last.index),
+            members: members(&metrics),
+            keys: size.keys,
+            bytes: size.bytes,
+            digest: digest.map(|digest| digest.to_be_bytes().to_vec().into()),
+        })
+    }
+}
+
+/// By way of the constructors, which know the limits; the codec knows what is well formed, no more.
+fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
+    match kind {
+        Kind::Set(v1::SetOperation { key, value }) => Operation::set(key, value, limits),
+        Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits),
+    }
+}
+
+fn changed(end: Result<proto::Membership, Not>) -> Response<proto::ChangeResponse> {
+    let outcome = end.map_or_else(Into::into, change_response::Outcome::Membership);
+    Response::new(proto::ChangeResponse { outcome: Some(outcome) })
+}
+
+#[tonic::async_trait]
+impl Client for Service {
+    async fn propose(
+        &self,
+        request: Request<proto::ProposeRequest>,
+    ) -> Result<Response<proto::ProposeResponse>, Status> {
+        let end = self.propose(request.into_inner().operation).await;
+        let outcome = end.map_or_else(Into::into, propose_response::Outcome::Response);
+        Ok(Response::new(proto::ProposeResponse { outcome: Some(outcome) }))
+    }
+
+    async fn read(
+        &self,
+        request: Request<proto::ReadRequest>,
+    ) -> Result<Response<proto::ReadResponse>, Status> {
+        let end = self.read(request.into_inner()).await;
+        let outcome = end.map_or_else(Into::into, read_response::Outcome::Value);
+        Ok(Response::new(proto::ReadResponse { outcome: Some(outcome) }))
+    }
+
+    async fn status(
+        &self,
+        request: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        self.status(request.into_inner().digest).await.map(Response::new)
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<proto::AddMemberRequest>,
+    ) -> Result<Response<proto::ChangeResponse>, Status> {
+        let proto::AddMemberRequest { id, address } = request.into_inner();
+        Ok(changed(self.add(id, address).await))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<proto::RemoveMemberRequest>,
+    ) -> Result<Response<proto::ChangeResponse>, Status> {
+        Ok(changed(self.remove(request.into_inner().id).await))
+    }
+}

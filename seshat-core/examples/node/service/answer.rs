@@ -1,0 +1,131 @@
+//! What clients are told, made of what the node says.
+
+use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
+use seshat_core::operation::LimitError;
+use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
+use seshat_core::types::{Node, NodeId, RaftMetrics};
+
+/// Why what was asked for wasn't done, or whether it was isn't known.
+#[derive(Debug)]
+pub(super) enum Not {
+    Leader(proto::NotLeader),
+    Refused(proto::Refused),
+    Unknown(proto::Unknown),
+}
+
+impl Not {
+    /// It can't be granted, now or later.
+    pub(super) fn ever(reason: impl ToString) -> Self {
+        Self::Refused(proto::Refused { reason: reason.to_string(), later: false })
+    }
+
+    /// It may be granted later, or elsewhere.
+    pub(super) fn now(reason: impl ToString) -> Self {
+        Self::Refused(proto::Refused { reason: reason.to_string(), later: true })
+    }
+
+    pub(super) fn known(reason: impl ToString) -> Self {
+        Self::Unknown(proto::Unknown { reason: reason.to_string() })
+    }
+}
+
+impl From<LimitError> for Not {
+    fn from(error: LimitError) -> Self {
+        Self::ever(error)
+    }
+}
+
+impl From<NotLeader> for Not {
+    fn from(error: NotLeader) -> Self {
+        let leader = error.leader.map(|Leader { id, address }| proto::Leader { id, address });
+        Self::Leader(proto::NotLeader { leader })
+    }
+}
+
+impl From<ProposeError> for Not {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Limit(error) => error.into(),
+            ProposeError::NotLeader(error) => error.into(),
+            ProposeError::QueueFull { .. } => Self::now(error),
+            ProposeError::Deposed { .. }
+            | ProposeError::NoQuorum { .. }
+            | ProposeError::Stopped(_)
+            | ProposeError::Unanswered { .. } => Self::known(error),
+        }
+    }
+}
+
+/// A read that failed can be repeated.
+impl From<ReadError> for Not {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotLeader(error) => error.into(),
+            ReadError::NoQuorum { .. } | ReadError::Stopped(_) => Self::now(error),
+            ReadError::Storage(_) => Self::ever(error),
+        }
+    }
+}
+
+impl From<MembershipError> for Not {
+    fn from(error: MembershipError) -> Self {
+        use openraft::error::ChangeMembershipError as Why;
+        match error {
+            MembershipError::NotLeader(error) => error.into(),
+            MembershipError::Refused(why @ Why::InProgress(_)) => Self::now(why),
+            MembershipError::Refused(why) => Self::ever(why),
+            MembershipError::NoQuorum { .. } | MembershipError::Stopped(_) => Self::known(error),
+        }
+    }
+}
+
+impl From<Not> for propose_response::Outcome {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(unknown) => Self::Unknown(unknown),
+        }
+    }
+}
+
+impl From<Not> for read_response::Outcome {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(proto::Unknown { reason }) => {
+                Self::Refused(proto::Refused { reason, later: true })
+            }
+        }
+    }
+}
+
+impl From<Not> for change_response::Outcome {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(unknown) => Self::Unknown(unknown),
+        }
+    }
+}
+
+/// Who leads, as far as the node knows.
+pub(super) fn leader(metrics: &RaftMetrics) -> Option<proto::Leader> {
+    let id = metrics.current_leader?;
+    let node = metrics.membership_config.membership().get_node(&id);
+    Some(proto::Leader { id, address: node.map(|node| node.addr.clone()) })
+}
+
+/// The last membership that the node has.
+pub(super) fn members(metrics: &RaftMetrics) -> Vec<proto::Member> {
+    let membership = metrics.membership_config.membership();
+    let is_voter = |id| membership.voter_ids().any(|voter| voter == id);
+    let member = |(id, node): (&NodeId, &Node)| proto::Member {
+        id: *id,
+        address: node.addr.clone(),
+        voter: is_voter(*id),
+    };
+    membership.nodes().map(member).collect()
+}
