@@ -38,25 +38,32 @@ impl Host {
 
 /// Ports of nodes 1 to `count`.
 pub(crate) struct Ports {
+    cluster: &'static str,
     listeners: BTreeMap<u64, TcpListener>,
     addresses: BTreeMap<u64, String>,
 }
 
 impl Ports {
     pub(crate) async fn of(count: u64) -> Self {
+        Self::named("seshat", count).await
+    }
+
+    /// The same, of a cluster of that name.
+    pub(crate) async fn named(cluster: &'static str, count: u64) -> Self {
         let (mut listeners, mut addresses) = (BTreeMap::new(), BTreeMap::new());
         for id in 1..=count {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.insert(id, listener.local_addr().unwrap().to_string());
             listeners.insert(id, listener);
         }
-        Self { listeners, addresses }
+        Self { cluster, listeners, addresses }
     }
 
     /// Of a node among all of them, or of one that joins those below it.
     pub(crate) fn config(&self, id: u64) -> NodeConfigBuilder {
         // So patient that the other tests beside it cost no leader its place.
         let config = NodeConfig::builder(id)
+            .cluster_name(self.cluster)
             .heartbeat_interval(Duration::from_millis(200))
             .election_timeout_min(Duration::from_millis(1500))
             .election_timeout_max(Duration::from_millis(3000));

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod admission;
+#[path = "../common/capture.rs"]
+mod capture;
 mod cluster;
 mod encrypted;
 mod exchange;
@@ -12,4 +14,6 @@ mod hostile;
 mod raw;
 mod refusals;
 mod services;
+mod slow;
 mod snapshots;
+mod traced;

@@ -68,7 +68,11 @@ impl GrpcTransport {
         Ok(Self {
             shared: Arc::new(Shared {
                 identity: Identity::new(config.node_id(), config.cluster_name()),
-                peers: Peers::new(config.grpc().connect_timeout, tls.clone()),
+                peers: Peers::new(
+                    config.cluster_name(),
+                    config.grpc().connect_timeout,
+                    tls.clone(),
+                ),
                 tls,
                 max_message_bytes: config.max_message_bytes(),
                 config: config.clone(),

@@ -87,14 +87,15 @@ fn channel(
 
 /// All other nodes that were called so far and are still members.
 pub(super) struct Peers {
+    cluster: String,
     connect_timeout: Duration,
     tls: Option<Tls>,
     peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
 }
 
 impl Peers {
-    pub(super) fn new(connect_timeout: Duration, tls: Option<Tls>) -> Self {
-        Self { connect_timeout, tls, peers: Mutex::default() }
+    pub(super) fn new(cluster: &str, connect_timeout: Duration, tls: Option<Tls>) -> Self {
+        Self { cluster: cluster.to_owned(), connect_timeout, tls, peers: Mutex::default() }
     }
 
     /// Node `id`, at `address` from now on.
@@ -116,7 +117,7 @@ impl Peers {
         self.lock().retain(|id, _| {
             let stays = is_member(*id);
             if !stays {
-                tracing::info!(peer = id, "peer left");
+                tracing::info!(cluster = self.cluster, peer = id, "peer left");
             }
             stays
         });
