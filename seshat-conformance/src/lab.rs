@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::backend::Backend;
 use crate::budget::Budget;
 use crate::failure::Failure;
+use crate::runner::Options;
 
 /// A check's surroundings.
 pub struct Lab<B: Backend> {
@@ -27,6 +28,7 @@ pub struct Lab<B: Backend> {
     dir: PathBuf,
     stores: AtomicU64,
     began: Instant,
+    limit: Duration,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -104,21 +106,22 @@ impl Record {
 }
 
 impl<B: Backend> Lab<B> {
-    /// A lab that puts its stores below `dir`.
-    pub fn new(
+    /// A lab that puts its stores below `dir`, for a check that may take `limit`.
+    pub(crate) fn new(
         backend: Arc<B>,
         dir: &Path,
-        budget: Budget,
-        seed: u64,
-        patience: Duration,
+        options: &Options,
+        limit: Duration,
         record: Arc<Record>,
     ) -> Self {
+        let Options { budget, seed, patience, .. } = *options;
         Self {
             backend,
             budget,
             seed,
             patience,
             record,
+            limit,
             dir: dir.to_owned(),
             stores: AtomicU64::new(0),
             began: Instant::now(),
@@ -146,7 +149,8 @@ impl<B: Backend> Lab<B> {
     /// Whether a loop over many cases has taken its share of the time limit. On a slow store it
     /// tries fewer, rather than being told to hang.
     pub(crate) fn enough(&self) -> bool {
-        self.began.elapsed() > Duration::from_secs(self.budget.pick(7, 14, 400))
+        let share = Duration::from_secs(self.budget.pick(7, 14, 400));
+        self.began.elapsed() > share.min(self.limit * 2 / 3)
     }
 
     /// Waits for a future from within a check, where a callback can't.

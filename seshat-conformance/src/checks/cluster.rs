@@ -195,6 +195,9 @@ async fn at_random<B: Backend>(lab: &Lab<B>) -> Verdict {
     let history = History::default();
     let mut down: Option<u64> = None;
     for _ in 0..lab.budget.pick(4, 10, 200) {
+        if lab.enough() {
+            break;
+        }
         let writing = load(&cluster, &history, 2, 6).await;
         let n = rng.random_range(1..=3);
         match (rng.random_range(0..5), down) {

@@ -87,7 +87,7 @@ async fn join<B: Backend, T>(
 }
 
 async fn log_beside_machine<B: Backend>(lab: &Lab<B>) -> Verdict {
-    let rounds = lab.budget.pick(60, 300, 5_000);
+    let rounds = lab.budget.pick(60, 300, 1_500);
     let total = rounds * 3;
     let committed = story::entries(1, 1, 0, total);
     let entries = lab.entries(&committed)?;
@@ -129,6 +129,9 @@ fn closed() -> Failure {
 
 async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
     for round in 0..lab.budget.pick(14_u32, 28, 280) {
+        if lab.enough() {
+            break;
+        }
         let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
         subject.perform(Step::Commit(39)).await?;
         let mut building = Vec::new();

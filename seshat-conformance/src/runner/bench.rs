@@ -70,9 +70,8 @@ impl<B: Backend> Bench<B> {
         record: &Arc<Record>,
     ) -> End<Verdict> {
         let checks = Arc::clone(&self.checks);
-        let Options { budget, seed, patience, .. } = self.options;
         let (backend, kept) = (Arc::clone(&self.backend), Arc::clone(record));
-        let mut lab = Lab::new(backend, dir, budget, seed, patience, kept);
+        let mut lab = Lab::new(backend, dir, &self.options, limit, kept);
         within(limit, record, move |runtime| match checks.get(place) {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),

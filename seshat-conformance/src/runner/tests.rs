@@ -155,6 +155,29 @@ fn the_embedded_store_passes_openrafts_suite_side_by_side() {
     assert!(run_one(Embedded::default(), &options, "no/such").is_none());
 }
 
+/// What takes longer than seconds with the long budget, and makes its steps as it goes: those of
+/// `model` are legal by construction, the others' are the same in every round.
+const LONG: &[&str] = &[
+    "suite",
+    "model",
+    "cluster",
+    "concurrency/readers",
+    "log/append/batch-sizes",
+    "log/append/many-rounds",
+    "machine/batches/large",
+    "reopen/many-times",
+];
+
+#[test]
+fn the_long_budget_makes_only_calls_that_openraft_makes() {
+    let exclude = LONG.iter().map(|word| (*word).to_owned()).collect();
+    let filter = Filter { exclude, ..Filter::all() };
+    let options = Options { budget: Budget::Long, filter, ..Options::default() };
+    let report = run(Embedded::default(), &options, &mut |_| {});
+    let failed = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_)));
+    assert!(failed.clone().next().is_none(), "{:#?}", failed.collect::<Vec<_>>());
+}
+
 #[test]
 fn nothing_chosen_is_a_hollow_run() {
     let options = Options { filter: Filter::only(["nothing"]), ..Options::default() };

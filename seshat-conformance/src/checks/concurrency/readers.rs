@@ -291,6 +291,9 @@ async fn beside_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     let rounds = lab.budget.pick(150, 600, 20_000);
     beside(lab, async |subject, shared| {
         for round in 0..rounds {
+            if subject.lab.enough() {
+                break;
+            }
             append(subject, shared, 1, 1 + round % 7, true).await?;
         }
         Ok(())
@@ -302,6 +305,9 @@ async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     let rounds = lab.budget.pick(80, 300, 10_000);
     beside(lab, async |subject, shared| {
         for round in 0..rounds {
+            if subject.lab.enough() {
+                break;
+            }
             append(subject, shared, 1, 2 + round % 9, true).await?;
             if round % 4 == 3 {
                 let upto = subject.model.log.next_index() - 5;
@@ -327,6 +333,9 @@ async fn beside_truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
     beside(lab, async |subject, shared| {
         append(subject, shared, 1, 20, true).await?;
         for round in 0..rounds {
+            if subject.lab.enough() {
+                break;
+            }
             let term = 2 + round;
             subject.perform(story::leader(term, 1)).await?;
             append(subject, shared, term, 3 + round % 11, false).await?;

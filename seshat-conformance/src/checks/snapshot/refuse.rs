@@ -99,6 +99,9 @@ async fn damaged<B: Backend>(lab: &Lab<B>) -> Verdict {
     let (mut subject, meta, bytes, _) = scene(lab).await?;
     let places = lab.budget.pick(24, 64, 4_096).min(bytes.len());
     for n in 0..places {
+        if lab.enough() {
+            break;
+        }
         let place = n * bytes.len() / places;
         let mut changed = bytes.clone();
         if let Some(byte) = changed.get_mut(place) {
