@@ -7,7 +7,7 @@ mod midway;
 use openraft::storage::RaftLogStorage;
 
 use super::reopen::each_pair;
-use crate::backend::{Backend, Keeps};
+use crate::backend::Backend;
 use crate::check::{Check, Verdict, check};
 use crate::checks::callback;
 use crate::history::{self, Kind};
@@ -23,75 +23,75 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 fn after_calls<B: Backend>() -> Vec<Check<B>> {
     vec![
         check!(
-            "crash/vote", Must, [7, 51], needs: [Log, CutPower],
+            "crash/vote", Must, [7, 51], needs: [Log, CutPower, LogSurvivesRestart],
             promise: "A vote that was saved survives a power cut.",
             consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
             run: vote,
         ),
         check!(
-            "crash/append", Must, [12, 51], needs: [Log, CutPower],
+            "crash/append", Must, [12, 51], needs: [Log, CutPower, LogSurvivesRestart],
             promise: "Entries whose callback was called survive a power cut, whatever the size of the batch.",
             consequence: "Acknowledged, committed entries vanish.",
             limit: 30,
             run: append,
         ),
         check!(
-            "crash/append-unfinished", Must, [1, 2, 14, 48], needs: [Log, CutPower, Callback],
+            "crash/append-unfinished", Must, [1, 2, 14, 48], needs: [Log, CutPower, LogSurvivesRestart, Callback],
             promise: "Of an append whose callback wasn't called, a power cut leaves a prefix: no hole, nothing else.",
             consequence: "A node claims entries that it doesn't have.",
             run: append_unfinished,
         ),
         check!(
-            "crash/order", Must, [2], needs: [Log, CutPower, Callback],
+            "crash/order", Must, [2], needs: [Log, CutPower, LogSurvivesRestart, Callback],
             promise: "Votes and entries reach the disk in the order in which they were written.",
             consequence: "A node grants a vote in a term in which it has accepted entries of another leader.",
             run: order,
         ),
         check!(
-            "crash/truncate-then-append", Must, [2, 47, 48, 51], needs: [Log, CutPower],
+            "crash/truncate-then-append", Must, [2, 47, 48, 51], needs: [Log, CutPower, LogSurvivesRestart],
             promise: "What was truncated doesn't come back after a later write was acknowledged.",
             consequence: "Entries of a deposed leader come back behind those of the new one.",
             run: truncate_then_append,
         ),
         check!(
-            "crash/truncate-alone", Must, [16, 48, 51], needs: [Log, CutPower],
+            "crash/truncate-alone", Must, [16, 48, 51], needs: [Log, CutPower, LogSurvivesRestart],
             promise: "A power cut after a truncation leaves the log as it was before it or after it.",
             consequence: "Entries that were never truncated are lost, or the log has a hole.",
             run: truncate_alone,
         ),
         check!(
-            "crash/purge", Must, [2, 18, 37, 38, 51], needs: [CutPower],
+            "crash/purge", Must, [2, 18, 37, 38, 51], needs: [CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A power cut after a purge leaves marker and entries of one moment; after a later write was acknowledged, the purge is done.",
             consequence: "The log begins above its marker: the node can't start again.",
             run: purge,
         ),
         check!(
-            "crash/apply", Must, [19, 25, 51], needs: [Machine, CutPower, AppliedSurvivesRestart],
+            "crash/apply", Must, [19, 25, 51], needs: [Machine, CutPower, LogSurvivesRestart, AppliedSurvivesRestart],
             promise: "What a persistent state machine has applied survives a power cut, as one whole.",
             consequence: "Commands are applied twice or never on one replica.",
             run: apply,
         ),
         check!(
-            "crash/build-then-purge", Must, [25, 26, 37, 38, 51], needs: [Machine, CutPower, MachineSurvivesRestart],
+            "crash/build-then-purge", Must, [25, 26, 37, 38, 51], needs: [Machine, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A snapshot that was built survives a power cut, or the state it is of does.",
             consequence: "State that is no longer in the log is lost.",
             run: build_then_purge,
         ),
         check!(
-            "crash/install", Must, [26, 29, 30, 51, 55, 56], needs: [Machine, CutPower, MachineSurvivesRestart],
+            "crash/install", Must, [26, 29, 30, 51, 55, 56], needs: [Machine, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A snapshot that was installed survives a power cut, whole, before and after the purge.",
             consequence: "A follower that was caught up rejoins with half a state.",
             run: install,
         ),
         check!(
-            "crash/again", Must, [51], needs: [CutPower, MachineSurvivesRestart],
+            "crash/again", Must, [51], needs: [CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "What survived one power cut survives the next, and a store goes on working over many.",
             consequence: "A node that fails twice is lost.",
             limit: 30,
             run: again,
         ),
         check!(
-            "crash/pairs", Must, [2, 4, 7, 12, 25, 26, 37, 48, 51], needs: [CutPower, MachineSurvivesRestart],
+            "crash/pairs", Must, [2, 4, 7, 12, 25, 26, 37, 48, 51], needs: [CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "After every pair of steps a power cut leaves what was acknowledged, and openraft can start on it.",
             consequence: "Acknowledged entries or votes are lost: a cluster loses committed data.",
             limit: 60,
@@ -228,10 +228,6 @@ async fn truncate_alone<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
-    if lab.backend.capabilities().machine_keeps == Keeps::Nothing {
-        lab.inconclusive("declared: nothing of the state machine survives, so nothing is purged");
-        return Ok(());
-    }
     for upto in [0, 2, 4, 8] {
         for followed in [false, true] {
             let mut subject = Subject::with(lab, story::purged_of(9, upto)).await?;

@@ -9,7 +9,7 @@ use seshat_conformance::backend::{
     BoxError, Capabilities, Chunks, Command, Hook, Hooks, Keeps, OpenraftSuite,
 };
 
-use super::disk::{Disk, Key};
+use super::disk::{ALL, Disk, File, Key};
 use super::fault::Fault::{self, *};
 use super::log::Log;
 use super::machine::Machine;
@@ -67,6 +67,7 @@ impl Store {
             Quirk::PersistentState | Quirk::PersistentBoth | Quirk::RebuildsSnapshot => {
                 Keeps::Applied
             }
+            Quirk::ForgetsMachine | Quirk::ForgetsAll => Keeps::Nothing,
             _ => Keeps::Snapshot,
         };
         Self::new(Ways { fault: None, quirk: Some(quirk), keeps })
@@ -126,6 +127,11 @@ impl Backend for Store {
         }
         if self.ways.quirk == Some(Quirk::StopsAtError) {
             disk.stop_at_error();
+        }
+        match self.ways.quirk {
+            Some(Quirk::ForgetsMachine) => disk.forget(&[File::Machine]),
+            Some(Quirk::ForgetsAll) => disk.forget(ALL),
+            _ => {}
         }
         let gate = (self.ways.quirk == Some(Quirk::OneLock)).then(Arc::default);
         let env = Env {
@@ -189,6 +195,7 @@ impl Backend for Store {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            log_survives_restart: !self.ways.quirky(Quirk::ForgetsAll),
             machine_keeps: self.ways.keeps,
             snapshot_checksum: true,
             snapshot_describes_itself: true,

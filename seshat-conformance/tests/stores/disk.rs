@@ -129,6 +129,14 @@ impl Disk {
         self.inner().void = true;
     }
 
+    /// Nothing of these files outlives this.
+    pub fn forget(&self, files: &[File]) {
+        let mut inner = self.inner();
+        let Inner { now, durable, .. } = &mut *inner;
+        now.retain(|key, _| !files.contains(&key.file()));
+        durable.retain(|key, _| !files.contains(&key.file()));
+    }
+
     pub fn keys(&self) -> Vec<Key> {
         self.inner().now.keys().copied().collect()
     }

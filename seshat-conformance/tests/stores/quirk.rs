@@ -37,6 +37,9 @@ quirks! {
     RebuildsSnapshot, "a snapshot that didn't survive is built anew at opening";
     StopsAtError, "after a write that failed every write fails, until the store is opened again";
     ExclusiveLock, "a directory that is open can't be opened again";
+    PlainRange, "the log is read by BTreeMap::range, which panics where a range ends before it begins";
+    ForgetsMachine, "nothing of the state machine outlives a restart";
+    ForgetsAll, "nothing at all outlives a restart";
 }
 
 pub fn allow_vote(old: Option<Vote>, new: Vote) {

@@ -65,6 +65,10 @@ impl Reader {
             Bound::Unbounded => u128::MAX,
         };
         let memory = lock(&self.shared.memory);
+        if env.quirky(Quirk::PlainRange) {
+            let bounds = (range.start_bound().cloned(), range.end_bound().cloned());
+            drop(memory.records.range(bounds));
+        }
         let first = memory.records.keys().next().map_or(0, |first| u128::from(*first));
         let beyond = memory.records.keys().next_back().map_or(0, |last| u128::from(*last) + 1);
         match env.ways.fault {

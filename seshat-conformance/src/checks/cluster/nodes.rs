@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openraft::storage::RaftLogStorage;
 use openraft::{Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use seshat_core::network::Switchboard;
 
@@ -13,7 +14,7 @@ use crate::backend::Backend;
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::Model;
-use crate::subject::Subject;
+use crate::subject::{Subject, ok};
 use crate::words::{Nid, NodeOf};
 
 /// Nothing takes longer than this in a healthy cluster of one process.
@@ -24,6 +25,8 @@ pub(crate) struct Cluster<'l, B: Backend> {
     pub(crate) lab: &'l Lab<B>,
     pub(crate) switchboard: Switchboard<B::C, Copying<B::Transfer>>,
     pub(crate) up: BTreeMap<u64, Raft<B::C>>,
+    /// Of the nodes that are up, where a log doesn't outlive its node: the only way to see it.
+    pub(crate) readers: BTreeMap<u64, <B::Log as RaftLogStorage<B::C>>::LogReader>,
     dirs: BTreeMap<u64, PathBuf>,
     config: Arc<Config>,
 }
@@ -46,8 +49,14 @@ impl<'l, B: Backend> Cluster<'l, B> {
         let config =
             config.validate().map_err(|error| Failure::error("openraft's Config", error))?;
         let switchboard = Switchboard::with_wire(lab.seed, Copying::new());
-        let (up, dirs) = (BTreeMap::new(), BTreeMap::new());
-        let mut cluster = Self { lab, switchboard, up, dirs, config: Arc::new(config) };
+        let mut cluster = Self {
+            lab,
+            switchboard,
+            up: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            dirs: BTreeMap::new(),
+            config: Arc::new(config),
+        };
         for n in 1..=3 {
             cluster.start(n).await?;
         }
@@ -69,7 +78,11 @@ impl<'l, B: Backend> Cluster<'l, B> {
         };
         self.dirs.insert(n, dir.clone());
         lab.record.step(format!("start node {n}"));
-        let (log, machine) = self.open(&dir).await?;
+        let (mut log, machine) = self.open(&dir).await?;
+        if !lab.backend.capabilities().log_survives_restart {
+            let making = async { ok(log.get_log_reader().await) };
+            self.readers.insert(n, lab.call("get_log_reader", making).await?);
+        }
         let id = lab.backend.node_id(n);
         let port = self.switchboard.port(id.clone());
         let starting = Raft::new(id.clone(), Arc::clone(&self.config), port, log, machine);
@@ -97,6 +110,7 @@ impl<'l, B: Backend> Cluster<'l, B> {
     pub(crate) async fn kill(&mut self, n: u64) -> Result<(), Failure> {
         self.lab.record.step(format!("kill node {n}"));
         self.switchboard.unplug(&self.lab.backend.node_id(n));
+        self.readers.remove(&n);
         if let Some(raft) = self.up.remove(&n) {
             self.lab.call("Raft::shutdown", raft.shutdown()).await?;
         }

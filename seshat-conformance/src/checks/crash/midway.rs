@@ -24,28 +24,28 @@ use crate::words;
 pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     vec![
         check!(
-            "crash/midway/log", Must, [2, 14, 16, 18, 48, 51], needs: [Log, CutPower, MachineSurvivesRestart],
+            "crash/midway/log", Must, [2, 14, 16, 18, 48, 51], needs: [Log, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A power cut in the middle of a vote, an append, a truncation or a purge leaves no hole and no half of a vote.",
             consequence: "A node can't start again, or claims entries that it doesn't have.",
             limit: 20,
             run: log,
         ),
         check!(
-            "crash/midway/install", Must, [29, 30, 51, 55], needs: [Machine, CutPower, MachineSurvivesRestart],
+            "crash/midway/install", Must, [29, 30, 51, 55], needs: [Machine, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A power cut in the middle of an install leaves all of the old state or all of the new one.",
             consequence: "A follower that was being caught up rejoins with half a state.",
             limit: 20,
             run: install,
         ),
         check!(
-            "crash/midway/build", Must, [26, 32, 51], needs: [Machine, CutPower, MachineSurvivesRestart],
+            "crash/midway/build", Must, [26, 32, 51], needs: [Machine, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A power cut in the middle of a build leaves the old snapshot or the new one, whole.",
             consequence: "A node has neither the snapshot nor the entries that it stood for.",
             limit: 20,
             run: build,
         ),
         check!(
-            "crash/midway/apply", Must, [21, 25, 51], needs: [Machine, CutPower, AppliedSurvivesRestart],
+            "crash/midway/apply", Must, [21, 25, 51], needs: [Machine, CutPower, LogSurvivesRestart, AppliedSurvivesRestart],
             promise: "A power cut in the middle of an apply leaves state and applied id of one moment.",
             consequence: "Commands are applied twice or never on one replica.",
             limit: 20,

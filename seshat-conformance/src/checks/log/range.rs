@@ -55,9 +55,9 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
             run: excluded_start,
         ),
         check!(
-            "log/range/inverted", Must, [40, 41], needs: [Log],
-            promise: "A range that ends before it begins holds no entries.",
-            consequence: "A node panics on a read that has nothing to give.",
+            "log/range/inverted", May, [40, 41], needs: [Log],
+            promise: "A range that ends before it begins holds no entries, and is no reason to panic.",
+            consequence: "None: openraft makes no such range. A tool that does meets a panic, as of `BTreeMap::range`.",
             run: inverted,
         ),
         check!(
@@ -101,28 +101,20 @@ async fn isolated<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 type Bounds = (Bound<u64>, Bound<u64>);
 
-/// Every kind of bound at every place of `places`, in order if `forward`.
-fn all_bounds(places: &[u64], forward: bool) -> Vec<Bounds> {
-    let mut all = Vec::new();
-    for &a in places {
-        for &b in places {
-            if (a <= b) == forward {
-                for start in [Bound::Included(a), Bound::Excluded(a)] {
-                    all.extend([Bound::Included(b), Bound::Excluded(b)].map(|end| (start, end)));
-                }
-            }
-        }
-        if forward {
-            let (included, excluded) = (Bound::Included(a), Bound::Excluded(a));
-            for bound in [included, excluded] {
-                all.extend([(bound, Bound::Unbounded), (Bound::Unbounded, bound)]);
-            }
-        }
+/// Every kind of bound at every place of `places`.
+fn all_bounds(places: &[u64]) -> Vec<Bounds> {
+    let at = |place: &u64| [Bound::Included(*place), Bound::Excluded(*place)];
+    let bounds = || places.iter().flat_map(at).chain([Bound::Unbounded]);
+    bounds().flat_map(|start| bounds().map(move |end| (start, end))).collect()
+}
+
+/// Whether a range ends before it begins: what `BTreeMap::range` panics on. openraft makes none.
+fn is_inverted(bounds: &Bounds) -> bool {
+    match *bounds {
+        (Bound::Excluded(a), Bound::Excluded(b)) => a >= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a > b,
+        _ => false,
     }
-    if forward {
-        all.push((Bound::Unbounded, Bound::Unbounded));
-    }
-    all
 }
 
 /// Logs that differ in where they begin: empty, whole, purged in part, purged beyond.
@@ -135,14 +127,21 @@ fn logs() -> [Vec<Step>; 4] {
 /// Every place in a log, around it and at the ends of the numbers.
 const PLACES: [u64; 13] = [0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 20, u64::MAX - 1, u64::MAX];
 
-/// Those bounds that `choose` lets through, of all that don't end before they begin, on every log.
+/// Those bounds that `choose` lets through and that `BTreeMap::range` takes, on every log.
 async fn read_chosen<B: Backend>(
+    lab: &Lab<B>,
+    choose: impl Fn(&LogModel, &Bounds) -> bool,
+) -> Verdict {
+    read_any(lab, |log, bounds| !is_inverted(bounds) && choose(log, bounds)).await
+}
+
+async fn read_any<B: Backend>(
     lab: &Lab<B>,
     choose: impl Fn(&LogModel, &Bounds) -> bool,
 ) -> Verdict {
     for steps in logs() {
         let mut subject = Subject::with(lab, steps).await?;
-        let mut chosen = all_bounds(&PLACES, true);
+        let mut chosen = all_bounds(&PLACES);
         chosen.retain(|bounds| choose(&subject.model.log, bounds));
         read_all(&mut subject, chosen).await?;
     }
@@ -166,7 +165,8 @@ async fn absent<B: Backend>(lab: &Lab<B>) -> Verdict {
     let bounded = |bounds: &Bounds| {
         matches!(bounds, (Bound::Included(_), Bound::Included(_) | Bound::Excluded(_)))
     };
-    read_chosen(lab, |log, bounds| bounded(bounds) && !within(log, bounds)).await
+    read_chosen(lab, |log, bounds| bounded(bounds) && !is_inverted(bounds) && !within(log, bounds))
+        .await
 }
 
 async fn unbounded<B: Backend>(lab: &Lab<B>) -> Verdict {
@@ -181,11 +181,7 @@ async fn excluded_start<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 async fn inverted<B: Backend>(lab: &Lab<B>) -> Verdict {
-    for steps in logs() {
-        let mut subject = Subject::with(lab, steps).await?;
-        read_all(&mut subject, all_bounds(&[0, 2, 4, 5, 8, 11, 12, 20], false)).await?;
-    }
-    Ok(())
+    read_any(lab, |_, bounds| is_inverted(bounds)).await
 }
 
 async fn read_all<B: Backend>(subject: &mut Subject<'_, B>, all: Vec<Bounds>) -> Verdict {
