@@ -38,6 +38,7 @@ pub struct Record {
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
     panics: Mutex<Vec<String>>,
+    doing: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
 }
 
@@ -75,7 +76,26 @@ impl Record {
         }
     }
 
-    pub(crate) fn panicked(&self, panic: String) {
+    /// A call of the store begins.
+    pub(crate) fn begin(&self, call: &str) {
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
+    }
+
+    /// It ended, unless another has begun since.
+    pub(crate) fn end(&self, call: &str) {
+        let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
+        doing.take_if(|doing| doing == call);
+    }
+
+    /// The call that is under way; the one that panicked, after a panic.
+    pub(crate) fn doing(&self) -> Option<String> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn panicked(&self, mut panic: String) {
+        if let Some(call) = self.doing() {
+            panic.push_str(&format!(", during {call}"));
+        }
         self.trace(|file| file.write_all(format!("# panic: {panic}\n").as_bytes()));
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
     }

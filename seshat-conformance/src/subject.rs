@@ -242,7 +242,10 @@ impl<B: Backend> Lab<B> {
         name: &str,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(self.patience, call).await {
+        self.record.begin(name);
+        let ended = tokio::time::timeout(self.patience, call).await;
+        self.record.end(name);
+        match ended {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure::error(name, error)),
             Err(_) => {

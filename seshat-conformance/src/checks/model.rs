@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 
 use crate::backend::Backend;
 use crate::check::{Check, Verdict, check};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::history::{self, Choice, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
@@ -194,7 +194,8 @@ fn caught<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
         lab.record.forgive_panics();
         let said = panics.last().cloned().unwrap_or_default();
         let steps = lab.record.steps();
-        let mut failure = Failure::new(crate::failure::Kind::Panic, "the store panicked", "", said);
+        let call = lab.record.doing().unwrap_or_else(|| "the store".to_owned());
+        let mut failure = Failure::new(failure::Kind::Panic, format!("{call} panicked"), "", said);
         failure.history = Some(steps.join("\n"));
         failure.steps = steps;
         Err(failure)

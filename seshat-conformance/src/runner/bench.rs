@@ -139,8 +139,17 @@ fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
     let panics = record.panics();
     let failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
-        End::Hung => hang(&record.steps(), limit),
-        End::Panicked => panicked("the check ended in a panic", &panics),
+        End::Hung => {
+            let mut hang = hang(&record.steps(), limit);
+            if let Some(call) = record.doing() {
+                hang.got.push_str(&format!(", in {call}"));
+            }
+            hang
+        }
+        End::Panicked => {
+            let what = record.doing().map(|call| format!("{call} panicked"));
+            panicked(what.as_deref().unwrap_or("the check ended in a panic"), &panics)
+        }
         End::Returned(Ok(())) if !panics.is_empty() => {
             panicked("a thread or task of the store panicked beside the check", &panics)
         }

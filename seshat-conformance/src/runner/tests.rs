@@ -68,6 +68,32 @@ fn a_panic_is_a_failure_that_says_where() {
 }
 
 #[test]
+fn a_panic_names_the_call_that_was_under_way() {
+    let failure = failure(outcome(|lab| {
+        Box::pin(async {
+            lab.call("purge", async { Ok::<_, String>(()) }).await?;
+            let panicking = async { panic!("oh no") };
+            lab.call::<(), String>("read(2..1)", panicking).await
+        })
+    }));
+    assert_eq!(failure.what, "read(2..1) panicked");
+    assert!(failure.got.contains("oh no"), "{failure:?}");
+    assert!(failure.got.contains("during read(2..1)"), "{failure:?}");
+}
+
+#[test]
+fn a_panic_between_two_calls_names_none() {
+    let failure = failure(outcome(|lab| {
+        Box::pin(async {
+            lab.call("purge", async { Ok::<_, String>(()) }).await?;
+            panic!("oh no")
+        })
+    }));
+    assert_eq!(failure.what, "the check ended in a panic");
+    assert!(!failure.got.contains("purge"), "{failure:?}");
+}
+
+#[test]
 fn a_panic_that_a_task_swallows_is_a_failure() {
     let failure = failure(outcome(|lab| {
         Box::pin(async {
