@@ -3,6 +3,7 @@
 //! Guarantees: only calls that openraft can make; every call is recorded before it is made and
 //! given up when it hangs; the oracle has followed every call that succeeded.
 
+mod forgotten;
 mod held;
 mod origin;
 pub(crate) mod restart;

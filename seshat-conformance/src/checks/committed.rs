@@ -97,9 +97,7 @@ async fn reopen<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.perform(Step::Commit(index)).await?;
         subject.verify_committed().await?;
         let kept = subject.committed_kept();
-        lab.record.step("restart");
-        subject.close().await?;
-        subject.open_again().await?;
+        subject.reopen().await?;
         subject.verify_reopened(Closed::Orderly).await?;
         if kept == Some(true) {
             subject.note_committed(true);

@@ -24,7 +24,9 @@ impl<B: Backend> Subject<'_, B> {
     pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
         self.close().await?;
         self.open_again().await?;
-        self.verify_reopened(Closed::Orderly).await?;
+        if let Err(failure) = self.verify_reopened(Closed::Orderly).await {
+            return Err(self.hinted(failure).await);
+        }
         self.start().await
     }
 
@@ -34,6 +36,13 @@ impl<B: Backend> Subject<'_, B> {
         self.open_again().await?;
         self.verify_reopened(Closed::Powerless).await?;
         self.start().await
+    }
+
+    /// Closes the store and opens it again, for checks that look by themselves.
+    pub(crate) async fn reopen(&mut self) -> Result<(), Failure> {
+        self.lab.record.step(Step::Restart.to_string());
+        self.close().await?;
+        self.open_again().await
     }
 
     /// Closes the store as an orderly shutdown does.

@@ -102,6 +102,7 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
         for item in story::entries(1, 1, 0, 12) {
             subject.perform(Step::Append(vec![item])).await?;
         }
+        lab.record.step("close");
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
         strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
@@ -111,6 +112,7 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
     // One batch, and a log whose beginning is purged.
     for index in [5, 8] {
         let mut subject = Subject::with(lab, story::purged_of(12, 3)).await?;
+        lab.record.step("close");
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
         strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
@@ -128,6 +130,7 @@ async fn last_record<B: Backend>(lab: &Lab<B>) -> Verdict {
             before = subject.model.log.clone();
             subject.perform(Step::Append(vec![item])).await?;
         }
+        lab.record.step("close");
         subject.close().await?;
         lab.record.step("damage the last record");
         strike(&subject.dir, lab.backend.hooks().damage_last_record, ())?;
@@ -144,6 +147,7 @@ async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
         if purged {
             subject.perform(Step::Purge(story::id_of(12, 7))).await?;
         }
+        lab.record.step("close");
         subject.close().await?;
         lab.record.step("damage the snapshot");
         if let Err(failure) = strike(&subject.dir, lab.backend.hooks().damage_snapshot, ()) {

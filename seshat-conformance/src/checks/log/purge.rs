@@ -163,8 +163,7 @@ async fn all_purged<B: Backend>(lab: &Lab<B>) -> Verdict {
         state_exactly(&mut subject).await?;
         let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
         if log_survives_restart && machine_keeps != Keeps::Nothing {
-            subject.close().await?;
-            subject.open_again().await?;
+            subject.reopen().await?;
             state_exactly(&mut subject).await?;
         }
     }

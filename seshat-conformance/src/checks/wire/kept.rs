@@ -41,8 +41,7 @@ impl Kept {
         self.write(&mut subject, name).await?;
         look(&self.read(&mut subject).await?)?;
         if lab.backend.capabilities().log_survives_restart {
-            subject.close().await?;
-            subject.open_again().await?;
+            subject.reopen().await?;
             look(&self.read(&mut subject).await?)?;
         }
         Ok(())
