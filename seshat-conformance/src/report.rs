@@ -3,6 +3,7 @@
 pub mod json;
 mod junit;
 mod markdown;
+mod rerun;
 mod text;
 mod view;
 
@@ -17,6 +18,8 @@ use crate::runner::Options;
 pub use self::json::json;
 pub use self::junit::junit;
 pub use self::markdown::markdown;
+pub use self::rerun::Rerun;
+pub(crate) use self::rerun::{cargo_test, variable};
 pub use self::text::{failure as failure_text, text};
 pub(crate) use self::view::excuse;
 
@@ -31,6 +34,10 @@ pub struct Report {
     pub seed: u64,
     /// How much was tried.
     pub budget: Budget,
+    /// How long one call of the store was waited for.
+    pub patience: Duration,
+    /// How many times as long as usual the checks' time limits were.
+    pub limit_scale: u32,
     /// Each check of the registry that the filters let through, in the registry's order.
     pub results: Vec<CheckResult>,
     /// Wall time of the whole run.
@@ -41,19 +48,6 @@ pub struct Report {
     pub rerun: Rerun,
     /// Entries of the known-failing list that name no check.
     pub unknown_known_failures: Vec<String>,
-}
-
-/// How a check is run again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rerun {
-    /// With [`run_one`](crate::runner::run_one).
-    Library,
-    /// With this program's command line.
-    Program(String),
-    /// As a test of this name.
-    Test(String),
-    /// With this command, whatever the check.
-    Replay(String),
 }
 
 /// How one check ended.
@@ -113,6 +107,8 @@ impl Report {
             edition: options.edition,
             seed: options.seed,
             budget: options.budget,
+            patience: options.patience,
+            limit_scale: options.limit_scale,
             results: Vec::new(),
             elapsed: Duration::ZERO,
             not_run: 0,
@@ -140,32 +136,6 @@ impl Report {
     /// Whether not a single check was answered: such a run says nothing, and fails.
     pub fn is_hollow(&self) -> bool {
         !self.results.iter().any(CheckResult::answered)
-    }
-
-    /// The one command that runs a check again, on the same random choices.
-    pub fn again(&self, id: &str) -> String {
-        let Self { seed, budget, .. } = self;
-        match &self.rerun {
-            Rerun::Program(program) => {
-                let budget = budget.pick(" --quick", "", " --long");
-                format!("{program} run {id} --seed {seed}{budget}")
-            }
-            Rerun::Test(test) => {
-                let budget = budget.pick(
-                    " SESHAT_CONFORMANCE_BUDGET=quick",
-                    "",
-                    " SESHAT_CONFORMANCE_BUDGET=long",
-                );
-                format!(
-                    "SESHAT_CONFORMANCE_SEED={seed}{budget} cargo test --test {test} -- --exact {id}"
-                )
-            }
-            Rerun::Replay(command) => command.clone(),
-            Rerun::Library => format!(
-                "run_one(backend, &Options {{ seed: {seed}, budget: Budget::{budget:?}, \
-                 ..Options::default() }}, \"{id}\")"
-            ),
-        }
     }
 
     /// Families, in the registry's order.

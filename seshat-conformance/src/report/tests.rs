@@ -190,10 +190,31 @@ fn the_command_that_runs_a_check_again() {
     assert_eq!(
         again(Rerun::Test("conformance".to_owned())),
         "SESHAT_CONFORMANCE_SEED=42 SESHAT_CONFORMANCE_BUDGET=quick \
-         cargo test --test conformance -- --exact a/b"
+         cargo test --test conformance -- --exact a/b  # with the same flags for cargo"
     );
     assert_eq!(
         again(Rerun::Library),
         "run_one(backend, &Options { seed: 42, budget: Budget::Quick, ..Options::default() }, \"a/b\")"
     );
+}
+
+#[test]
+fn what_was_asked_for_is_asked_for_again() {
+    let again = |rerun| {
+        let patience = Duration::from_millis(2_500);
+        let odd = Report { patience, limit_scale: 3, edition: Edition(7), ..every_outcome() };
+        Report { rerun, ..odd }.again("a/b")
+    };
+    assert_eq!(
+        again(Rerun::Program("p".to_owned())),
+        "p run a/b --seed 42 --edition 7 --patience 2.5 --limit-scale 3"
+    );
+    let test = again(Rerun::Test("t".to_owned()));
+    let variables = "SESHAT_CONFORMANCE_EDITION=7 SESHAT_CONFORMANCE_PATIENCE=2.5 \
+                     SESHAT_CONFORMANCE_LIMIT_SCALE=3 cargo test";
+    assert!(test.contains(variables), "{test}");
+    let call = again(Rerun::Library);
+    let options =
+        "edition: Edition(7), patience: Duration::from_secs_f64(2.5_f64), limit_scale: 3, ..";
+    assert!(call.contains(options), "{call}");
 }

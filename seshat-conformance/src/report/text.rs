@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::rerun::{cargo_test, variable};
 use super::view::{self, Tally};
 use super::{CheckResult, Conclusion, Report, Rerun};
 use crate::check::{Outcome, Spec};
@@ -135,8 +136,16 @@ fn happened(out: &mut String, report: &Report, failure: &Failure) {
         field(out, "steps", &steps);
     }
     field(out, "shortest", history);
-    if let (false, Rerun::Program(program)) = (history.is_empty(), &report.rerun) {
-        field(out, "replay", &format!("save that as FILE, then {program} replay FILE"));
+    let replay = match &report.rerun {
+        Rerun::Program(program) => format!("{program} replay FILE{}", report.flags()),
+        Rerun::Test(test) => {
+            let (file, others) = (variable("replay"), report.variables());
+            format!("{file}=/path/of/FILE {others}{}", cargo_test(test, "replay"))
+        }
+        Rerun::Library | Rerun::Replay(_) => return,
+    };
+    if !history.is_empty() {
+        field(out, "replay", &format!("save that as FILE, then {replay}"));
     }
 }
 
