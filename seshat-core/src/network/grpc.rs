@@ -11,6 +11,33 @@
 //! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
+//! ```
+//! use seshat_core::config::NodeConfig;
+//! use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
+//! use seshat_core::node::RaftNode;
+//! use seshat_core::storage::MemStorage;
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?.to_string();
+//! // Three members, and this on each of their machines, make a cluster.
+//! let config = NodeConfig::builder(1).member(1, address).single_node().build()?;
+//!
+//! let transport = GrpcTransport::new(&config)?;
+//! let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await?;
+//! let server = GrpcServer::start(&node, &transport, listener, Default::default()).await?;
+//! server.admit().await?;
+//! node.wait_for_leader(std::time::Duration::from_secs(5)).await?;
+//! node.set("greeting", "hello").await?;
+//!
+//! node.shutdown().await;
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Who retries what
 //!
 //! openraft 0.9 sends AppendEntries again by itself, at the next heartbeat at the latest, and a

@@ -63,6 +63,8 @@ async fn connection(address: &str) -> GrpcConnection {
     let config = NodeConfig::builder(1).cluster_name("exchange ψ").grpc(grpc);
     let config = config.member(1, "127.0.0.1").single_node().build().unwrap();
     let mut transport = GrpcTransport::new(&config).unwrap();
+    // A name is looked up when it is used.
+    let address = address.replace("127.0.0.1", "localhost");
     transport.new_client(2, &Node::new(address)).await
 }
 

@@ -45,7 +45,7 @@ pub struct GrpcServer {
     admitted: watch::Sender<bool>,
     applicant: Arc<Applicant>,
     health: HealthReporter,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
@@ -96,6 +96,7 @@ impl GrpcServer {
         let served = server.add_routes(routes).serve_with_incoming_shutdown(
             ReceiverStream::new(incoming),
             async {
+                // Told so, or left: both mean the same.
                 let _ = stopped.await;
             },
         );
@@ -109,7 +110,7 @@ impl GrpcServer {
             tokio::spawn(follow(node.raft().clone(), transport.clone(), health.clone())),
         ];
         tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
-        let patience = limit;
+        let (stop, patience) = (Some(stop), limit);
         Ok(Self { local_addr, admitted, applicant, health, stop, serving, tasks, patience })
     }
 
@@ -142,8 +143,7 @@ impl GrpcServer {
         for service in ["", transport_server::SERVICE_NAME] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
-        let (stop, _) = oneshot::channel();
-        let _ = std::mem::replace(&mut self.stop, stop).send(());
+        drop(self.stop.take());
         let drained = tokio::time::timeout(self.patience, &mut self.serving).await;
         tracing::info!(drained = drained.is_ok(), "served");
     }
