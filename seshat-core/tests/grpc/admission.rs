@@ -7,7 +7,7 @@ use seshat_core::network::grpc::{Admission, AdmissionError};
 use seshat_core::types::RaftMetrics;
 use tokio::net::TcpListener;
 
-use crate::host::{DEADLINE, Host, Ports, leader};
+use crate::host::{DEADLINE, Host, Ports, leader, set};
 
 /// The same address again, once its last owner is gone.
 async fn listen_again(address: &str) -> TcpListener {
@@ -26,7 +26,7 @@ async fn a_member_that_lost_its_memory_is_removed_and_added_again() {
     let ports = Ports::of(3).await;
     let (config, address) = (ports.config(3).build().unwrap(), ports.address(3).to_owned());
     let mut hosts = ports.cluster().await;
-    leader(&hosts).await.node.set("key", "value").await.unwrap();
+    set(&hosts, "key", "value").await;
     let third = hosts.pop().unwrap();
     third.node.stop().await;
     third.server.shutdown().await;
@@ -76,7 +76,7 @@ async fn nodes_that_start_apart_form_one_cluster() {
     for end in futures_util::future::join_all(started.iter().map(Host::admit)).await {
         assert_eq!(end, Ok(Admission::Forms));
     }
-    leader(&started).await.node.set("key", "value").await.unwrap();
+    set(&started, "key", "value").await;
 }
 
 /// Until it is admitted it votes for nobody, and says so.

@@ -7,7 +7,7 @@ use seshat_core::config::{GrpcConfig, NodeConfig, TlsConfig};
 use seshat_core::network::grpc::{GrpcTransport, TransportError};
 use tempfile::TempDir;
 
-use crate::host::{Host, Ports, leader};
+use crate::host::{Host, Ports, set};
 
 /// An authority, and certificates by it, in a directory of the test's own.
 struct Authority {
@@ -52,7 +52,7 @@ async fn a_cluster_behind_tls() {
     let tls = authority.certify("127.0.0.1");
     let hosts =
         Ports::of(3).await.cluster_with(3, |config| config.grpc(grpc(Some(tls.clone())))).await;
-    leader(&hosts).await.node.set("key", "value").await.unwrap();
+    set(&hosts, "key", "value").await;
 }
 
 /// What node 9, with `theirs`, is told by node 1, with `ours`.

@@ -121,3 +121,12 @@ pub(crate) async fn leader(hosts: &[Host]) -> &Host {
     }
     panic!("nobody leads after {DEADLINE:?}");
 }
+
+/// Writes through whoever leads, again if that one has just lost its place.
+pub(crate) async fn set(hosts: &[Host], key: impl Into<String>, value: impl Into<String>) {
+    let (key, value) = (key.into(), value.into());
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while let Err(error) = leader(hosts).await.node.set(key.clone(), value.clone()).await {
+        assert!(tokio::time::Instant::now() < deadline, "{key} isn't written: {error}");
+    }
+}

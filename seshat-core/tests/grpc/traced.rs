@@ -12,7 +12,7 @@ use seshat_core::types::{
 use tracing::Level;
 
 use crate::capture::{Happened, Span, capture};
-use crate::host::{DEADLINE, Host, Ports, leader};
+use crate::host::{DEADLINE, Host, Ports, leader, set};
 
 const OPTION: Duration = Duration::from_secs(2);
 
@@ -113,6 +113,8 @@ async fn a_refusal_is_an_event_where_it_was_refused() {
 async fn a_peer_that_left_is_forgotten() {
     capture();
     let hosts = Ports::named("leavers", 3).await.cluster().await;
+    // No membership is changed before the first one is committed.
+    set(&hosts, "key", "value").await;
     let leads = &leader(&hosts).await.node;
     let gone = hosts.iter().map(|host| host.node.id()).find(|id| *id != leads.id()).unwrap();
     let stay = hosts.iter().map(|host| host.node.id()).filter(|id| *id != gone);

@@ -172,9 +172,19 @@ impl Applicant {
         answers
     }
 
-    /// Whoever is first makes the others members; what they do themselves then changes nothing.
+    /// Any member can make all of them members, and it does no harm if several do. But then all
+    /// of those campaign; so each gives those below it time for it.
     async fn form(&self) -> Result<(), AdmissionError> {
-        let members = self.transport.config().members().iter();
+        let config = self.transport.config();
+        let below = config.members().range(..config.node_id()).count();
+        let formed = self.raft.metrics();
+        let formed =
+            async { formed.clone().wait_for(|now| now.last_log_index.is_some()).await.is_ok() };
+        let patience = config.election_timeout_max().saturating_mul(below as u32);
+        if below > 0 && tokio::time::timeout(patience, formed).await.is_ok() {
+            return Ok(());
+        }
+        let members = config.members().iter();
         let members: BTreeMap<_, _> =
             members.map(|(id, address)| (*id, Node::new(address))).collect();
         match self.raft.initialize(members).await {
