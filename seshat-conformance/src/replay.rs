@@ -22,8 +22,8 @@ pub(crate) const SPEC: Spec = Spec {
     since: Edition(1),
 };
 
-/// A check that replays `steps`.
-pub(crate) fn check<B: Backend>(steps: Vec<Step>) -> Check<B> {
+/// A check that replays `steps`, each with the number of its line.
+pub(crate) fn check<B: Backend>(steps: Vec<(usize, Step)>) -> Check<B> {
     Check {
         spec: SPEC,
         run: Box::new(move |lab| {

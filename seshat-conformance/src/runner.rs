@@ -124,7 +124,7 @@ pub fn replay<B: Backend>(
     options: &Options,
     history: &str,
 ) -> Result<Outcome, ParseError> {
-    let check = replay::check(Step::parse_history(history)?);
+    let check = replay::check(Step::parse_numbered(history)?);
     let bench = Bench::new(Arc::new(backend), Arc::new(vec![check]), options.clone());
     Ok(in_process(&bench, replay::ID))
 }

@@ -48,7 +48,7 @@ async fn power<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 async fn replay<B: Backend>(lab: &Lab<B>, files: &[File]) -> Verdict {
     for (name, text) in files {
-        let steps = Step::parse_history(text).map_err(|error| {
+        let steps = Step::parse_numbered(text).map_err(|error| {
             Failure::new(Kind::Kit, format!("counter-example {name}: {error}"), "", "")
         })?;
         model::replay(lab, &steps).await.map_err(|mut failure| {

@@ -223,13 +223,18 @@ async fn follow<B: Backend>(subject: &mut Subject<'_, B>, choices: &[Choice]) ->
     Ok(())
 }
 
-/// Performs a recorded history on a fresh store, looking after every step.
+/// Performs a recorded history, lines numbered, on a fresh store, looking after every step.
 ///
 /// # Errors
 /// The store fails it; or the history isn't legal.
-pub(crate) async fn replay<B: Backend>(lab: &Lab<B>, steps: &[Step]) -> Verdict {
+pub(crate) async fn replay<B: Backend>(lab: &Lab<B>, steps: &[(usize, Step)]) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    for step in steps {
+    for (line, step) in steps {
+        // Not known before: what is legal after a restart depends on what the store kept.
+        if let Err(error) = subject.model.check(step) {
+            let what = format!("line {line}: {step}: {error}");
+            return Err(Failure::new(failure::Kind::Kit, what, "", ""));
+        }
         subject.perform(step.clone()).await?;
         subject.verify().await?;
     }

@@ -76,7 +76,7 @@ impl<B: Backend> Child<B> {
             Request::Gifts(dir) => wire::write_answer(&bench.gifts(&dir)),
             Request::Check(id, dir) => wire::write_answer(&run(bench, &id, &dir)),
             Request::Replay(history, dir) => {
-                let steps = Step::parse_history(&history).map_err(io::Error::other)?;
+                let steps = Step::parse_numbered(&history).map_err(io::Error::other)?;
                 let bench = self.bench(vec![replay::check(steps)]);
                 wire::write_answer(&run(&bench, replay::ID, &dir))
             }

@@ -115,20 +115,24 @@ impl fmt::Display for Members {
 }
 
 impl Step {
-    /// Reads a history; empty lines and lines that begin with `#` say nothing.
+    /// Reads a history, as a report prints it or by itself; empty lines and lines that begin with
+    /// `#` say nothing.
     ///
     /// # Errors
     /// The first line that is no step.
     pub fn parse_history(text: &str) -> Result<Vec<Self>, ParseError> {
-        let said = |line: &&str| !line.is_empty() && !line.starts_with('#');
-        text.lines()
-            .map(str::trim)
-            .enumerate()
-            .filter(|(_, line)| said(line))
-            .map(|(n, line)| {
-                Self::parse(line).ok_or_else(|| ParseError { line: n + 1, text: line.to_owned() })
-            })
-            .collect()
+        Ok(Self::parse_numbered(text)?.into_iter().map(|(_, step)| step).collect())
+    }
+
+    /// Likewise, each step with the number of its line, from 1.
+    pub(crate) fn parse_numbered(text: &str) -> Result<Vec<(usize, Self)>, ParseError> {
+        let said = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
+        let lines = (1..).zip(text.lines().map(|line| unlabelled(line.trim())));
+        let parse = |(line, text): (usize, &str)| {
+            let step = Self::parse(text).ok_or_else(|| ParseError { line, text: text.to_owned() });
+            Ok((line, step?))
+        };
+        lines.filter(said).map(parse).collect()
     }
 
     /// Reads what [`Display`](fmt::Display) writes.
@@ -157,6 +161,12 @@ impl Step {
             _ => return None,
         })
     }
+}
+
+/// A line without the label that a report puts before the first step.
+fn unlabelled(line: &str) -> &str {
+    let labels = ["shortest ", "steps "];
+    labels.iter().find_map(|label| line.strip_prefix(label)).map_or(line, str::trim_start)
 }
 
 fn parse_items(text: &str) -> Option<Vec<Item>> {

@@ -52,6 +52,20 @@ fn assert_sound(model: &Model) {
     assert!(terms.is_sorted(), "leaders never go back");
 }
 
+#[test]
+fn a_history_is_read_as_it_is_printed() {
+    let printed = "  shortest     vote t1.n2 committed\n\n               # a note\n               \
+                   append t0.n0.i0 members 1,2,3 all 1,2,3\n  steps        build\n";
+    let steps = Step::parse_numbered(printed).unwrap();
+    let read: Vec<_> = steps.iter().map(|(line, step)| format!("{line} {step}")).collect();
+    assert_eq!(
+        read,
+        ["1 vote t1.n2 committed", "4 append t0.n0.i0 members 1,2,3 all 1,2,3", "5 build"]
+    );
+    let wrong = Step::parse_history("build\nshortest\n").unwrap_err();
+    assert_eq!((wrong.line, &*wrong.text), (2, "shortest"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
