@@ -86,11 +86,13 @@ pub trait Backend: Send + Sync + 'static {
     fn command(&self, command: &Command) -> Option<<Self::C as RaftTypeConfig>::D>;
 
     /// Every bit of an entry: log id, kind and payload. Two entries are the same if and only if
-    /// their fingerprints are. Any serialization that leaves nothing out will do.
+    /// their fingerprints are: that is looked at before any check runs, on entries that differ in
+    /// one thing each. Any serialization that leaves nothing out will do.
     fn fingerprint(&self, entry: &<Self::C as RaftTypeConfig>::Entry) -> Vec<u8>;
 
-    /// The id of node `n`, another one for each `n`, in ascending order. `n` may be any number:
-    /// where the type is narrower, let it wrap (`n as u32`).
+    /// The id of node `n`, another one for each `n`, in ascending order; those of the nodes 1 to
+    /// 255 are looked at before any check runs. `n` may be any number: where the type is narrower,
+    /// let it wrap (`n as u32`).
     fn node_id(&self, n: u64) -> <Self::C as RaftTypeConfig>::NodeId;
 
     /// What a membership says of node `n`. Different for each `n` if the type can tell them apart.

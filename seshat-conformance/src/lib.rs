@@ -60,6 +60,7 @@ mod isolation;
 pub mod lab;
 pub mod model;
 mod poll;
+mod preflight;
 pub mod record;
 #[cfg(feature = "storage-v2")]
 pub mod reference;

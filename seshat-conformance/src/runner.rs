@@ -16,7 +16,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::bench::{Bench, hang, hollow, with_context};
+pub(crate) use self::bench::{Bench, fit, hang, hollow, with_context};
 pub use self::filter::Filter;
 pub(crate) use self::needs::{Gifts, missing};
 use crate::backend::Backend;
@@ -25,8 +25,8 @@ use crate::budget::Budget;
 use crate::check::{Edition, Outcome, Spec};
 use crate::model::{ParseError, Step};
 use crate::registry::registry;
-use crate::replay;
 use crate::report::{CheckResult, Report};
+use crate::{preflight, replay};
 
 /// How to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,10 @@ pub enum Progress<'a> {
 
 /// Runs the checks of the registry that the filter lets through.
 ///
+/// None of them runs where the back end's own answers, such as
+/// [`Backend::fingerprint`], can't tell entries or nodes apart: the one result of such a run is
+/// the failure `backend`, which names the method to change.
+///
 /// ```no_run
 /// # use seshat_conformance::{embedded::Embedded, runner};
 /// let report = runner::run(Embedded::default(), &runner::Options::default(), &mut |_| {});
@@ -105,14 +109,21 @@ pub fn run<B: Backend>(
     let checks = Arc::new(registry::<B>());
     let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
     let backend = Arc::new(backend);
+    if let Err(unfit) = fit(&backend, options) {
+        let results = vec![unfit.result()];
+        // Not by its own name: asking for it may be what panics.
+        return Report { results, ..Report::empty(std::any::type_name::<B>(), options) };
+    }
     let shared = Bench::new(Arc::clone(&backend), checks, options.clone());
     run_with(&*backend, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
 }
 
-/// Runs one check, whatever the filter says. `None` if there is none of that id.
+/// Runs one check, whatever the filter says. `None` if there is none of that id. For a back end that
+/// no check can run on, that is the result, as of [`run`].
 pub fn run_one<B: Backend>(backend: B, options: &Options, id: &str) -> Option<CheckResult> {
     let options = Options { filter: Filter::only([id]), jobs: 1, ..options.clone() };
-    run(backend, &options, &mut |_| {}).results.into_iter().find(|result| result.spec.id == id)
+    let mut results = run(backend, &options, &mut |_| {}).results.into_iter();
+    results.find(|result| result.spec.id == id || result.spec.id == preflight::ID)
 }
 
 /// Performs a history on a fresh store, looking after every step.
@@ -125,7 +136,11 @@ pub fn replay<B: Backend>(
     history: &str,
 ) -> Result<Outcome, ParseError> {
     let check = replay::check(Step::parse_numbered(history)?);
-    let bench = Bench::new(Arc::new(backend), Arc::new(vec![check]), options.clone());
+    let backend = Arc::new(backend);
+    if let Err(unfit) = fit(&backend, options) {
+        return Ok(unfit.result().outcome);
+    }
+    let bench = Bench::new(backend, Arc::new(vec![check]), options.clone());
     Ok(in_process(&bench, replay::ID))
 }
 

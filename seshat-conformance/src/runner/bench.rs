@@ -17,6 +17,7 @@ use crate::backend::Backend;
 use crate::check::{Check, Outcome, Verdict};
 use crate::failure::{Failure, Kind};
 use crate::lab::{Lab, Record};
+use crate::preflight::{self, Asking, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
 const STACK: usize = 8 << 20;
@@ -91,6 +92,28 @@ impl<B: Backend> Bench<B> {
                 _ => Gifts::default(),
             }
         })
+    }
+}
+
+/// Whether checks can rest on what the back end answers by itself.
+///
+/// # Errors
+/// Which method to change, and how.
+pub(crate) fn fit<B: Backend>(backend: &Arc<B>, options: &Options) -> Result<(), Unfit> {
+    panics::install();
+    let (record, asking) = (Arc::default(), Arc::<Asking>::default());
+    let (asked, noted) = (Arc::clone(backend), Arc::clone(&asking));
+    let patience = options.patience;
+    match within(patience, &record, move |_| preflight::look(&*asked, &noted)) {
+        End::Returned(fit) => fit,
+        End::Panicked => {
+            let panics = record.panics();
+            let panic = panics.first().map_or("a panic without a message", String::as_str);
+            Err(asking.unfit(format!("panicked: {panic}")))
+        }
+        End::Hung => Err(asking.unfit(format!("did not return within {patience:?}"))),
+        // Then no check can run either, and each says why.
+        End::NotStarted(_) => Ok(()),
     }
 }
 

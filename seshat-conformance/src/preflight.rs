@@ -1,0 +1,314 @@
+//! What a [`Backend`] answers by itself, looked at before any check: checks compare fingerprints
+//! of entries and go by ids of nodes, so one that says the same of everything lets every store
+//! pass.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::RaftLogId;
+use openraft::entry::RaftPayload;
+
+use crate::backend::{Backend, Command, Shape};
+use crate::check::{Edition, Level, Outcome, Spec};
+use crate::failure::{Failure, Kind};
+use crate::model::{Id, Item, Members, Payload};
+use crate::report::CheckResult;
+use crate::words::{self, Entry};
+
+/// The name of the test that fails where a back end's own answers are wrong; in a report, its id.
+pub(crate) const ID: &str = "backend";
+
+/// A back end whose own answers no check can rest on, so that none runs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`Backend::{method}` {what}")]
+pub(crate) struct Unfit {
+    /// The method to change.
+    pub(crate) method: &'static str,
+    /// What it does, and what it must do.
+    pub(crate) what: String,
+}
+
+impl Unfit {
+    fn new(method: &'static str, what: impl Into<String>) -> Self {
+        Self { method, what: what.into() }
+    }
+}
+
+/// What is known of it before it runs.
+const SPEC: Spec = Spec {
+    id: ID,
+    level: Level::Must,
+    requirements: &[],
+    promise: "What the back end answers by itself tells entries and nodes apart.",
+    consequence: "None: it is about the back end, and no check can run before it is right.",
+    needs: &[],
+    limit: Duration::from_secs(10),
+    since: Edition(1),
+};
+
+impl Unfit {
+    /// As the one result of a run.
+    pub(crate) fn result(&self) -> CheckResult {
+        let what = format!("no check ran: {self}");
+        let outcome = Outcome::Failed(Failure::new(Kind::Hollow, what, "", ""));
+        CheckResult { spec: SPEC, outcome, elapsed: Duration::ZERO }
+    }
+}
+
+/// Nodes that checks name, and a few more: an id of one byte is enough for them.
+const NODES: u64 = 255;
+
+/// The method that is being asked, for one that panics or hangs.
+#[derive(Debug, Default)]
+pub(crate) struct Asking(Mutex<&'static str>);
+
+impl Asking {
+    fn begin(&self, method: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = method;
+    }
+
+    pub(crate) fn unfit(&self, what: impl Into<String>) -> Unfit {
+        Unfit::new(*self.0.lock().unwrap_or_else(PoisonError::into_inner), what)
+    }
+}
+
+/// Looks at everything that can be asked without a store.
+pub(crate) fn look<B: Backend>(backend: &B, asking: &Asking) -> Result<(), Unfit> {
+    Look { backend, asking }.all()
+}
+
+struct Look<'a, B> {
+    backend: &'a B,
+    asking: &'a Asking,
+}
+
+/// An entry, and what it has that its neighbours don't.
+type Labelled = (&'static str, Item);
+
+impl<B: Backend> Look<'_, B> {
+    fn all(&self) -> Result<(), Unfit> {
+        self.node_ids()?;
+        self.commands()?;
+        self.equal_entries()?;
+        self.different_entries()?;
+        self.different_nodes()?;
+        self.the_rest();
+        Ok(())
+    }
+
+    fn ask<T>(&self, method: &'static str, call: impl FnOnce(&B) -> T) -> T {
+        self.asking.begin(method);
+        call(self.backend)
+    }
+
+    fn fingerprint(&self, entry: &Entry<B>) -> Vec<u8> {
+        self.ask("fingerprint", |backend| backend.fingerprint(entry))
+    }
+
+    fn node_ids(&self) -> Result<(), Unfit> {
+        let mut seen = HashMap::new();
+        for n in 1..=NODES {
+            let [id, again] = [(); 2].map(|()| self.ask("node_id", |backend| backend.node_id(n)));
+            if id != again {
+                let what = format!(
+                    "gives the node {n} two ids, {id} and {again}: give it the same one each time"
+                );
+                return Err(Unfit::new("node_id", what));
+            }
+            if let Some(other) = seen.insert(id.clone(), n) {
+                let what = format!(
+                    "gives the nodes {other} and {n} the same id, {id}: give each of the nodes 1 \
+                     to {NODES} one of its own"
+                );
+                return Err(Unfit::new("node_id", what));
+            }
+        }
+        Ok(())
+    }
+
+    fn commands(&self) -> Result<(), Unfit> {
+        for n in 0..4 {
+            if self.ask("command", |backend| backend.command(&Command::plain(n))).is_none() {
+                let what = format!(
+                    "gives `None` for the plain command {n}: give one for every number whose \
+                     shape is `Shape::Plain`; only the other shapes are optional"
+                );
+                return Err(Unfit::new("command", what));
+            }
+        }
+        for shape in [Shape::Empty, Shape::Large(300), Shape::Binary, Shape::Delete, Shape::Refused]
+        {
+            self.ask("command", |backend| drop(backend.command(&Command { n: 1, shape })));
+        }
+        Ok(())
+    }
+
+    fn entry(&self, item: &Item) -> Result<Entry<B>, Unfit> {
+        let entry = self.ask("command", |backend| words::entry(backend, item));
+        entry.ok_or_else(|| Unfit::new("command", "gives `None` for what it gave a command before"))
+    }
+
+    /// The same entry has the same fingerprint, asked twice and made twice.
+    fn equal_entries(&self) -> Result<(), Unfit> {
+        for (_, item) in entries() {
+            let entry = self.entry(&item)?;
+            let first = self.fingerprint(&entry);
+            let again = self.fingerprint(&entry.clone());
+            if first != again {
+                let what = format!(
+                    "gives different bytes for one entry, {}, when it is asked twice: nothing but \
+                     the entry may go into them",
+                    Shown(&item)
+                );
+                return Err(Unfit::new("fingerprint", what));
+            }
+            if first != self.fingerprint(&self.entry(&item)?) {
+                let (method, whose) = match item.payload {
+                    Payload::Command(_) => ("command", "command"),
+                    _ => ("node", "node"),
+                };
+                let what = format!(
+                    "gives different answers for one {whose}: the entry {}, made twice, has two \
+                     fingerprints; the same description always describes the same",
+                    Shown(&item)
+                );
+                return Err(Unfit::new(method, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries that differ, each in one thing, have different fingerprints.
+    fn different_entries(&self) -> Result<(), Unfit> {
+        let mut seen: Vec<(Vec<u8>, Labelled, Entry<B>)> = Vec::new();
+        for (label, item) in entries() {
+            let entry = self.entry(&item)?;
+            let fingerprint = self.fingerprint(&entry);
+            for (old, (_, other), _) in seen.iter().filter(|(_, _, old)| differ::<B>(old, &entry)) {
+                if *old == fingerprint {
+                    return Err(alike(label, &item, other));
+                }
+            }
+            seen.push((fingerprint, (label, item), entry));
+        }
+        Ok(())
+    }
+
+    /// Memberships of the same nodes at other addresses, where a node has any.
+    fn different_nodes(&self) -> Result<(), Unfit> {
+        let ids = [1, 2].map(|n| self.ask("node_id", |backend| backend.node_id(n)));
+        let nodes = [1, 2].map(|n| self.ask("node", |backend| backend.node(n)));
+        let [one, two] = &nodes;
+        if one == two {
+            return Ok(());
+        }
+        let id = words::log_id(self.backend, BASE);
+        let entry = |nodes: [&words::NodeOf<B>; 2]| {
+            let nodes = ids.iter().cloned().zip(nodes.into_iter().cloned());
+            let nodes: std::collections::BTreeMap<_, _> = nodes.collect();
+            let voters = vec![ids.iter().cloned().collect()];
+            let membership = openraft::Membership::new(voters, nodes);
+            <Entry<B> as openraft::entry::RaftEntry<_, _>>::new_membership(id.clone(), membership)
+        };
+        if self.fingerprint(&entry([one, two])) == self.fingerprint(&entry([two, one])) {
+            let what = format!(
+                "gives the same bytes for two memberships of the same nodes at other addresses \
+                 ({one:?}, {two:?}): put in what `Backend::node` gives, too"
+            );
+            return Err(Unfit::new("fingerprint", what));
+        }
+        Ok(())
+    }
+
+    /// Methods whose answers are believed, so that one which panics is named here.
+    fn the_rest(&self) {
+        let first = [Command::plain(0)];
+        self.ask("name", |backend| drop(backend.name()));
+        let _ = self.ask("capabilities", |backend| backend.capabilities());
+        self.ask("hooks", |backend| drop(backend.hooks()));
+        self.ask("known_failures", |backend| drop(backend.known_failures()));
+        self.ask("expected_reply", |backend| drop(backend.expected_reply(&first)));
+        self.ask("expected_digest", |backend| drop(backend.expected_digest(&first)));
+    }
+}
+
+/// Whether two entries differ in the author's own types: a log id without the leader's node, as
+/// of openraft's `single-term-leader`, is the same for all leaders of a term. Commands can't be
+/// compared, and are as different as their numbers.
+fn differ<B: Backend>(one: &Entry<B>, two: &Entry<B>) -> bool {
+    let members = one.get_membership().is_none() || one.get_membership() != two.get_membership();
+    one.get_log_id() != two.get_log_id() || members
+}
+
+fn alike(label: &str, item: &Item, other: &Item) -> Unfit {
+    if let (Payload::Command(one), Payload::Command(two)) = (&item.payload, &other.payload)
+        && one.n != two.n
+    {
+        let what = format!(
+            "gives the same bytes for two entries with different commands, {} and {}: put the \
+             whole payload in; or `Backend::command` gives {} and {} the same command, and must \
+             not",
+            Shown(other),
+            Shown(item),
+            two,
+            one,
+        );
+        return Unfit::new("fingerprint", what);
+    }
+    let what = format!(
+        "gives the same bytes for two entries that differ in {label}, {} and {}: put all of an \
+         entry in, which is its log id (term, leader's node, index), its kind and its payload",
+        Shown(other),
+        Shown(item),
+    );
+    Unfit::new("fingerprint", what)
+}
+
+const BASE: Id = Id { term: 3, node: 1, index: 5 };
+
+/// Entries that differ, each in one thing from the first of its kind.
+fn entries() -> Vec<Labelled> {
+    let command = |n| Payload::Command(Command::plain(n));
+    let members =
+        |configs: &[&[u64]], learners: &[u64]| Payload::Members(Members::joint(configs, learners));
+    let three: &[&[u64]] = &[&[1, 2, 3]];
+    let mut entries: Vec<Labelled> = vec![
+        ("nothing", Item { id: BASE, payload: command(1) }),
+        ("the command", Item { id: BASE, payload: command(2) }),
+        ("the command", Item { id: BASE, payload: command(3) }),
+        ("the kind", Item { id: BASE, payload: Payload::Blank }),
+        ("the kind", Item { id: BASE, payload: members(three, &[]) }),
+        ("the membership", Item { id: BASE, payload: members(&[&[1, 2, 4]], &[]) }),
+        ("the membership's learners", Item { id: BASE, payload: members(three, &[4]) }),
+        ("the membership's voters", Item { id: BASE, payload: members(&[&[1, 2]], &[3]) }),
+        (
+            "the membership's second set of voters",
+            Item { id: BASE, payload: members(&[&[1, 2, 3], &[1, 2]], &[]) },
+        ),
+    ];
+    for payload in [command(1), Payload::Blank, members(three, &[])] {
+        for (label, id) in [
+            ("the index", Id { index: 6, ..BASE }),
+            ("the term", Id { term: 4, ..BASE }),
+            ("the leader's node", Id { node: 2, ..BASE }),
+        ] {
+            entries.push((label, Item { id, payload: payload.clone() }));
+        }
+    }
+    entries
+}
+
+/// An entry in the words of a history.
+struct Shown<'a>(&'a Item);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{} {}`", self.0.id, self.0.payload)
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "storage-v2")]
+mod tests;
