@@ -28,15 +28,17 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
+pub(crate) use self::args::seconds;
 use self::args::{Cli, Command, Format, How, RunArgs};
 use crate::backend::Backend;
 use crate::check::{Outcome, Spec};
 use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden, serve};
 use crate::model::Step;
+use crate::preflight::Unfit;
 use crate::registry::registry;
 use crate::report::{CheckResult, Report, Rerun};
-use crate::runner::{Filter, Options};
+use crate::runner::{Filter, Options, fit};
 use crate::{replay, report};
 
 /// The exit code of a run that could not begin, or whose report could not be written.
@@ -63,6 +65,8 @@ enum Stop {
     Output(io::Error),
     #[error("can't start: {0}")]
     Start(io::Error),
+    #[error("no check can rest on what the back end answers: {0}")]
+    Unfit(#[from] Unfit),
 }
 
 /// What may have been meant by a word that names no check.
@@ -97,6 +101,7 @@ pub fn main<B: Backend>(backend: B) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
+    let backend = Arc::new(backend);
     let done = match cli.command {
         None => run(backend, &program, &cli.run),
         Some(Command::Run(args)) => run(backend, &program, &args),
@@ -128,30 +133,40 @@ pub(crate) fn child<B: Backend>(backend: B, orders: &str) -> ExitCode {
     }
 }
 
-fn run<B: Backend>(backend: B, program: &str, args: &RunArgs) -> Result<u8, Stop> {
+fn run<B: Backend>(backend: Arc<B>, program: &str, args: &RunArgs) -> Result<u8, Stop> {
     let filter = Filter { include: args.checks.clone(), exclude: args.exclude.clone() };
     known_words(&filter, &specs::<B>())?;
     let options = Options { filter, ..args.how.options() };
+    fit(&backend, &options)?;
     let output = Output::open(&args.how)?;
     let (halt, warden) = warden(&options, &args.how)?;
     let mut progress = progress::Progress::new(options.jobs);
-    let mut report = warden.run(&backend, &mut |event| progress.show(&event));
+    let mut report = warden.run(&*backend, &mut |event| progress.show(&event));
     progress.clear();
     report.rerun = Rerun::Program(quoted(program));
     output.write(&report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
-fn replay_file<B: Backend>(backend: B, program: &str, file: &Path, how: &How) -> Result<u8, Stop> {
+fn replay_file<B: Backend>(
+    backend: Arc<B>,
+    program: &str,
+    file: &Path,
+    how: &How,
+) -> Result<u8, Stop> {
     let path = file.to_owned();
-    let history = std::fs::read_to_string(file)
-        .map_err(|error| Stop::Unreadable { path: path.clone(), error })?;
+    let read = match file.to_str() {
+        Some("-") => io::read_to_string(io::stdin()),
+        _ => std::fs::read_to_string(file),
+    };
+    let history = read.map_err(|error| Stop::Unreadable { path: path.clone(), error })?;
     match Step::parse_history(&history) {
         Err(error) => return Err(Stop::NoHistory { path, error }),
         Ok(steps) if steps.is_empty() => return Err(Stop::EmptyHistory(path)),
         Ok(_) => {}
     }
     let options = how.options();
+    fit(&backend, &options)?;
     let output = Output::open(how)?;
     let (halt, warden) = warden(&options, how)?;
     let started = std::time::Instant::now();
@@ -161,7 +176,8 @@ fn replay_file<B: Backend>(backend: B, program: &str, file: &Path, how: &How) ->
     }
     let mut report = Report::empty(&backend.name(), &options);
     report.elapsed = started.elapsed();
-    report.rerun = Rerun::Replay(format!("{} replay {}", quoted(program), file.display()));
+    let flags = report.flags();
+    report.rerun = Rerun::Replay(format!("{} replay {}{flags}", quoted(program), file.display()));
     report.not_run = usize::from(outcome.is_none());
     let result =
         outcome.map(|outcome| CheckResult { spec: replay::SPEC, outcome, elapsed: report.elapsed });
@@ -188,7 +204,7 @@ fn explain<B: Backend>(id: &str) -> Result<u8, Stop> {
 
 fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
     let halt = Arc::new(Halt::default());
-    halt.listen(|code| std::process::exit(code.into())).map_err(Stop::Start)?;
+    halt.listen(|_, _| {}, |code| std::process::exit(code.into())).map_err(Stop::Start)?;
     let echo = how
         .show_output
         .then(|| Arc::new(|line: &str| drop(writeln!(io::stderr(), "store: {line}"))) as Echo);
@@ -209,7 +225,9 @@ fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
     match filter.strangers(&ids).first() {
         None => Ok(()),
         Some(word) => {
-            let mut near = args::near(word, &ids);
+            let mut near = args::near_families(word, &ids);
+            near.extend(args::near(word, &ids));
+            near.truncate(5);
             let commands = Cli::command();
             let is_near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
             let names = ["run", "list", "explain", "replay"];

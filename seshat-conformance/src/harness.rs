@@ -19,10 +19,17 @@
 //!   nothing don't fail their test: `cargo test` shows it as ignored, with what happened; nextest
 //!   knows no such outcome, so there it passes, and its output tells.
 //! - Every check runs in a child process: an abort fails one test, with steps and last words.
+//! - The test `backend` says whether checks can rest on what the back end answers by itself. Where
+//!   they can't it is the only test there is; it runs, whatever was asked for, and fails.
 //! - `SESHAT_CONFORMANCE_SEED`, `_BUDGET` (`quick`, `default`, `long`), `_EDITION`, `_LIMIT_SCALE`
-//!   are what options are to the command line.
+//!   and `_PATIENCE` (seconds) are what options are to the command line.
+//! - `SESHAT_CONFORMANCE_REPLAY=FILE` runs the history in that file, as a failure prints it, as the
+//!   one test `replay`. cargo runs tests in their package's directory.
+//! - Ctrl-C ends the process with 130, or 143 if the system asked, and leaves no files behind.
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,11 +40,13 @@ use crate::backend::Backend;
 use crate::baseline;
 use crate::budget::Budget;
 use crate::check::{Edition, Need, Outcome, Spec};
-use crate::cli;
+use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden};
+use crate::model::Step;
 use crate::registry::registry;
-use crate::report::{CheckResult, Report, Rerun, excuse, failure_text};
-use crate::runner::Options;
+use crate::report::{self, CheckResult, Report, Rerun, excuse, failure_text};
+use crate::runner::{Options, fit};
+use crate::{cli, preflight, replay};
 
 /// The whole of a test target: each check of this back end is one test. See [`harness`](crate::harness).
 #[macro_export]
@@ -55,8 +64,8 @@ pub fn main<B: Backend>(backend: B) -> ExitCode {
     if arguments.next().as_deref() == Some(CHILD) {
         return cli::child(backend, &arguments.next().unwrap_or_default());
     }
-    let arguments = Arguments::from_args();
-    match trials(&backend, &arguments) {
+    let mut arguments = Arguments::from_args();
+    match trials(backend, &mut arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
             // The exit code says it too, where nothing can be printed.
@@ -74,28 +83,84 @@ struct Target {
     context: Report,
 }
 
-fn trials<B: Backend>(backend: &B, arguments: &Arguments) -> io::Result<Vec<Trial>> {
-    let options = options()?;
+fn trials<B: Backend>(backend: B, arguments: &mut Arguments) -> io::Result<Vec<Trial>> {
+    let (options, backend) = (options()?, Arc::new(backend));
+    let halt = Arc::new(Halt::default());
     // Under nextest output is captured by test; `cargo test` has nobody to capture it.
     let nextest = std::env::var_os("NEXTEST").is_some();
     let echo: Echo = Arc::new(|line| drop(writeln!(io::stderr(), "{line}")));
-    let warden = Warden::new(&options, Arc::new(Halt::default()), nextest.then_some(echo))?;
+    let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
     let specs: Vec<Spec> = registry::<B>().iter().map(|check| check.spec).collect();
-    let marked = arguments.list || arguments.ignored || arguments.include_ignored;
-    let skips = if marked { warden.cell().skips(backend, &specs) } else { vec![None; specs.len()] };
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
+    if let Err(unfit) = fit(&backend, &options) {
+        let what = unfit.to_string();
+        return Ok(alone(arguments, Trial::test(preflight::ID, || Err(Failed::from(what)))));
+    }
+    if !arguments.list {
+        no_near_miss(arguments, &ids)?;
+        halt.listen(Halt::leave, |code| std::process::exit(code.into()))?;
+    }
+    let marked = arguments.list || arguments.ignored || arguments.include_ignored;
+    let skips =
+        if marked { warden.cell().skips(&*backend, &specs) } else { vec![None; specs.len()] };
     let known = backend.known_failures();
     let strangers = baseline::strangers(&known, &ids);
     let mut context = Report::empty(&backend.name(), &options);
     context.rerun = Rerun::Test(test_name());
+    if let Some(file) = variable::<PathBuf>("replay")? {
+        let history = history(&file)?;
+        let variables = format!("{}={} ", report::variable("replay"), file.display());
+        let others = context.variables();
+        let cargo = report::cargo_test(&test_name(), replay::ID);
+        context.rerun = Rerun::Replay(format!("{variables}{others}{cargo}"));
+        let target = Target { warden, known, context };
+        return Ok(alone(
+            arguments,
+            Trial::test(replay::ID, move || target.replay(&file, &history)),
+        ));
+    }
     let target = Arc::new(Target { warden, known, context });
-    let mut trials: Vec<Trial> =
-        specs.into_iter().zip(skips).map(|(spec, skip)| trial(&target, spec, skip)).collect();
+    let checks = specs.into_iter().zip(skips).map(|(spec, skip)| trial(&target, spec, skip));
+    let mut trials = vec![Trial::test(preflight::ID, || Ok(()))];
+    trials.extend(checks);
     if !strangers.is_empty() {
         let what = format!("the list of known failures names no check: {}", strangers.join(", "));
         trials.push(Trial::test("known_failures", || Err(Failed::from(what))));
     }
     Ok(trials)
+}
+
+/// A test that runs, whatever was asked for: a run that is green because it was filtered out would
+/// say that all is well.
+fn alone(arguments: &mut Arguments, trial: Trial) -> Vec<Trial> {
+    if !arguments.list {
+        arguments.filter = None;
+        arguments.skip.clear();
+        arguments.ignored = false;
+    }
+    vec![trial]
+}
+
+/// The harness passes if a filter names no test. An id with a family of this target's is meant for
+/// it; any other may be that of another target's test.
+fn no_near_miss(arguments: &Arguments, ids: &[&str]) -> io::Result<()> {
+    let Some(word) = arguments.filter.as_deref().filter(|_| arguments.exact) else { return Ok(()) };
+    let family = word.split_once('/').map(|(family, _)| format!("{family}/"));
+    let ours = family.is_some_and(|family| ids.iter().any(|id| id.starts_with(&family)));
+    if ours && !ids.contains(&word) {
+        return Err(io::Error::other(format!("there is no check {word:?}")));
+    }
+    Ok(())
+}
+
+fn history(file: &Path) -> io::Result<String> {
+    let told = |why: &dyn std::fmt::Display| io::Error::other(format!("{}: {why}", file.display()));
+    let history = std::fs::read_to_string(file).map_err(|error| told(&error))?;
+    match Step::parse_history(&history) {
+        Ok(steps) if steps.is_empty() => Err(told(&"the history has no steps")),
+        Ok(_) => Ok(history),
+        Err(error) => Err(told(&error)),
+    }
 }
 
 fn trial(target: &Arc<Target>, spec: Spec, skip: Option<Need>) -> Trial {
@@ -104,9 +169,22 @@ fn trial(target: &Arc<Target>, spec: Spec, skip: Option<Need>) -> Trial {
 }
 
 impl Target {
+    fn replay(&self, file: &Path, history: &str) -> Result<(), Failed> {
+        let started = std::time::Instant::now();
+        let outcome = self.warden.cell().replay(history).unwrap_or_else(|| interrupted());
+        if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. }) = &outcome {
+            return Err(format!("can't replay {}: {what}", file.display()).into());
+        }
+        let result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
+        match failure_text(&self.context, &result, false) {
+            text if text.is_empty() => Ok(()),
+            text => Err(text.into()),
+        }
+    }
+
     fn run(&self, spec: Spec) -> Result<Completion, Failed> {
         let started = std::time::Instant::now();
-        let outcome = self.warden.cell().run(&spec).ok_or("interrupted")?;
+        let outcome = self.warden.cell().run(&spec).unwrap_or_else(|| interrupted());
         let outcome = baseline::judge(&self.known, spec.id, outcome);
         let result = CheckResult { spec, outcome, elapsed: started.elapsed() };
         let text = failure_text(&self.context, &result, false);
@@ -124,6 +202,13 @@ impl Target {
     }
 }
 
+/// The process is about to end: nothing more is said of tests, which would be as many failures.
+fn interrupted() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Nextest looks at the exit code alone; what happened is in the test's output.
 fn shown(text: &str, reason: &str) -> Completion {
     let reason = reason.lines().next().unwrap_or_default();
@@ -134,18 +219,30 @@ fn shown(text: &str, reason: &str) -> Completion {
 fn options() -> io::Result<Options> {
     let default = Options::default();
     Ok(Options {
-        seed: variable("SEED")?.unwrap_or(default.seed),
-        edition: variable("EDITION")?.map_or(default.edition, Edition),
-        limit_scale: variable("LIMIT_SCALE")?.unwrap_or(default.limit_scale),
-        budget: variable::<Budget>("BUDGET")?.unwrap_or(default.budget),
+        seed: variable("seed")?.unwrap_or(default.seed),
+        edition: checked("edition", edition)?.unwrap_or(default.edition),
+        limit_scale: variable::<NonZeroU32>("limit-scale")?
+            .map_or(default.limit_scale, NonZeroU32::get),
+        budget: variable::<Budget>("budget")?.unwrap_or(default.budget),
+        patience: checked("patience", |text| cli::seconds(text).ok())?.unwrap_or(default.patience),
         ..default
     })
 }
 
-fn variable<T: FromStr>(name: &str) -> io::Result<Option<T>> {
-    let name = format!("SESHAT_CONFORMANCE_{name}");
+/// One that exists.
+fn edition(text: &str) -> Option<Edition> {
+    let edition = Edition(text.parse().ok()?);
+    (Edition(1)..=Edition::LATEST).contains(&edition).then_some(edition)
+}
+
+fn variable<T: FromStr>(option: &str) -> io::Result<Option<T>> {
+    checked(option, |text| text.parse().ok())
+}
+
+fn checked<T>(option: &str, read: impl FnOnce(&str) -> Option<T>) -> io::Result<Option<T>> {
+    let name = report::variable(option);
     let Some(text) = std::env::var_os(&name) else { return Ok(None) };
-    let value = text.to_str().and_then(|text| text.parse().ok());
+    let value = text.to_str().and_then(read);
     value.map(Some).ok_or_else(|| io::Error::other(format!("{name} can't be {text:?}")))
 }
 

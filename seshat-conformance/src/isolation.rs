@@ -102,6 +102,8 @@ impl Cell<'_> {
 
     /// All are taken for given where the store can't be asked: its checks will say why.
     fn gifts(&mut self) -> Gifts {
+        let halt = Arc::clone(&self.warden.halt);
+        let _busy = halt.busy();
         let Ok(dir) = tempfile::tempdir() else { return Gifts::default() };
         let limit = self.warden.options.patience;
         let heard = self.ask(&Request::Gifts(dir.path().to_owned()), limit);
@@ -120,6 +122,8 @@ impl Cell<'_> {
             return None;
         }
         let limit = self.warden.options.limit(spec.limit);
+        let halt = Arc::clone(&self.warden.halt);
+        let _busy = halt.busy();
         let outcome = runner::in_directory(|dir| match self.ask(&request(dir.to_owned()), limit) {
             Ok((process, heard)) => self.settle(process, heard, limit, dir),
             Err(error) => runner::hollow(&format!("no child process: {error}")),

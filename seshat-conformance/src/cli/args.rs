@@ -39,7 +39,7 @@ pub(super) enum Command {
     },
     /// Run a history again, as a failure prints it
     Replay {
-        /// A history: one step a line
+        /// A history as a failure prints it, one step a line; `-` for standard input
         file: PathBuf,
         #[command(flatten)]
         how: How,
@@ -143,12 +143,23 @@ fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|error| format!("{error}; a number below 2^64, or `random`"))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|patience| !patience.is_zero())
         .ok_or_else(|| "a number of seconds above 0".to_owned())
+}
+
+/// Beginnings of ids, up to their first slash, that are a letter or two away from the word.
+pub(super) fn near_families(word: &str, ids: &[&'static str]) -> Vec<&'static str> {
+    let families = ids.iter().filter_map(|id| Some(id.split_once('/')?.0));
+    let close_enough = word.len().div_ceil(3).min(2);
+    let mut near: Vec<_> = families
+        .filter(|family| strsim::damerau_levenshtein(family, word) <= close_enough)
+        .collect();
+    near.dedup();
+    near
 }
 
 /// At most five ids that may have been meant: those that contain the word, then those that are a
@@ -195,6 +206,9 @@ mod tests {
         assert_eq!(near("tuncate", &ids), ["log/truncate/inclusive"]);
         assert_eq!(near("purge", &ids), ["log/purge/twice"]);
         assert_eq!(near("log/apend", &ids), ["log/append/gap"]);
+        assert_eq!(near_families("logs", &ids), ["log"]);
+        assert_eq!(near_families("vots", &ids), ["vote"]);
+        assert!(near_families("purge", &ids).is_empty());
         assert!(near("zebra crossing", &ids).is_empty());
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::Child;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::{io, thread};
 
 /// What a run can be stopped with. Pulled once, it stays pulled.
@@ -10,6 +10,8 @@ use std::{io, thread};
 pub(crate) struct Halt {
     /// 0 while not pulled.
     code: AtomicU8,
+    /// Read by who has something on the disk that must not be left behind.
+    busy: RwLock<()>,
     children: Mutex<Vec<Weak<Mutex<Child>>>>,
 }
 
@@ -40,18 +42,36 @@ impl Halt {
         }
     }
 
-    /// Pulls the halt on Ctrl-C, or when the system asks the process to end; the second time calls
-    /// `at_once`.
+    /// Has [`Halt::leave`] wait until the guard is dropped.
+    pub(super) fn busy(&self) -> RwLockReadGuard<'_, ()> {
+        self.busy.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the process as soon as nobody is busy, and lets nobody begin: for a caller that can't
+    /// be told to stop.
+    pub(crate) fn leave(&self, code: u8) {
+        let _nobody_is = self.busy.write().unwrap_or_else(PoisonError::into_inner);
+        std::process::exit(code.into())
+    }
+
+    /// Pulls the halt on Ctrl-C, or when the system asks the process to end, and then calls
+    /// `pulled` on a thread of its own; the second time calls `at_once`.
     ///
     /// # Errors
     /// The system offers no way to listen.
-    pub(crate) fn listen(self: &Arc<Self>, at_once: fn(u8)) -> io::Result<()> {
+    pub(crate) fn listen(
+        self: &Arc<Self>,
+        pulled: fn(&Self, u8),
+        at_once: fn(u8),
+    ) -> io::Result<()> {
         let halt = Arc::clone(self);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let Ok(mut signals) = Signals::new() else { return };
-                halt.pull(signals.next().await);
+                let code = signals.next().await;
+                halt.pull(code);
+                thread::spawn(move || pulled(&halt, code));
                 at_once(signals.next().await);
             });
         })?;

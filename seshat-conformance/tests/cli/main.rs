@@ -12,16 +12,27 @@
     reason = "tests, and stores that are meant to misbehave; clippy knows them by the usual harness"
 )]
 
+mod answers;
+mod replays;
 mod signals;
 mod store;
 
 use std::process::{Command, ExitCode, Output};
 
+use answers::{
+    a_store_that_forgets_is_told_to_say_so, nothing_runs_on_useless_answers,
+    what_tests_can_not_run_with,
+};
 use libtest_mimic::{Arguments, Trial};
+use replays::{
+    a_history_is_replayed, a_test_target_replays, what_a_failure_prints_is_replayed,
+    what_is_wrong_with_a_history_is_told_by_line,
+};
 use serde_json::Value;
 use seshat_conformance::{cli, harness};
 use signals::{
-    a_parent_that_is_killed_leaves_no_orphan, ctrl_c_ends_the_run_with_a_partial_report,
+    a_parent_that_is_killed_leaves_no_orphan, ctrl_c_ends_a_test_target_and_leaves_nothing,
+    ctrl_c_ends_the_run_with_a_partial_report,
 };
 use store::{Faulty, KNOWN, STORE};
 
@@ -68,7 +79,14 @@ tests! {
     known_failures_must_fail
     every_format_is_written_to_a_file
     a_history_is_replayed
+    what_a_failure_prints_is_replayed
+    what_is_wrong_with_a_history_is_told_by_line
+    a_test_target_replays
+    nothing_runs_on_useless_answers
+    what_tests_can_not_run_with
+    a_store_that_forgets_is_told_to_say_so
     ctrl_c_ends_the_run_with_a_partial_report
+    ctrl_c_ends_a_test_target_and_leaves_nothing
     a_parent_that_is_killed_leaves_no_orphan
     each_check_is_a_test
     a_test_that_fails_prints_what_the_report_does
@@ -149,6 +167,7 @@ fn near_ids_are_suggested() {
         ("sweet/save_vote", "suite/save_vote"),
         ("save_vote", "suite/save_vote"),
         ("explian", "explain"),
+        ("logs", "near it: log, "),
     ] {
         let output = store("well", &[word]).output().unwrap();
         assert!(text(&output.stderr).contains(near), "{output:?}");
@@ -269,28 +288,6 @@ fn every_format_is_written_to_a_file() {
     }
 }
 
-fn a_history_is_replayed() {
-    let dir = tempfile::tempdir().unwrap();
-    let replay = |fault, history: &str| {
-        let path = dir.path().join("history");
-        std::fs::write(&path, history).unwrap();
-        let path = path.to_str().unwrap();
-        store(fault, &["replay", path, "--patience", "0.2"]).output().unwrap()
-    };
-    let history =
-        "# a note\n\nappend t0.n0.i0 members 1,2,3 all 1,2,3\nvote t1.n1 committed\nrestart\n";
-    assert_eq!(code(&replay("well", history)), 0);
-    for fault in ["abort", "panic", "hang", "error"] {
-        let output = replay(fault, history);
-        assert_eq!(code(&output), 1, "{fault}: {output:?}");
-        assert!(text(&output.stdout).contains("replay"), "{output:?}");
-        assert!(text(&output.stdout).contains("vote t1.n1 committed"), "{output:?}");
-    }
-    // openraft doesn't truncate what isn't there.
-    let illegal = replay("well", "append t1.n1.i7 blank\n");
-    assert_eq!(code(&illegal), 2, "{illegal:?}");
-}
-
 fn tests(fault: &str, arguments: &[&str]) -> Output {
     store(fault, arguments)
         .env(HARNESS, "1")
@@ -304,7 +301,7 @@ fn each_check_is_a_test() {
     let ids = text(&store("well", &["list"]).output().unwrap().stdout);
     let ids: Vec<_> = ids.lines().map(|line| line.split(' ').next().unwrap()).collect();
     let names: Vec<_> = listed.lines().map(|line| line.strip_suffix(": test").unwrap()).collect();
-    assert_eq!(names, ids);
+    assert_eq!(names, [&["backend"], &ids[..]].concat());
     let output = tests("well", &["vote/"]);
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(!text(&output.stdout).contains("suite/"), "{output:?}");

@@ -9,7 +9,7 @@ mod on {
     use std::time::{Duration, Instant};
 
     use crate::store::PID;
-    use crate::{code, store, text};
+    use crate::{HARNESS, code, store, text};
 
     fn signal(pid: u32, signal: &str) -> bool {
         let kill =
@@ -71,6 +71,29 @@ mod on {
         }
     }
 
+    pub(crate) fn ctrl_c_ends_a_test_target_and_leaves_nothing() {
+        for (name, exit) in [("-INT", 130), ("-TERM", 143)] {
+            let dir = tempfile::tempdir().unwrap();
+            let pid = dir.path().join("pid");
+            let target = store("hang", &["suite/"])
+                .env(HARNESS, "1")
+                .env(PID, &pid)
+                .env("TMPDIR", dir.path())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            wait_for("a child saves a vote", || pid_in(&pid));
+            let asked = Instant::now();
+            assert!(signal(target.id(), name));
+            let output = target.wait_with_output().unwrap();
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+            assert_eq!(code(&output), exit, "{output:?}");
+            let left = std::fs::read_dir(dir.path()).unwrap().count();
+            assert_eq!(left, 1, "more than the pid file is left");
+        }
+    }
+
     pub(crate) fn a_parent_that_is_killed_leaves_no_orphan() {
         let dir = tempfile::tempdir().unwrap();
         let (mut parent, child) = hanging(dir.path());
@@ -83,6 +106,8 @@ mod on {
 #[cfg(not(unix))]
 mod on {
     pub(crate) fn ctrl_c_ends_the_run_with_a_partial_report() {}
+
+    pub(crate) fn ctrl_c_ends_a_test_target_and_leaves_nothing() {}
 
     pub(crate) fn a_parent_that_is_killed_leaves_no_orphan() {}
 }

@@ -48,20 +48,23 @@ impl Backend for Faulty {
     }
 
     async fn open(&self, dir: &Path) -> Result<(Log, MachineStore), BoxError> {
-        let (inner, machine) = self.inner.open(dir).await?;
+        let (inner, machine) = match &*self.fault {
+            "forgets" => Embedded::default().open(dir).await?,
+            _ => self.inner.open(dir).await?,
+        };
         Ok((Log { inner, fault: self.fault.clone() }, machine))
     }
 
     fn command(&self, command: &Command) -> Option<Batch> {
-        self.inner.command(command)
+        if self.fault == "no-command" { None } else { self.inner.command(command) }
     }
 
     fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
-        self.inner.fingerprint(entry)
+        if self.fault == "useless" { Vec::new() } else { self.inner.fingerprint(entry) }
     }
 
     fn node_id(&self, n: u64) -> NodeId {
-        n
+        if self.fault == "one-node" { 1 } else { n }
     }
 
     fn node(&self, n: u64) -> Node {
@@ -73,6 +76,7 @@ impl Backend for Faulty {
     }
 
     fn expected_reply(&self, applied: &[Command]) -> Option<String> {
+        assert_ne!(self.fault, "panics-at-reply");
         self.inner.expected_reply(applied)
     }
 
