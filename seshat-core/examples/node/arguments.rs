@@ -15,9 +15,13 @@ const GUARANTEE: &str = "\
 An operation is applied once at most: it is sent again only where it was certainly not proposed. \
 Where the answer is lost, there is no telling whether it was applied: exit code 4.";
 
+const USAGE: &str = "\
+node --config FILE [--listen ADDRESS] [--via ID=ADDRESS]... [--log text|json]
+       node client --to ADDRESS... COMMAND";
+
 /// Runs one node of a cluster. It keeps everything in memory.
 #[derive(Debug, Parser)]
-#[command(name = "node", after_help = EXIT_CODES)]
+#[command(name = "node", override_usage = USAGE, after_help = EXIT_CODES)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]

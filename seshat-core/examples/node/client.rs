@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
-use self::attempt::{Answer, Attempt, was_done};
+use self::attempt::{Answer, Attempt, was_done, words};
 
 type Stub = ClientClient<Channel>;
 
@@ -158,7 +158,7 @@ impl Client {
         let mut stub = self.connect(address, self.timeout.min(PATIENCE)).await?;
         let asked = stub.status(proto::StatusRequest { digest: true });
         match timeout(self.timeout, asked).await {
-            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|error| chain(&error)),
+            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| words(&status)),
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),
         }
     }
@@ -238,7 +238,7 @@ impl Client {
         let limit = if repeat == Repeat::Always { left.min(PATIENCE) } else { left };
         let (done, reason) = match timeout(limit, send(stub)).await {
             Ok(Ok(answer)) => return answer.into_inner().outcome(),
-            Ok(Err(status)) => (was_done(&status), chain(&status)),
+            Ok(Err(status)) => (was_done(&status), words(&status)),
             Err(_) => (Some(true), format!("no answer within {limit:?}")),
         };
         // It may be dead without knowing.

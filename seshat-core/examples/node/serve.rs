@@ -3,6 +3,7 @@
 //! Guarantees: who is asked to end takes nothing on, answers what is under way, and hands leadership
 //! over, in that order; clients and peers are answered until all of that is done.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -77,7 +78,8 @@ impl Program {
                 "node {node_id} can't listen at {address}: end what listens there, or give another \
                  address with --listen"
             );
-            Failure::of(FAILED, words, error)
+            let wrong = error.kind() == ErrorKind::InvalidInput;
+            Failure::of(if wrong { WRONG_USAGE } else { FAILED }, words, error)
         })?;
 
         let via =

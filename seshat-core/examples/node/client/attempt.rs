@@ -104,3 +104,11 @@ pub(super) fn was_done(status: &Status) -> Option<bool> {
         _ => Some(true),
     }
 }
+
+/// What a status says, for people.
+pub(super) fn words(status: &Status) -> String {
+    match status.source() {
+        Some(source) => super::chain(source),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
