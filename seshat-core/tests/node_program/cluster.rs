@@ -1,0 +1,181 @@
+//! Three nodes and their configurations.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use seshat_core::proto::client::{Role, StatusResponse};
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::program::Program;
+use crate::{DEADLINE, POLL};
+
+pub(crate) const IDS: [u64; 3] = [1, 2, 3];
+
+/// How long a client of a test tries. Longer than an election takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A port that nobody listens on, below those that systems hand out themselves: it can be bound
+/// again after a restart.
+pub(crate) fn port() -> u16 {
+    let random = RandomState::new();
+    let mut ports = (0_u64..).map(|n| 10_000 + (random.hash_one(n) % 20_000) as u16);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
+/// A directory of its own, gone with it.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        let name = format!("seshat-node-{:016x}", RandomState::new().hash_one(0));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// The path of a file in it that holds `text`.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The three of them, of which some may be down.
+pub(crate) struct Cluster {
+    directory: Directory,
+    addresses: BTreeMap<u64, String>,
+    /// More keys of the configurations.
+    settings: &'static str,
+    /// More arguments of each.
+    pub(crate) arguments: BTreeMap<u64, Vec<String>>,
+    pub(crate) running: BTreeMap<u64, Program>,
+}
+
+impl Cluster {
+    /// None of them runs yet.
+    pub(crate) fn new(settings: &'static str) -> Self {
+        let addresses = IDS.map(|id| (id, format!("127.0.0.1:{}", port()))).into();
+        let (arguments, running) = (BTreeMap::new(), BTreeMap::new());
+        Self { directory: Directory::new(), addresses, settings, arguments, running }
+    }
+
+    /// All run, and one leads.
+    pub(crate) async fn start(settings: &'static str) -> Self {
+        let mut cluster = Self::new(settings);
+        for id in IDS {
+            cluster.run(id);
+        }
+        cluster.leader().await;
+        cluster
+    }
+
+    pub(crate) fn address(&self, id: u64) -> &str {
+        &self.addresses[&id]
+    }
+
+    /// Starts a node.
+    pub(crate) fn run(&mut self, id: u64) -> &mut Program {
+        let mut text = format!("node_id = {id}\n{}\n", self.settings);
+        for (id, address) in &self.addresses {
+            text.push_str(&format!("[[members]]\nid = {id}\naddress = \"{address}\"\n"));
+        }
+        let config = self.directory.file(&format!("node{id}.toml"), &text);
+        let mut arguments = vec!["--config".to_owned(), config];
+        arguments.extend(self.arguments.get(&id).into_iter().flatten().cloned());
+        self.running.insert(id, Program::start(arguments));
+        self.running.get_mut(&id).unwrap()
+    }
+
+    /// No longer one of those that should run.
+    pub(crate) fn take(&mut self, id: u64) -> Program {
+        self.running.remove(&id).unwrap()
+    }
+
+    /// Starts a node that was a member as a new one: it has forgotten everything.
+    pub(crate) async fn rejoin(&mut self, id: u64) {
+        let mut client = self.client();
+        client.remove(id).await.unwrap();
+        self.run(id).says("waits to be added").await;
+        client.add(id, &self.addresses[&id]).await.unwrap();
+    }
+
+    /// A client that knows all three.
+    pub(crate) fn client(&self) -> Client {
+        self.hasty_client(1, PATIENCE)
+    }
+
+    /// A client that begins with node `first`.
+    pub(crate) fn hasty_client(&self, first: u64, patience: Duration) -> Client {
+        let others = self.addresses.iter().filter(|(id, _)| **id != first);
+        let to = [&self.addresses[&first]].into_iter().chain(others.map(|(_, address)| address));
+        Client::new(to.cloned().collect(), None, patience).unwrap()
+    }
+
+    /// What those that run say of themselves.
+    pub(crate) async fn statuses(&self) -> Vec<StatusResponse> {
+        let mut client = self.client();
+        let mut statuses = Vec::new();
+        for id in self.running.keys() {
+            statuses.extend(client.status(self.address(*id)).await);
+        }
+        statuses
+    }
+
+    /// Waits until `condition` holds for what those that run say; returns that.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        condition: impl Fn(&[StatusResponse]) -> bool,
+    ) -> Vec<StatusResponse> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let statuses = self.statuses().await;
+            if condition(&statuses) {
+                return statuses;
+            }
+            assert!(Instant::now() < deadline, "in vain for: {what}: {statuses:#?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until a majority follows one of them; returns its id.
+    pub(crate) async fn leader(&self) -> u64 {
+        let statuses = self.until("a leader", |statuses| led_by(statuses).is_some()).await;
+        led_by(&statuses).unwrap()
+    }
+
+    /// Waits until all three are voters and hold the same, under one leader.
+    pub(crate) async fn settled(&self) -> Vec<StatusResponse> {
+        let settled = |statuses: &[StatusResponse]| {
+            let first = &statuses[0];
+            statuses.len() == IDS.len()
+                && led_by(statuses).is_some()
+                && statuses.iter().all(|it| {
+                    it.digest == first.digest
+                        && it.last_applied == first.last_applied
+                        && it.leader == first.leader
+                        && it.members.iter().filter(|member| member.voter).count() == IDS.len()
+                })
+        };
+        self.until("three equal voters", settled).await
+    }
+}
+
+fn led_by(statuses: &[StatusResponse]) -> Option<u64> {
+    let follows =
+        |id| statuses.iter().filter(move |it| it.leader.as_ref().is_some_and(|it| it.id == id));
+    let leads = |it: &&StatusResponse| it.role() == Role::Leader && follows(it.id).count() > 1;
+    statuses.iter().find(leads).map(|it| it.id)
+}

@@ -1,0 +1,30 @@
+//! The `node` example, run as programs: three processes on one machine, what is done to them, and
+//! what their clients see of it.
+
+#![cfg(unix)]
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, reason = "what was measured")]
+
+#[allow(dead_code, reason = "the program needs all of it")]
+#[path = "../../examples/node/client.rs"]
+mod client;
+mod cluster;
+mod history;
+mod memory;
+mod partition;
+mod program;
+mod proxy;
+mod restarts;
+mod service;
+mod signals;
+mod writer;
+mod wrong;
+
+use std::time::Duration;
+
+/// Longer than anything takes that goes well, on a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often to look whether something happened that nothing tells of.
+const POLL: Duration = Duration::from_millis(10);

@@ -1,0 +1,102 @@
+//! The program, running.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::DEADLINE;
+
+/// Where it was built.
+fn path() -> PathBuf {
+    // target/<profile>/deps/this-test
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join("node");
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build -p seshat-core --example node` first",
+        program.display()
+    );
+    program
+}
+
+/// A process, killed when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    out: watch::Receiver<String>,
+    err: watch::Receiver<String>,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Program {
+    pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(path());
+        command.args(arguments).env_remove("RUST_LOG").kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = follow(child.stdout.take().unwrap());
+        let err = follow(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// Waits until it has said that.
+    pub(crate) async fn says(&mut self, text: &str) {
+        let said = timeout(DEADLINE, self.out.wait_for(|out| out.contains(text))).await;
+        let heard = matches!(said, Ok(Ok(_)));
+        drop(said);
+        assert!(heard, "never said {text:?}: {}{}", *self.out.borrow(), *self.err.borrow());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.start_kill().unwrap();
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
+        assert!(sent.success(), "{sent}");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(mut self) -> Ended {
+        let status = timeout(DEADLINE, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| {
+            panic!("it doesn't end: {}{}", *self.out.borrow(), *self.err.borrow())
+        });
+        // Both pipes are closed now.
+        while self.out.changed().await.is_ok() {}
+        while self.err.changed().await.is_ok() {}
+        let (out, err) = (self.out.borrow().clone(), self.err.borrow().clone());
+        Ended { code: status.unwrap().code(), out, err }
+    }
+}
+
+/// All that comes, as it comes.
+fn follow(mut from: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<String> {
+    let (text, followed) = watch::channel(String::new());
+    tokio::spawn(async move {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            text.send_modify(|text| text.push_str(&String::from_utf8_lossy(&bytes[..count])));
+        }
+    });
+    followed
+}
+
+pub(crate) async fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ended {
+    Program::start(arguments).ended().await
+}

@@ -1,0 +1,34 @@
+//! Three processes serve.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_started_one_after_the_other_elect_a_leader_and_serve() {
+    let mut cluster = Cluster::new("");
+    cluster.run(3).says("listens at").await;
+    cluster.run(1).says("listens at").await;
+    // They form nothing without the third.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(cluster.statuses().await.iter().all(|it| it.leader.is_none()));
+
+    let started = Instant::now();
+    cluster.run(2);
+    let mut client = cluster.client();
+    assert_eq!(client.set("a", "1").await.unwrap(), None);
+    println!(
+        "election: the first write was acknowledged {:?} after the last start",
+        started.elapsed()
+    );
+
+    assert_eq!(client.set("a", "2").await.unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(client.set("b", "").await.unwrap(), None);
+    assert_eq!(client.del(vec!["a".into(), "c".into()]).await.unwrap(), 1);
+    assert_eq!(client.get("a").await.unwrap(), None);
+    assert_eq!(client.get("b").await.unwrap().as_deref(), Some(&b""[..]));
+    let statuses = cluster.settled().await;
+    assert!(statuses.iter().all(|it| it.keys == 1 && it.bytes == 1), "{statuses:#?}");
+}

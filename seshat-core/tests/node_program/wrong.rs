@@ -1,0 +1,74 @@
+//! What is wrong is named, with its place and what to do.
+
+use std::fmt::Write;
+
+use crate::cluster::{Directory, port};
+use crate::program::run;
+
+const NODE: &str = "node_id = 1\nsingle_node = true\nmembers = [{ id = 1, address = \"ADDRESS\" }]";
+
+#[tokio::test]
+async fn wrong_input_is_named_with_its_place_and_a_way_on() {
+    let directory = Directory::new();
+    let file = |name: &str, text: &str| directory.file(name, text);
+    // Taken, for as long as the test runs.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let nobody = format!("127.0.0.1:{}", port());
+
+    let node = file("node.toml", &NODE.replace("ADDRESS", &address));
+    let not_toml = file("not.toml", "node_id = 1\nmembers = [\n");
+    let unknown_key = file("key.toml", "node_id = 1\nmember = []\n");
+    let invalid = file("invalid.toml", "node_id = 0\nheartbeat_ms = 0\nmembers = []\n");
+    let far = file("far.toml", &NODE.replace("ADDRESS", "10.0.0.1:7379"));
+    let joining =
+        "node_id = 4\njoining = true\nmembers = [{ id = 1, address = \"127.0.0.1:7379\" }]";
+    let joining = file("joining.toml", joining);
+    let no_certificate =
+        format!("{}\n[grpc.tls]\nca = \"ca\"\ncert = \"cert\"\nkey = \"key\"", NODE);
+    let no_certificate = file("tls.toml", &no_certificate.replace("ADDRESS", "127.0.0.1:7379"));
+
+    let cases: &[&[&str]] = &[
+        &[],
+        &["--confg", "node.toml"],
+        &["--config", "no/such/file"],
+        &["--config", &not_toml],
+        &["--config", &unknown_key],
+        &["--config", &invalid],
+        &["--config", &far],
+        &["--config", &no_certificate],
+        &["--config", &joining],
+        &["--config", &node],
+        &["--config", &node, "--listen", "nowhere"],
+        &["--config", &node, "--via", "2:127.0.0.1"],
+        &["--config", &node, "--log", "xml"],
+        &["client", "get", "key"],
+        &["client", "--to", "no address", "get", "key"],
+        &["client", "--to", &address, "put", "key", "value"],
+        &["client", "--to", &address, "add", "one", "127.0.0.1:7382"],
+        &["client", "--to", &address, "--timeout", "0", "get", "key"],
+        &["client", "--to", &address, "--ca", "no/such/file", "get", "key"],
+        &["client", "--to", &nobody, "--timeout", "1", "set", "key", "value"],
+        &["client", "--to", &nobody, "status"],
+    ];
+    let mut transcript = String::new();
+    for arguments in cases {
+        let ended = run(*arguments).await;
+        let code = ended.code.unwrap();
+        let (line, said) = (arguments.join(" "), without_numbers(&(ended.out + &ended.err)));
+        writeln!(transcript, "$ node {line}\n{said}[{code}]\n").unwrap();
+    }
+    let folder = std::path::Path::new(&node).parent().unwrap().to_str().unwrap();
+    let transcript = transcript
+        .replace(&format!("{folder}/"), "")
+        .replace(&address, "TAKEN")
+        .replace(&nobody, "NOBODY");
+    insta::assert_snapshot!(transcript);
+}
+
+/// Without the numbers that systems give their errors, each its own.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(')').unwrap().1)
+}
