@@ -248,8 +248,8 @@ fn alike(label: &str, item: &Item, other: &Item) -> Unfit {
     {
         let what = format!(
             "gives the same bytes for two entries with different commands, {} and {}: put the \
-             whole payload in; or `Backend::command` gives {} and {} the same command, and must \
-             not",
+             whole payload in, unless it is `Backend::command` that gives {} and {} the same \
+             command: it gives each number another one",
             Shown(other),
             Shown(item),
             two,

@@ -7,6 +7,7 @@ mod stores;
 
 use std::time::Duration;
 
+use rstest::rstest;
 use seshat_conformance::Backend;
 use seshat_conformance::backend::Keeps;
 use seshat_conformance::budget::Budget;
@@ -67,11 +68,15 @@ fn moderate(quirk: Quirk, light: &[&str]) -> Filter {
 /// What a restart leaves is what clusters of them are about.
 const FORGETFUL: [Quirk; 2] = [Quirk::ForgetsMachine, Quirk::ForgetsAll];
 
-#[test]
-fn unusual_stores_are_accused_of_nothing() {
+/// In three parts, side by side: together they take longer than a test may.
+#[rstest]
+fn unusual_stores_are_accused_of_nothing(#[values(0, 1, 2)] part: usize) {
     let quirks = QUIRKS.iter().map(|(quirk, _)| *quirk).filter(|q| !FORGETFUL.contains(q));
-    let accused: Vec<String> =
-        quirks.flat_map(|quirk| accusations(Store::unusual(quirk), moderate(quirk, &[]))).collect();
+    let accused: Vec<String> = quirks
+        .skip(part)
+        .step_by(3)
+        .flat_map(|quirk| accusations(Store::unusual(quirk), moderate(quirk, &[])))
+        .collect();
     assert!(accused.is_empty(), "{}", accused.join("\n"));
 }
 

@@ -134,7 +134,7 @@ fn each_useless_answer_is_told_with_the_method_to_change() {
         ("never the same", "fingerprint", "asked twice"),
         ("no command", "command", "Shape::Plain"),
         ("new command", "command", "made twice"),
-        ("one command", "fingerprint", "or `Backend::command`"),
+        ("one command", "fingerprint", "unless it is `Backend::command`"),
         ("panic", "command", "commands that delete"),
         ("one node id", "node_id", "the nodes 1 and 2 the same id, 7"),
         ("few node ids", "node_id", "the nodes 1 and 17 the same id, 1"),
