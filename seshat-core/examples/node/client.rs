@@ -34,6 +34,10 @@ type Stub = ClientClient<Channel>;
 /// How long a connection may take to come about, and an answer that can be asked for elsewhere.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What is left less than that before the end is too little for an answer: to send something that late
+/// would only make its outcome unknown.
+const LEAST: Duration = Duration::from_millis(50);
+
 /// The first pause before another attempt, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
@@ -235,6 +239,9 @@ impl Client {
             Err(reason) => return Attempt::NotDone(reason),
         };
         let left = deadline.saturating_duration_since(Instant::now());
+        if left < LEAST {
+            return Attempt::NotDone("no time was left to ask".to_owned());
+        }
         let limit = if repeat == Repeat::Always { left.min(PATIENCE) } else { left };
         let (done, reason) = match timeout(limit, send(stub)).await {
             Ok(Ok(answer)) => return answer.into_inner().outcome(),

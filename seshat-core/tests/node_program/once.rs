@@ -1,0 +1,203 @@
+//! The client sends nothing again that may have been done.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use seshat_core::proto::client::client_server::{Client as Service, ClientServer};
+use seshat_core::proto::client::propose_response::Outcome;
+use seshat_core::proto::client::{self as proto, Leader, NotLeader, Refused, Unknown};
+use seshat_core::proto::v1;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use crate::client::{Client, ClientError};
+use crate::program::run;
+
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A node that answers as it was told, over and over the last.
+#[derive(Clone, Default)]
+struct Puppet {
+    asked: Arc<AtomicUsize>,
+    answers: Arc<Mutex<VecDeque<Option<Outcome>>>>,
+}
+
+impl Puppet {
+    async fn listening() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let puppet = Self::default();
+        let server =
+            tonic::transport::Server::builder().add_service(ClientServer::new(puppet.clone()));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        (puppet, address)
+    }
+
+    fn answers(&self, answers: impl IntoIterator<Item = Option<Outcome>>) {
+        *self.answers.lock().unwrap() = answers.into_iter().collect();
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Puppet {
+    async fn propose(
+        &self,
+        _: Request<proto::ProposeRequest>,
+    ) -> Result<Response<proto::ProposeResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut answers = self.answers.lock().unwrap();
+        let next = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        Ok(Response::new(proto::ProposeResponse { outcome: next.unwrap() }))
+    }
+
+    async fn read(
+        &self,
+        _: Request<proto::ReadRequest>,
+    ) -> Result<Response<proto::ReadResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn status(
+        &self,
+        _: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn add_member(
+        &self,
+        _: Request<proto::AddMemberRequest>,
+    ) -> Result<Response<proto::ChangeResponse>, Status> {
+        Err(Status::internal("something happened"))
+    }
+
+    async fn remove_member(
+        &self,
+        _: Request<proto::RemoveMemberRequest>,
+    ) -> Result<Response<proto::ChangeResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn done() -> Option<Outcome> {
+    let kind = v1::response::Kind::Set(v1::SetResponse { previous: None });
+    Some(Outcome::Response(v1::Response { kind: Some(kind) }))
+}
+
+fn refused(later: bool) -> Option<Outcome> {
+    Some(Outcome::Refused(Refused { reason: "no".to_owned(), later }))
+}
+
+fn leader(address: Option<&str>) -> Option<Outcome> {
+    let leader = address.map(|it| Leader { id: 2, address: Some(it.to_owned()) });
+    Some(Outcome::NotLeader(NotLeader { leader }))
+}
+
+fn client(to: &[&str]) -> Client {
+    Client::new(to.iter().map(ToString::to_string).collect(), None, PATIENCE).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_not_done_is_sent_again() {
+    let ((one, first), (two, second)) = (Puppet::listening().await, Puppet::listening().await);
+    // To the leader that it names, though nobody else did.
+    one.answers([leader(Some(&second))]);
+    two.answers([refused(true), done()]);
+    let mut client = client(&[&first]);
+    assert_eq!(client.set("key", "value").await.unwrap(), None);
+    assert_eq!((one.asked(), two.asked()), (2, 2));
+    // Which it remembers.
+    client.set("key", "value").await.unwrap();
+    assert_eq!((one.asked(), two.asked()), (2, 3));
+}
+
+#[tokio::test]
+async fn where_nobody_listens_it_goes_on_to_the_next() {
+    let (two, second) = Puppet::listening().await;
+    two.answers([leader(None), done()]);
+    let nobody = format!("127.0.0.1:{}", crate::cluster::port());
+    client(&[&nobody, &second]).set("key", "value").await.unwrap();
+    assert_eq!(two.asked(), 2);
+}
+
+#[tokio::test]
+async fn nodes_that_send_it_to_and_fro_are_asked_a_few_times_only() {
+    let ((one, first), (two, second)) = (Puppet::listening().await, Puppet::listening().await);
+    one.answers([leader(Some(&second))]);
+    two.answers([leader(Some(&first))]);
+    let late = client(&[&first, &second]).set("key", "value").await.unwrap_err();
+    assert!(matches!(late, ClientError::TooLate { .. }), "{late}");
+    assert!((4..40).contains(&(one.asked() + two.asked())), "{}, {}", one.asked(), two.asked());
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_is_sent_once() {
+    let ((one, first), (two, second)) = (Puppet::listening().await, Puppet::listening().await);
+    two.answers([done()]);
+    let unknown = Some(Outcome::Unknown(Unknown { reason: "perhaps".to_owned() }));
+    for (count, answer) in [unknown, None].into_iter().enumerate() {
+        one.answers([answer]);
+        let end = client(&[&first, &second]).set("key", "value").await.unwrap_err();
+        assert!(matches!(end, ClientError::Unknown { .. }), "{end}");
+        assert_eq!((one.asked(), two.asked()), (count + 1, 0));
+    }
+    let end = client(&[&first, &second]).add(4, "127.0.0.1:1").await.unwrap_err();
+    assert!(matches!(end, ClientError::Unknown { .. }), "{end}");
+    one.answers([refused(false)]);
+    let end = client(&[&first, &second]).set("key", "value").await.unwrap_err();
+    assert!(matches!(end, ClientError::Refused { .. }), "{end}");
+    assert_eq!((one.asked(), two.asked()), (3, 0));
+}
+
+/// The key of an operation whose answer is lost.
+const LOST: &str = "the operation whose answer is lost";
+
+/// A node that takes an operation, and then breaks the connection or says nothing more. Returns its
+/// address, and how often the operation came.
+async fn void(breaks: bool) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let came = Arc::clone(&count);
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut all = Vec::new();
+            while stream.read_buf(&mut all).await.is_ok_and(|count| count > 0) {
+                if all.windows(LOST.len()).any(|window| window == LOST.as_bytes()) {
+                    came.fetch_add(1, Ordering::SeqCst);
+                    break;
+                }
+            }
+            open.extend((!breaks).then_some(stream));
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn what_was_sent_into_the_void_is_sent_once() {
+    let (two, second) = Puppet::listening().await;
+    two.answers([done()]);
+    for breaks in [true, false] {
+        let (first, came) = void(breaks).await;
+        let end = client(&[&first, &second]).set(LOST, "value").await.unwrap_err();
+        assert!(matches!(end, ClientError::Unknown { .. }), "{end}");
+        assert_eq!((came.load(Ordering::SeqCst), two.asked()), (1, 0));
+
+        let arguments = ["client", "--timeout", "1", "--to", &first, "--to", &second, "del", LOST];
+        let ended = run(arguments).await;
+        assert_eq!(ended.code, Some(4), "{ended:#?}");
+        assert!(ended.err.starts_with("node: the outcome is unknown: "), "{ended:#?}");
+        assert!(ended.err.ends_with("or never; look before you repeat it\n"), "{ended:#?}");
+        assert_eq!((came.load(Ordering::SeqCst), two.asked()), (2, 0));
+    }
+}
