@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use seshat_core::proto::client::{Role, StatusResponse};
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::client::Client;
@@ -27,34 +28,16 @@ pub(crate) fn port() -> u16 {
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-/// A directory of its own, gone with it.
-pub(crate) struct Directory(PathBuf);
-
-impl Directory {
-    pub(crate) fn new() -> Self {
-        let name = format!("seshat-node-{:016x}", RandomState::new().hash_one(0));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    /// The path of a file in it that holds `text`.
-    pub(crate) fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path.into_os_string().into_string().unwrap()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The path of a new file that holds `text`.
+pub(crate) fn file(directory: &Path, name: &str, text: &str) -> String {
+    let path = directory.join(name);
+    fs::write(&path, text).unwrap();
+    path.into_os_string().into_string().unwrap()
 }
 
 /// The three of them, of which some may be down.
 pub(crate) struct Cluster {
-    directory: Directory,
+    directory: TempDir,
     addresses: BTreeMap<u64, String>,
     /// More keys of the configurations.
     settings: &'static str,
@@ -68,7 +51,8 @@ impl Cluster {
     pub(crate) fn new(settings: &'static str) -> Self {
         let addresses = IDS.map(|id| (id, format!("127.0.0.1:{}", port()))).into();
         let (arguments, running) = (BTreeMap::new(), BTreeMap::new());
-        Self { directory: Directory::new(), addresses, settings, arguments, running }
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, addresses, settings, arguments, running }
     }
 
     /// All run, and one leads.
@@ -91,7 +75,7 @@ impl Cluster {
         for (id, address) in &self.addresses {
             text.push_str(&format!("[[members]]\nid = {id}\naddress = \"{address}\"\n"));
         }
-        let config = self.directory.file(&format!("node{id}.toml"), &text);
+        let config = file(self.directory.path(), &format!("node{id}.toml"), &text);
         let mut arguments = vec!["--config".to_owned(), config];
         arguments.extend(self.arguments.get(&id).into_iter().flatten().cloned());
         self.running.insert(id, Program::start(arguments));

@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use crate::cluster::{Directory, port};
+use crate::cluster::{self, port};
 use crate::program::run;
 
 const NODE: &str = "node_id = 1\nsingle_node = true\nmembers = [{ id = 1, address = \"ADDRESS\" }]";
 
 #[tokio::test]
 async fn wrong_input_is_named_with_its_place_and_a_way_on() {
-    let directory = Directory::new();
-    let file = |name: &str, text: &str| directory.file(name, text);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| cluster::file(directory.path(), name, text);
     // Taken, for as long as the test runs.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -58,7 +58,7 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
         let (line, said) = (arguments.join(" "), without_numbers(&(ended.out + &ended.err)));
         writeln!(transcript, "$ node {line}\n{said}[{code}]\n").unwrap();
     }
-    let folder = std::path::Path::new(&node).parent().unwrap().to_str().unwrap();
+    let folder = directory.path().to_str().unwrap();
     let transcript = transcript
         .replace(&format!("{folder}/"), "")
         .replace(&address, "TAKEN")
