@@ -82,7 +82,7 @@ impl History {
             // Values are unique, and so is the moment.
             let (key, value) = (called % KEYS, called);
             let name = format!("register-{key}");
-            let seen = if called % 3 == 0 {
+            let seen = if called.is_multiple_of(3) {
                 client.get(name).await.map(|value| Seen::Get(number(value)))
             } else {
                 let previous = client.set(name, value.to_string()).await;
