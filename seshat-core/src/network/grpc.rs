@@ -44,8 +44,8 @@
 //! snapshot from its start (`replication/mod.rs`, `main`); after
 //! [`Unreachable`](openraft::error::Unreachable) it backs off as [`GrpcTransport`] says. A request
 //! for a vote it sends once for each election (`core/raft_core.rs`, `spawn_parallel_vote_requests`),
-//! so that is the one call which is tried again here: where the peer could not be reached, three
-//! times at most, within the call's deadline.
+//! so that is the one call which is tried again here: where the peer could not be reached, or takes
+//! no part yet, three times at most, within the call's deadline.
 //!
 //! # Copies of an entry's payload
 //!

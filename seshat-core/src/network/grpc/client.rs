@@ -178,8 +178,9 @@ impl GrpcConnection {
         self.call(("Standing", 0), request, limit, send).await
     }
 
-    /// Where the peer can't be reached, tries again: openraft wouldn't before the next election. To
-    /// ask twice does no harm, as a vote is granted to the same candidate any number of times.
+    /// Where the peer can't be reached, or takes no part yet, tries again: openraft wouldn't before
+    /// the next election. To ask twice does no harm, as a vote is granted to the same candidate any
+    /// number of times.
     async fn request_vote(
         &self,
         rpc: VoteRequest,
@@ -191,10 +192,9 @@ impl GrpcConnection {
             let left = deadline.saturating_duration_since(Instant::now());
             let send = async |mut client: Client, request| client.vote(request).await;
             let end = self.call(("Vote", 0), rpc.clone(), left, send).await;
-            let unreachable =
-                end.as_ref().is_err_and(|error| matches!(error.cause, Cause::Unreachable(_)));
+            let transient = end.as_ref().is_err_and(|error| error.cause.is_transient());
             match pauses.next() {
-                Some(pause) if unreachable && Instant::now() + pause < deadline => {
+                Some(pause) if transient && Instant::now() + pause < deadline => {
                     tokio::time::sleep(pause).await;
                 }
                 _ => return end,

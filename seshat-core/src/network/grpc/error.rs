@@ -166,6 +166,15 @@ impl Cause {
         }
     }
 
+    /// Whether the same call may be answered in a moment.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { refusal, .. } => *refusal == Refusal::NotAdmitted,
+            Self::NoAddress(_) | Self::TimedOut(_) | Self::Failed { .. } => false,
+        }
+    }
+
     /// One word, for the record.
     pub(super) fn word(&self) -> &'static str {
         match self {

@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openraft::error::{Fatal, RaftError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::client::GrpcTransport;
@@ -75,12 +75,14 @@ pub(super) struct Applicant {
     incarnation: u64,
     /// Incarnations that were heard of while this node had no vote and no log.
     heard: Mutex<HashMap<NodeId, u64>>,
+    /// Somebody was heard of for the first time: it can answer now.
+    news: Notify,
 }
 
 impl Applicant {
     pub(super) fn new(raft: Raft, transport: GrpcTransport) -> Self {
         let incarnation = RandomState::new().hash_one(transport.config().node_id());
-        Self { raft, transport, incarnation, heard: Mutex::default() }
+        Self { raft, transport, incarnation, heard: Mutex::default(), news: Notify::new() }
     }
 
     /// What this node can say of the one that asks, within `limit`.
@@ -93,8 +95,8 @@ impl Applicant {
         let formed = self.raft.is_initialized().await?;
         let heard = {
             let mut heard = self.heard();
-            if !formed {
-                heard.insert(node_id, incarnation);
+            if !formed && heard.insert(node_id, incarnation) != Some(incarnation) {
+                self.news.notify_one();
             }
             heard.get(&node_id) == Some(&incarnation)
         };
@@ -148,7 +150,8 @@ impl Applicant {
                 let answered: Vec<NodeId> = answers.iter().map(|(id, _)| *id).collect();
                 tracing::info!(node_id, ?answered, asked = ?others, "waiting to take part");
             }
-            tokio::time::sleep(PAUSE).await;
+            // Whether the pause ended or somebody new is there: ask again.
+            let _ = tokio::time::timeout(PAUSE, self.news.notified()).await;
             round = round.wrapping_add(1);
         }
         gate.send_replace(true);
