@@ -9,8 +9,9 @@ use seshat_core::config::NodeConfig;
 use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Operation};
+use seshat_core::snapshot::SnapshotData;
 use seshat_core::storage::{MemStorage, Storage};
-use seshat_core::types::{Entry, EntryPayload, LeaderId, LogId, Node, Vote};
+use seshat_core::types::{Entry, EntryPayload, LeaderId, LogId, Node, Snapshot, Vote};
 use tokio::io::{AsyncBufRead, Lines};
 use tokio::net::TcpListener;
 
@@ -58,8 +59,15 @@ pub(crate) async fn node(
     }
 }
 
-/// Sends a snapshot of `count` keys to a process that knows nothing; bytes a second.
-pub(crate) async fn snapshot(count: u64) -> f64 {
+/// A snapshot's way, in bytes and seconds.
+pub(crate) struct Transfer {
+    pub(crate) bytes: f64,
+    pub(crate) sent_and_installed: f64,
+    pub(crate) installed: f64,
+}
+
+/// Sends a snapshot of `count` keys to a process that knows nothing, then installs it here.
+pub(crate) async fn snapshot(count: u64) -> Transfer {
     let addresses = addresses(1).await;
     let mut process = Process::start(&["node", "1", &addresses[0]]).await;
     process.hear().await;
@@ -78,7 +86,10 @@ pub(crate) async fn snapshot(count: u64) -> f64 {
         machine.apply([Entry { log_id, payload }]).await.unwrap();
     }
     let snapshot = machine.get_snapshot_builder().await.build_snapshot().await.unwrap();
-    let bytes = snapshot.snapshot.len();
+    let bytes = snapshot.snapshot.len() as f64;
+    let (meta, data) = (snapshot.meta.clone(), snapshot.snapshot.into_bytes());
+    let handle = || Box::new(SnapshotData::from(data.clone()));
+    let snapshot = Snapshot { meta: meta.clone(), snapshot: handle() };
 
     let mut connection = transport.new_client(1, &Node::new(&addresses[0])).await;
     let vote = Vote { leader_id: LeaderId::new(99, 9), committed: true };
@@ -86,5 +97,10 @@ pub(crate) async fn snapshot(count: u64) -> f64 {
     let option = RPCOption::new(PATIENCE);
     let never = std::future::pending();
     connection.full_snapshot(vote, snapshot, never, option).await.unwrap();
-    bytes as f64 / started.elapsed().as_secs_f64()
+    let sent_and_installed = started.elapsed().as_secs_f64();
+
+    let (_, mut fresh, _) = MemStorage::new().into_parts();
+    let started = Instant::now();
+    fresh.install_snapshot(&meta, handle()).await.unwrap();
+    Transfer { bytes, sent_and_installed, installed: started.elapsed().as_secs_f64() }
 }
