@@ -11,6 +11,7 @@ use seshat_core::proto::v1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::body::Body;
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
@@ -37,6 +38,16 @@ async fn assert_serves(address: &str) {
 
 /// Sends these bytes as the body of AppendEntries, then ends it or leaves it open.
 async fn send(address: &str, body: Vec<u8>, open: bool) -> Status {
+    send_by(channel(address), address, body, open).await
+}
+
+/// The same, over a connection that is there.
+fn send_by(
+    mut channel: Channel,
+    address: &str,
+    body: Vec<u8>,
+    open: bool,
+) -> impl Future<Output = Status> + Send + use<> {
     let (metadata, ..) = signed("seshat", 1, ()).into_parts();
     let frames = stream::once(async { Ok::<_, Status>(http_body::Frame::data(Bytes::from(body))) });
     let body = match open {
@@ -51,10 +62,11 @@ async fn send(address: &str, body: Vec<u8>, open: bool) -> Status {
         .header("te", "trailers")
         .body(body)
         .unwrap();
-    let mut channel = channel(address);
-    let answer = channel.ready().await.unwrap().call(request);
-    let answer = tokio::time::timeout(DEADLINE, answer).await.expect("an answer").unwrap();
-    Status::from_header_map(answer.headers()).expect("a status")
+    async move {
+        let answer = channel.ready().await.unwrap().call(request);
+        let answer = tokio::time::timeout(DEADLINE, answer).await.expect("an answer").unwrap();
+        Status::from_header_map(answer.headers()).expect("a status")
+    }
 }
 
 /// A message, as far as it is sent, behind the length that it claims.
@@ -119,6 +131,20 @@ async fn connections(#[case] bytes: &[u8]) {
     stream.write_all(bytes).await.unwrap();
     until_closed(stream).await;
     assert_serves(&address).await;
+}
+
+/// A call too many waits for its turn; what keeps it waiting ends by its own deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_too_many() {
+    let grpc = GrpcConfig { max_calls: 1, ..GrpcConfig::default() };
+    let (_host, address) = impatient(grpc).await;
+    let shared = channel(&address);
+    let stuck = tokio::spawn(send_by(shared.clone(), &address, claimed(100, b"half"), true));
+    let vote = v1::Vote { term: 0, node_id: 9, committed: false };
+    let asked = signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
+    let answer = unary::<_, v1::VoteResponse>(shared, "Vote", asked);
+    tokio::time::timeout(DEADLINE, answer).await.expect("its turn comes").unwrap();
+    assert!(stuck.await.unwrap().message().contains("longer than 300ms"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -105,6 +105,17 @@ async fn callers_are_told_whom_they_met() {
 }
 
 #[tokio::test]
+async fn a_node_that_stopped_says_so() {
+    let (host, address) = single().await;
+    host.node.stop().await;
+    let words = "refused, stopped: the node is shut down";
+    assert_eq!(
+        vote_error("seshat", 1, &address).await,
+        [1, 2].map(|attempt| refused(1, attempt, words))
+    );
+}
+
+#[tokio::test]
 async fn nobody_is_there() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
