@@ -139,11 +139,15 @@ async fn one_call_too_many() {
     let grpc = GrpcConfig { max_calls: 1, ..GrpcConfig::default() };
     let (_host, address) = impatient(grpc).await;
     let shared = channel(&address);
-    let stuck = tokio::spawn(send_by(shared.clone(), &address, claimed(100, b"half"), true));
     let vote = v1::Vote { term: 0, node_id: 9, committed: false };
-    let asked = signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
-    let answer = unary::<_, v1::VoteResponse>(shared, "Vote", asked);
-    tokio::time::timeout(DEADLINE, answer).await.expect("its turn comes").unwrap();
+    let ask = || {
+        let asked = signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
+        unary::<_, v1::VoteResponse>(shared.clone(), "Vote", asked)
+    };
+    // By the first answer the caller knows how many it may make; before, it would be refused.
+    ask().await.unwrap();
+    let stuck = tokio::spawn(send_by(shared.clone(), &address, claimed(100, b"half"), true));
+    tokio::time::timeout(DEADLINE, ask()).await.expect("its turn comes").unwrap();
     assert!(stuck.await.unwrap().message().contains("longer than 300ms"));
 }
 
