@@ -1,4 +1,4 @@
-//! The schema of everything stored or sent, generated from `proto/seshat`.
+//! The schema of everything stored or sent, generated from `proto/`.
 //!
 //! The generated files are checked in, so that building needs no protobuf compiler; the test
 //! `proto_drift` regenerates them and compares. Nothing outside [`codec`](crate::codec) should
@@ -22,6 +22,13 @@ pub(crate) mod services;
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]
 pub mod client;
+
+/// What Seshat's first generation stored and sent: raft-rs 0.7's messages, under a schema of our
+/// own that is the same on the wire. See [`legacy`](crate::legacy).
+#[cfg(feature = "legacy")]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[rustfmt::skip]
+pub mod eraftpb;
 
 /// The schema itself, as an encoded `FileDescriptorSet`.
 #[cfg(feature = "grpc")]

@@ -17,6 +17,8 @@ fn root() -> PathBuf {
 const NODES: &str = "seshat/v1";
 /// What clients and nodes send each other.
 const CLIENTS: &str = "seshat/client/v1";
+/// What the first generation stored and sent.
+const LEGACY: &str = "eraftpb";
 
 /// The packages in these folders, and what they import.
 fn descriptors(folders: &[&str]) -> FileDescriptorSet {
@@ -40,12 +42,12 @@ fn generated(name: &str, package: &str, generate: impl FnOnce(&Path)) -> Vec<u8>
     code
 }
 
-/// Every message, and no service.
-fn messages() -> Vec<u8> {
-    generated("messages", "seshat.v1", |out| {
+/// Every message of the package in that folder, and no service.
+fn messages(folder: &str, package: &str) -> Vec<u8> {
+    generated(package, package, |out| {
         let mut config = Config::new();
         config.bytes(["."]).out_dir(out);
-        config.compile_fds(descriptors(&[NODES])).expect("prost generates");
+        config.compile_fds(descriptors(&[folder])).expect("prost generates");
     })
 }
 
@@ -89,7 +91,12 @@ fn assert_checked_in(name: &str, generated: &[u8]) {
 
 #[test]
 fn messages_match_proto() {
-    assert_checked_in("v1.rs", &messages());
+    assert_checked_in("v1.rs", &messages(NODES, "seshat.v1"));
+}
+
+#[test]
+fn legacy_messages_match_proto() {
+    assert_checked_in("eraftpb.rs", &messages(LEGACY, "eraftpb"));
 }
 
 #[test]
