@@ -86,7 +86,10 @@ macro_rules! message {
 }
 pub(crate) use message;
 
-fn parse<P: prost::Message + Default>(name: &'static str, bytes: Bytes) -> Result<P, DecodeError> {
+pub(crate) fn parse<P: prost::Message + Default>(
+    name: &'static str,
+    bytes: Bytes,
+) -> Result<P, DecodeError> {
     P::decode(bytes).map_err(|source| DecodeError::new(name, "*", DecodeReason::Malformed(source)))
 }
 
@@ -173,7 +176,11 @@ fn required<T>(
     value.ok_or(DecodeError::new(message, field, DecodeReason::Missing))
 }
 
-fn counter(got: u64, message: &'static str, field: &'static str) -> Result<u64, DecodeError> {
+pub(crate) fn counter(
+    got: u64,
+    message: &'static str,
+    field: &'static str,
+) -> Result<u64, DecodeError> {
     if got > MAX_COUNTER {
         let reason = DecodeReason::OutOfRange { got, max: MAX_COUNTER };
         return Err(DecodeError::new(message, field, reason));

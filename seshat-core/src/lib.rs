@@ -20,6 +20,9 @@
 //! - [`config`], [`error`]: what a node is given, and what it says when it can't.
 //! - [`node`]: [`RaftNode`](node::RaftNode), which knows all of the above.
 //!
+//! Beside the flow, with the feature `legacy`: `legacy` reads what Seshat's first generation wrote,
+//! on raft-rs and bincode, into a storage that a node starts from.
+//!
 //! # What it doesn't do
 //!
 //! - Storage is in memory. A node that restarts has forgotten its vote and its log, so it must
@@ -34,6 +37,8 @@ pub mod codec;
 pub mod config;
 #[cfg(feature = "storage-v2")]
 pub mod error;
+#[cfg(feature = "legacy")]
+pub mod legacy;
 #[cfg(feature = "storage-v2")]
 pub mod log;
 #[cfg(feature = "storage-v2")]

@@ -48,6 +48,12 @@ struct Inner {
 }
 
 impl LogStore {
+    /// A node's log, vote and committed id, as they were elsewhere.
+    #[cfg(feature = "legacy")]
+    pub(crate) fn holding(log: Log, vote: Option<Vote>, committed: Option<LogId>) -> Self {
+        Self { inner: Arc::new(Mutex::new(Inner { log, vote, committed })) }
+    }
+
     /// Vote, committed and purged ids, as they are stored.
     pub fn hard_state(&self) -> HardState {
         let inner = self.lock();

@@ -69,6 +69,14 @@ impl Shared {
 }
 
 impl MachineStore {
+    /// A state as it was elsewhere, without a current snapshot: a node that starts on a log that is
+    /// purged builds one.
+    #[cfg(feature = "legacy")]
+    pub(crate) fn holding(machine: Machine) -> Self {
+        let shared = Shared { machine: RwLock::new(machine), ..Shared::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// A handle that reads the state while openraft owns the store.
     pub fn reader(&self) -> MachineReader {
         MachineReader { shared: Arc::clone(&self.shared) }
