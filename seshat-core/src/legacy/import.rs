@@ -256,7 +256,8 @@ pub enum Damage {
         /// The one before.
         previous: u64,
     },
-    /// Snapshot and log name the same entry differently.
+    /// The snapshot ends with another entry of that index, or its last term is before one that it
+    /// covers.
     #[error("entry {got}, but the snapshot ends with {expected}")]
     NotOfSnapshot {
         /// The entry's id.

@@ -215,6 +215,10 @@ fn chain(error: &dyn Error) -> String {
     |node: &mut Node| node.entries = vec![entry(1, 5, "a"), entry(3, 6, "b")],
     "entries, byte 0: entry T1-N0-5, but the snapshot ends with T2-N0-5"
 )]
+#[case::a_later_term_than_the_snapshot(
+    |node: &mut Node| node.entries = vec![entry(3, 4, "a"), entry(3, 5, "b")],
+    "entries, byte 0: entry T3-N0-4, but the snapshot ends with T2-N0-5"
+)]
 #[case::no_operation(
     |node: &mut Node| node.entries = vec![Entry { data: Bytes::from_static(b"\x02\0\0\0"), ..entry(2, 6, "a") }],
     "entries, byte 0: data is no operation: at byte 0: variant 2, expected 0 to 1"
