@@ -278,7 +278,10 @@ pub enum Damage {
     Committed(#[from] CommittedError),
     /// Without a snapshot, a log that changes the configuration doesn't say what it was at first:
     /// the conf state may be the one before the change or after it.
-    #[error("without a snapshot, it may be from before or after its change at index {changed_at}")]
+    #[error(
+        "without a snapshot, it may be from before or after its change at index {changed_at}: have the \
+         old node take a snapshot, and export that as well"
+    )]
     Ambiguous {
         /// The first change that is committed.
         changed_at: u64,

@@ -276,7 +276,8 @@ fn chain(error: &dyn Error) -> String {
         node.entries = vec![adds_4(1)];
         node.hard_state = HardState { term: 3, vote: 0, commit: 1 };
     },
-    "conf_state, byte 0: without a snapshot, it may be from before or after its change at index 1"
+    "conf_state, byte 0: without a snapshot, it may be from before or after its change at index 1: have the \
+     old node take a snapshot, and export that as well"
 )]
 #[case::a_conf_state_that_is_none(
     |node: &mut Node| node.conf_state = Some(voters(&[0])),
