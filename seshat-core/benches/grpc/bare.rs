@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-use super::load::Outcome;
+use super::load::{Load, Outcome, drive};
 use super::process::{Process, addresses};
 
 /// As the transport's.
@@ -110,6 +110,22 @@ async fn echo_once(channel: Channel, message: Message) {
     let path = PathAndQuery::from_static("/bare.Bare/Echo");
     let codec = ProstCodec::<Message, Message>::default();
     let _: Response<Message> = client.unary(Request::new(message), path, codec).await.unwrap();
+}
+
+/// Closed loops of clients, a message of one operation each, to one process.
+pub(crate) async fn echo_each(clients: usize, seconds: f64) -> Outcome {
+    let (processes, channels) = start(1).await;
+    let bytes = Bytes::from(vec![7; OPERATION]);
+    let channel = channels[0].clone();
+    let before = processes[0].cpu() + super::load::cpu_seconds();
+    let load = Load { seconds, ..Load::new("", 1, clients) };
+    let mut outcome = drive(&load, move |_, _| {
+        echo_once(channel.clone(), Message { key: Bytes::new(), value: bytes.clone() })
+    })
+    .await;
+    let cpu = processes[0].cpu() + super::load::cpu_seconds() - before;
+    outcome.cpu_us = cpu * 1e6 / (outcome.per_second * seconds * 1.1);
+    outcome
 }
 
 /// Rounds of one message to each of two processes, an operation of each client in it.

@@ -6,6 +6,7 @@
 //! - echo: bare tonic, two processes that return at once what they are sent; the bytes of one
 //!   operation for each client go to both, as a leader sends an entry, and one round follows
 //!   the other: what can't be beaten with one entry on its way;
+//! - echo, a call for each operation: what can't be beaten by clients in another process;
 //! - stream: bare tonic, chunks of the same size to a process that counts them.
 #![allow(
     clippy::print_stdout,
@@ -24,6 +25,7 @@ mod common;
 #[path = "../cluster/load.rs"]
 mod load;
 mod process;
+mod remote;
 mod served;
 #[path = "../cluster/target.rs"]
 mod target;
@@ -51,6 +53,7 @@ fn main() {
     common::table::print_machine(&scale);
     runtime.block_on(async {
         operations(scale).await;
+        remote_clients(scale).await;
         bulk(scale).await;
         snapshots(scale).await;
     });
@@ -84,6 +87,25 @@ async fn operations(scale: Scale) {
             let reached = if p99_ms < 10.0 { "reached" } else { "MISSED" };
             println!("<!-- 256 clients, p99: {p99_ms:.1} ms, aim < 10 ms: {reached} -->");
         }
+    }
+}
+
+/// The same three processes, the clients in a fourth, a call for each operation.
+async fn remote_clients(scale: Scale) {
+    println!("\nThe same, clients in a process of their own, a call for each operation\n");
+    println!("| clients | three processes | bare echo to one process | / echo |");
+    println!("|--:|--:|--:|--:|");
+    for clients in CLIENTS {
+        let mut rounds: [Vec<Outcome>; 2] = Default::default();
+        for _ in 0..scale.rounds {
+            let nodes = Processes::cluster().await;
+            rounds[0].push(nodes.remote_load(clients, seconds(scale)).await);
+            drop(nodes);
+            rounds[1].push(bare::echo_each(clients, seconds(scale)).await);
+        }
+        let to_echo = ratio(&rounds[0], &rounds[1]);
+        let [ours, echo] = rounds.map(|outcomes| middle(outcomes).describe());
+        println!("| {clients} | {ours} | {echo} | {to_echo:.2}x |");
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::load::Outcome;
-use super::{bare, served};
+use super::{bare, remote, served};
 
 /// What a process does until its standard input ends.
 pub(crate) enum Role {
@@ -100,6 +100,7 @@ pub(crate) async fn addresses(count: usize) -> Vec<String> {
 /// A cluster, a process each; the leader is known.
 pub(crate) struct Processes {
     all: tokio::sync::Mutex<Vec<Process>>,
+    addresses: Vec<String>,
     leader: usize,
 }
 
@@ -116,7 +117,17 @@ impl Processes {
             // The leader's id, once it is known there.
             leader = process.hear().await.parse().unwrap();
         }
-        Self { all: tokio::sync::Mutex::new(all), leader: leader - 1 }
+        Self { all: tokio::sync::Mutex::new(all), addresses, leader: leader - 1 }
+    }
+
+    /// Clients in this process, whose time counts as well.
+    pub(crate) async fn remote_load(&self, clients: usize, seconds: f64) -> Outcome {
+        let all = self.all.lock().await;
+        let cpu = || all.iter().map(Process::cpu).sum::<f64>() + super::load::cpu_seconds();
+        let before = cpu();
+        let mut outcome = remote::load(&self.addresses[self.leader], clients, seconds).await;
+        outcome.cpu_us = (cpu() - before) * 1e6 / (outcome.per_second * seconds * 1.1);
+        outcome
     }
 
     pub(crate) async fn load(&self, clients: usize, value_len: usize, seconds: f64) -> Outcome {

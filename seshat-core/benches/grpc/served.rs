@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use super::common::data::{key, value};
 use super::load::{Load, drive};
 use super::process::{Process, addresses};
+use super::remote::Proposer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -35,7 +36,8 @@ pub(crate) async fn node(
     let listener = TcpListener::bind(&addresses[id as usize - 1]).await.unwrap();
     let transport = GrpcTransport::new(&config).unwrap();
     let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
-    let server = GrpcServer::start(&node, &transport, listener, Default::default()).await.unwrap();
+    let more = tonic::service::Routes::new(Proposer(node.clone()).server());
+    let server = GrpcServer::start(&node, &transport, listener, more).await.unwrap();
     server.admit().await.unwrap();
     println!("{}", node.wait_for_leader(PATIENCE).await.unwrap());
     while let Some(line) = lines.next_line().await.unwrap() {
