@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use seshat_core::network::grpc::{Admission, AdmissionError};
+use seshat_core::proto::v1;
 use seshat_core::types::RaftMetrics;
 use tokio::net::TcpListener;
 
 use crate::host::{DEADLINE, Host, Ports, leader, set};
+use crate::raw::{channel, signed, unary};
 
 /// The same address again, once its last owner is gone.
 async fn listen_again(address: &str) -> TcpListener {
@@ -49,6 +51,11 @@ async fn a_member_that_lost_its_memory_is_removed_and_added_again() {
     let leads = &leader(&hosts).await.node;
     leads.change_membership([1, 2].into(), false).await.unwrap();
     assert_eq!(again.admit().await, Ok(Admission::Waits));
+    // From now on it is no witness to others that there was no cluster before.
+    let asked = v1::StandingRequest { node_id: 2, incarnation: 7 };
+    let (asked, channel) = (signed("seshat", 3, asked), channel(&address));
+    let said: v1::StandingResponse = unary(channel, "Standing", asked).await.unwrap();
+    assert!(!said.heard);
     leads.add_learner(3, address).await.unwrap();
     leads.change_membership([1, 2, 3].into(), false).await.unwrap();
     let voter = |now: &RaftMetrics| now.membership_config.voter_ids().any(|id| id == 3);
@@ -84,12 +91,11 @@ async fn nodes_that_start_apart_form_one_cluster() {
 async fn nobody_is_answered_before_admission() {
     let mut ports = Ports::of(3).await;
     let host = Host::start(ports.config(1).build().unwrap(), ports.listener(1)).await;
-    let vote = seshat_core::proto::v1::Vote { term: 7, node_id: 9, committed: false };
-    let request = seshat_core::proto::v1::VoteRequest { vote: Some(vote), last_log_id: None };
-    let channel = crate::raw::channel(ports.address(1));
-    let request = crate::raw::signed("seshat", 1, request);
-    let refused =
-        crate::raw::unary::<_, seshat_core::proto::v1::VoteResponse>(channel, "Vote", request);
+    let vote = v1::Vote { term: 7, node_id: 9, committed: false };
+    let request = v1::VoteRequest { vote: Some(vote), last_log_id: None };
+    let channel = channel(ports.address(1));
+    let request = signed("seshat", 1, request);
+    let refused = unary::<_, v1::VoteResponse>(channel, "Vote", request);
     let refused = refused.await.unwrap_err();
     assert_eq!(refused.metadata().get("seshat-refusal").unwrap(), "not admitted");
     insta::assert_snapshot!(refused.message(), @"node 1 remembers nothing, and its cluster has not said yet whether it may take part");

@@ -3,9 +3,11 @@
 use seshat_core::config::GrpcConfig;
 use seshat_core::network::grpc::Admission;
 use seshat_core::node::Handover;
+use seshat_core::proto::v1;
 use seshat_core::types::RaftMetrics;
 
 use crate::host::{DEADLINE, Host, Ports, leader, set};
+use crate::raw;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_form_a_cluster_and_replicate() {
@@ -59,6 +61,11 @@ async fn an_empty_node_is_caught_up_by_a_snapshot() {
 
     let fourth = Host::start(joining, listener).await;
     assert_eq!(fourth.admit().await, Ok(Admission::Waits));
+    // That it knows nothing is no evidence that there is no cluster.
+    let asked = v1::StandingRequest { node_id: 2, incarnation: 7 };
+    let asked = raw::signed("seshat", 4, asked);
+    let said = raw::unary::<_, v1::StandingResponse>(raw::channel(&address), "Standing", asked);
+    assert!(!said.await.unwrap().heard);
     leads.add_learner(4, address).await.unwrap();
     fourth.node.wait_for_applied(DEADLINE, covered).await.unwrap();
     assert!(fourth.node.metrics().borrow().snapshot.is_some(), "the log alone can't have done it");

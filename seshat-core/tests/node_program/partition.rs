@@ -84,7 +84,12 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
     }
     wires.all(Wire::Slow(Duration::from_millis(15)));
     cluster.leader().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let applied = |statuses: &[StatusResponse]| {
+        statuses.iter().map(|it| it.last_applied.unwrap_or(0)).max().unwrap_or(0)
+    };
+    let before = applied(&cluster.statuses().await);
+    let written = |statuses: &[StatusResponse]| applied(statuses) >= before + 10;
+    cluster.until("writes over slow wires", written).await;
     wires.all(Wire::Whole);
     stop.send_replace(true);
     for client in clients {

@@ -256,7 +256,15 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
         let stall = self.shared.config.rpc_timeout();
         let chunk = self.shared.config.grpc().snapshot_chunk_bytes;
-        let span = tracing::info_span!("rpc", peer = self.peer.id, kind = "FullSnapshot");
+        let span = tracing::info_span!(
+            "rpc",
+            peer = self.peer.id,
+            kind = "FullSnapshot",
+            bytes = snapshot.snapshot.len(),
+            elapsed_us = Empty,
+            outcome = Empty,
+        );
+        let started = Instant::now();
         let sent = async {
             let client = self.client()?;
             let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
@@ -265,11 +273,14 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,
             closed = cancel => {
+                span.record("outcome", "cancelled");
                 tracing::info!(parent: &span, reason = %closed, "snapshot cancelled");
                 return Err(closed.into());
             }
         };
         let me = self.shared.identity.node_id;
+        span.record("elapsed_us", started.elapsed().as_micros() as u64);
+        span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
         let end = span.in_scope(|| self.peer.note("FullSnapshot", end));
         end.map_err(|error| error.into_streaming(me))
     }

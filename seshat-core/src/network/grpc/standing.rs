@@ -13,7 +13,8 @@
 //!   whoever it adds before that one votes, so nothing that it promised before its removal can
 //!   be promised again.
 //!
-//! Anything else means to ask again.
+//! Anything else means to ask again. A node can only ask those that its configuration names: where
+//! the members have changed since, so must the configurations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -73,8 +74,10 @@ pub(super) struct Applicant {
     raft: Raft,
     transport: GrpcTransport,
     incarnation: u64,
-    /// Incarnations that were heard of while this node had no vote and no log.
-    heard: Mutex<HashMap<NodeId, u64>>,
+    /// Incarnations that were heard of while this node had no vote and no log. `None` where it
+    /// can't be a founder: a cluster was formed without it, and that it knows nothing itself
+    /// says nothing about what others were promised.
+    heard: Mutex<Option<HashMap<NodeId, u64>>>,
     /// Somebody was heard of for the first time: it can answer now.
     news: Notify,
 }
@@ -82,7 +85,8 @@ pub(super) struct Applicant {
 impl Applicant {
     pub(super) fn new(raft: Raft, transport: GrpcTransport) -> Self {
         let incarnation = RandomState::new().hash_one(transport.config().node_id());
-        Self { raft, transport, incarnation, heard: Mutex::default(), news: Notify::new() }
+        let heard = (!transport.config().joining()).then(HashMap::new);
+        Self { raft, transport, incarnation, heard: Mutex::new(heard), news: Notify::new() }
     }
 
     /// What this node can say of the one that asks, within `limit`.
@@ -93,13 +97,12 @@ impl Applicant {
     ) -> Result<StandingResponse, Fatal<NodeId>> {
         let StandingRequest { node_id, incarnation } = request;
         let formed = self.raft.is_initialized().await?;
-        let heard = {
-            let mut heard = self.heard();
+        let heard = self.heard().as_mut().is_some_and(|heard| {
             if !formed && heard.insert(node_id, incarnation) != Some(incarnation) {
                 self.news.notify_one();
             }
             heard.get(&node_id) == Some(&incarnation)
-        };
+        });
         let leads = self.raft.metrics().borrow().state.is_leader();
         let confirmed = leads
             && tokio::time::timeout(limit, self.raft.ensure_linearizable())
@@ -128,8 +131,11 @@ impl Applicant {
         while !self.raft.is_initialized().await? {
             let answers = self.ask().await;
             heard_by.extend(answers.iter().filter(|(_, answer)| answer.heard).map(|(id, _)| *id));
-            let has_heard = |id: &NodeId| self.heard().contains_key(id);
-            let together = !config.joining() && heard_by == others && others.iter().all(has_heard);
+            let heard_all = self
+                .heard()
+                .as_ref()
+                .is_some_and(|heard| others.iter().all(|id| heard.contains_key(id)));
+            let together = heard_by == others && heard_all;
             match judge(together, &answers) {
                 Verdict::Forms => {
                     gate.send_replace(true);
@@ -137,6 +143,7 @@ impl Applicant {
                     return Ok(Admission::Forms);
                 }
                 Verdict::Waits => {
+                    *self.heard() = None;
                     gate.send_replace(true);
                     return Ok(Admission::Waits);
                 }
@@ -196,8 +203,8 @@ impl Applicant {
         }
     }
 
-    // Every change under the lock is a single insertion.
-    fn heard(&self) -> MutexGuard<'_, HashMap<NodeId, u64>> {
+    // Every change under the lock is a single insertion or assignment.
+    fn heard(&self) -> MutexGuard<'_, Option<HashMap<NodeId, u64>>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
