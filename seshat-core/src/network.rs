@@ -18,11 +18,15 @@ pub mod grpc;
 #[cfg(feature = "storage-v2")]
 mod observed;
 #[cfg(feature = "storage-v2")]
+mod paced;
+#[cfg(feature = "storage-v2")]
 mod stub;
 pub mod switchboard;
 
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::observed::Observed;
+#[cfg(feature = "storage-v2")]
+pub(crate) use self::paced::{Lanes, Paced};
 #[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
 #[cfg(not(feature = "storage-v2"))]

@@ -82,8 +82,8 @@ impl LogStore {
     }
 }
 
-/// At least 1, so that a sum of 0 means that there was no entry yet.
-fn weight(batch: &Batch) -> usize {
+/// Bytes that a batch counts for. At least 1, so that a sum of 0 means that there was no entry yet.
+pub(crate) fn weight(batch: &Batch) -> usize {
     1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
 }
 

@@ -8,7 +8,7 @@
 //! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
-//! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
+//! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
 //! ```
@@ -62,6 +62,7 @@ mod gate;
 mod identity;
 pub(crate) mod message;
 mod peer;
+mod progress;
 mod reception;
 mod server;
 mod standing;

@@ -3,7 +3,8 @@
 //! openraft 0.9 appends one entry for each write and waits for its flush before it replicates
 //! it, so the node does what the store can't: one entry carries whatever was queued. No timer: a
 //! lone client's operation goes out at once, alone. First come, first served, so proposers are
-//! served in turn and each one in its own order.
+//! served in turn and each one in its own order. On slow links an entry carries no more than reaches a
+//! quorum in a part of a heartbeat interval, so that what is queued behind it doesn't wait for long.
 //!
 //! Bounds: the queue by bytes (a proposer waits for a place, then for its deadline), an entry by
 //! operations and bytes, every proposal by a deadline of its own.
@@ -25,6 +26,7 @@ use self::queue::{Entered, Proposal, Queue, Turn, Work};
 use self::waiting::{Answered, Waiting};
 use crate::config::BatchConfig;
 use crate::error::{Leader, NotLeader, ProposeError, Stopped};
+use crate::network::Lanes;
 use crate::operation::{Batch, EntryResponse, Operation, Response};
 use crate::types::{Raft, TypeConfig};
 
@@ -48,9 +50,10 @@ impl Batcher {
         config: &BatchConfig,
         timeout: Duration,
         raft: Raft,
+        lanes: Lanes,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
-        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone() };
+        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone(), lanes };
         (Self { queue, timeout, raft }, driver.run())
     }
 
@@ -110,19 +113,21 @@ struct Driver {
     queue: Arc<Queue>,
     timeout: Duration,
     raft: Raft,
+    lanes: Lanes,
 }
 
 impl Driver {
     async fn run(self) {
         let mut backlog = VecDeque::new();
-        let mut next = self.queue.next(&mut backlog, false).await;
+        let budget = || self.budget();
+        let mut next = self.queue.next(&mut backlog, false, &budget).await;
         while let Some(work) = next {
             match work {
                 Work::Await(answer, waiting) => self.under_way(answer, waiting, &mut backlog).await,
                 Work::Propose(operations, waiting) => {
                     if let Some(refused) = refusal(&self.raft) {
                         waiting.fail(&refused);
-                        next = self.queue.next(&mut backlog, true).await;
+                        next = self.queue.next(&mut backlog, true, &budget).await;
                         continue;
                     }
                     tracing::trace!(operations = operations.len(), "propose an entry");
@@ -135,8 +140,15 @@ impl Driver {
             // Those who were just answered may have more to say: let them, so that it goes into
             // the next entry.
             tokio::task::yield_now().await;
-            next = self.queue.next(&mut backlog, true).await;
+            next = self.queue.next(&mut backlog, true, &budget).await;
         }
+    }
+
+    /// Bytes that an entry should carry at most, as the links to the others are.
+    fn budget(&self) -> usize {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow();
+        self.lanes.quorum_budget(now.id, now.membership_config.membership())
     }
 
     /// Waits for an entry's answer, and meanwhile for deadlines.

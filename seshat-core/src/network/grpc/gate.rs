@@ -1,8 +1,8 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-//! Guarantees: what passes is meant for this node, and this node takes part; it ends within the
-//! time a call may take (a snapshot has rules of its own); it leaves a span and, if it fails, an
-//! event.
+//! Guarantees: what passes is meant for this node, and this node takes part; it ends when none of it
+//! came for as long as a call may take (a snapshot has rules of its own); it leaves a span and, if it
+//! fails, an event.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,6 +23,7 @@ use tracing::field::Empty;
 
 use super::error::Refusal;
 use super::identity::{Identity, caller};
+use super::progress::Progress;
 
 /// A service of which only admitted calls hear.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ pub(super) struct Gate<S> {
     pub(super) identity: Identity,
     /// Whether the node takes part.
     pub(super) admitted: watch::Receiver<bool>,
-    /// How long a call may take.
+    /// How long a call may take beyond the arrival of its message, and that without a byte arriving.
     pub(super) limit: Duration,
 }
 
@@ -81,7 +82,6 @@ where
             outcome = Empty,
         );
         let admitted = span.in_scope(|| self.admit(&rpc, &request));
-        // What a stream may take depends on its length.
         let limit = (rpc != "FullSnapshot").then_some(self.limit);
         let fresh = self.inner.clone();
         // The one that was polled until it was ready.
@@ -94,13 +94,17 @@ where
             }
             match limit {
                 None => unwrap(inner.call(request).await),
-                Some(limit) => match tokio::time::timeout(limit, inner.call(request)).await {
-                    Ok(answer) => unwrap(answer),
-                    Err(_) => {
-                        let words = format!("the call took longer than {limit:?}");
-                        Refusal::Stalled.status(words).into_http()
-                    }
-                },
+                Some(limit) => {
+                    let progress = Progress::default();
+                    let call = inner.call(request.map(|body| progress.watch(body)));
+                    progress.wait(limit, call).await.map_or_else(
+                        || {
+                            let words = format!("nothing moved for longer than {limit:?}");
+                            Refusal::Stalled.status(words).into_http()
+                        },
+                        unwrap,
+                    )
+                }
             }
         };
         let answer = answer.instrument(within);

@@ -192,10 +192,12 @@ impl Queue {
 
     /// What the driver does next; `None` once the queue is closed and empty. `backlog` is what
     /// the driver has taken out of the inbox. Waits for the turn, unless the driver has it still.
+    /// `budget` tells what an entry may carry just then, if that is less than what is configured.
     pub(super) async fn next(
         &self,
         backlog: &mut VecDeque<Proposal>,
         mut has_turn: bool,
+        budget: &(impl Fn() -> usize + Sync),
     ) -> Option<Work> {
         loop {
             {
@@ -214,7 +216,7 @@ impl Queue {
                 }
             }
             if has_turn {
-                let (operations, waiting) = self.take(backlog);
+                let (operations, waiting) = self.take(backlog, budget().min(self.max_bytes));
                 if !operations.is_empty() {
                     return Some(Work::Propose(operations, waiting));
                 }
@@ -239,14 +241,18 @@ impl Queue {
 
     /// As much as one entry may carry, at least one operation if anybody waits for one. Skips
     /// those that nobody waits for any more.
-    fn take(&self, backlog: &mut VecDeque<Proposal>) -> (Vec<Operation>, Waiting) {
+    fn take(
+        &self,
+        backlog: &mut VecDeque<Proposal>,
+        max_bytes: usize,
+    ) -> (Vec<Operation>, Waiting) {
         let limit = backlog.len().min(self.max_operations);
         let mut operations = Vec::with_capacity(limit);
         let mut replies = VecDeque::with_capacity(limit);
         let (mut bytes, mut freed) = (0, 0);
         while let Some(Proposal { operation, weight, deadline, reply }) = backlog.pop_front() {
             let size = operation.payload_bytes();
-            let full = operations.len() >= self.max_operations || bytes + size > self.max_bytes;
+            let full = operations.len() >= self.max_operations || bytes + size > max_bytes;
             if reply.is_closed() {
                 freed += weight as usize;
             } else if full && !operations.is_empty() {

@@ -1,0 +1,187 @@
+//! [`Pace`]: what went through to a node, and how much to send it next.
+//!
+//! Pure. Nothing is assumed of a link but that heartbeats cross it. What a call may carry is what
+//! crosses in a good part of a heartbeat interval, so that a proposal doesn't wait long behind others;
+//! it is halved and doubled by what calls took, never by what was configured. How long a call is
+//! waited for follows from that, and doubles with each that was given up in vain: whatever the link,
+//! the same bytes pass at last.
+
+use std::time::Duration;
+
+use crate::log::REPLICATION_BYTES;
+
+/// The least that a call carries, if there is so much: headers and answers cost as much.
+const LEAST: usize = 4 << 10;
+
+/// Longer than this no call is waited for.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// How much longer than it should take a call is waited for.
+const LENIENCE: u32 = 8;
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    heartbeat: Duration,
+    budget: usize,
+    /// What a small call takes at best, of late; 0 before there was one.
+    round_trip: Duration,
+    /// Calls in a row that were waited for in vain.
+    misses: u32,
+}
+
+impl Pace {
+    /// Before anything was sent: as if the link were fast.
+    pub(super) fn new(heartbeat: Duration) -> Self {
+        Self { heartbeat, budget: REPLICATION_BYTES, round_trip: Duration::ZERO, misses: 0 }
+    }
+
+    /// Bytes of entries that one call should carry at most, if it carries more than one.
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// What a call should take at most. Where the way itself is long, several times that, as most of
+    /// the time would pass in waiting.
+    fn aim(&self) -> Duration {
+        (self.heartbeat / 2).max(self.round_trip.saturating_mul(4))
+    }
+
+    /// How long to wait for a call that carries `bytes`.
+    pub(super) fn patience(&self, bytes: usize) -> Duration {
+        // Neither is 0, and a `usize` through a budget of at least `LEAST` can't overflow a duration.
+        let share = bytes as f64 / self.budget as f64;
+        let transfer = self.aim().min(LONGEST).mul_f64(share).saturating_mul(LENIENCE);
+        let round_trip = self.heartbeat.max(self.round_trip.saturating_mul(4));
+        let doubled = 1 << self.misses.min(16);
+        round_trip.saturating_add(transfer).saturating_mul(doubled).min(LONGEST)
+    }
+
+    /// A call without entries was answered, with nothing else under way.
+    pub(super) fn echoed(&mut self, took: Duration) {
+        if took < self.round_trip || self.round_trip.is_zero() {
+            self.round_trip = took;
+        } else {
+            self.round_trip += (took - self.round_trip) / 64;
+        }
+    }
+
+    /// A call that carried `bytes` was answered.
+    pub(super) fn carried(&mut self, bytes: usize, took: Duration) {
+        self.misses = 0;
+        if bytes < LEAST {
+            return self.echoed(took);
+        }
+        let aim = self.aim();
+        if took > aim {
+            let crossed = (bytes as f64 * (aim.as_secs_f64() / took.as_secs_f64())) as usize;
+            // One that was held up by something else costs no more than three quarters.
+            self.budget = crossed.clamp(self.budget / 4, self.budget).max(LEAST);
+        } else if took <= aim / 2 && bytes >= self.budget / 2 {
+            self.budget = self.budget.saturating_mul(2).min(REPLICATION_BYTES);
+        }
+    }
+
+    /// A call wasn't answered for as long as it was waited for.
+    pub(super) fn missed(&mut self) {
+        self.misses = self.misses.saturating_add(1);
+        self.budget = (self.budget / 2).max(LEAST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEARTBEAT: Duration = Duration::from_millis(100);
+
+    /// A link that delays by `delay` each way, and carries so many bytes a second.
+    struct Link {
+        delay: Duration,
+        rate: f64,
+    }
+
+    impl Link {
+        fn takes(&self, bytes: usize) -> Duration {
+            2 * self.delay + Duration::from_secs_f64(bytes as f64 / self.rate)
+        }
+
+        /// A pace that found this link.
+        fn found(&self) -> Pace {
+            let mut pace = Pace::new(HEARTBEAT);
+            for _ in 0..64 {
+                pace.echoed(self.takes(0));
+                pace.carried(pace.budget(), self.takes(pace.budget()));
+            }
+            pace
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::lan(0, 1e9, REPLICATION_BYTES, REPLICATION_BYTES)]
+    #[case::metro_64_mbit(1, 8e6, 100 << 10, 400 << 10)]
+    #[case::slow_1_mbit(1, 125e3, LEAST, 6250)]
+    #[case::far_and_fast(150, 100e6, REPLICATION_BYTES, REPLICATION_BYTES)]
+    #[case::far_and_slow(150, 1e6, 300 << 10, REPLICATION_BYTES)]
+    #[case::a_modem(100, 5e3, LEAST, LEAST)]
+    fn the_budget_finds_what_crosses_in_time(
+        #[case] delay_ms: u64,
+        #[case] rate: f64,
+        #[case] least: usize,
+        #[case] most: usize,
+    ) {
+        let found = Link { delay: Duration::from_millis(delay_ms), rate }.found();
+        assert!((least..=most).contains(&found.budget()), "{found:?}");
+    }
+
+    #[test]
+    fn it_recovers_from_a_slow_hour_within_a_few_calls() {
+        let mut pace = Link { delay: Duration::ZERO, rate: 1e4 }.found();
+        assert_eq!(pace.budget(), LEAST);
+        for _ in 0..8 {
+            pace.carried(pace.budget(), Duration::from_millis(1));
+        }
+        assert_eq!(pace.budget(), REPLICATION_BYTES);
+    }
+
+    #[test]
+    fn a_call_that_was_held_up_is_not_believed_all_it_says() {
+        let mut pace = Pace::new(HEARTBEAT);
+        pace.echoed(Duration::from_millis(1));
+        pace.carried(100, Duration::from_secs(9));
+        assert_eq!(pace.budget(), REPLICATION_BYTES, "a small one says nothing of the link");
+        pace.carried(LEAST, Duration::from_secs(9));
+        assert_eq!(pace.budget(), REPLICATION_BYTES / 4);
+    }
+
+    proptest::proptest! {
+        /// Whatever the link and the message: sent again and again, it is waited for long enough.
+        #[test]
+        fn whatever_crosses_at_all_is_waited_for(
+            delay_ms in 0_u64..2_000,
+            rate in 1e4_f64..1e10,
+            bytes in 1_usize..(64 << 20),
+        ) {
+            let link = Link { delay: Duration::from_millis(delay_ms), rate };
+            let takes = link.takes(bytes);
+            proptest::prop_assume!(takes < LONGEST);
+            let mut pace = Pace::new(HEARTBEAT);
+            let tries = (1..).find(|_| {
+                let arrives = pace.patience(bytes) >= takes;
+                pace.missed();
+                arrives
+            });
+            proptest::prop_assert!(tries.is_some_and(|tries| tries <= 16), "{tries:?}");
+        }
+
+        /// A call that is as long as it should be is waited for at the first attempt.
+        #[test]
+        fn who_knows_the_link_waits_once(delay_ms in 0_u64..500, rate in 2e4_f64..1e9) {
+            let link = Link { delay: Duration::from_millis(delay_ms), rate };
+            let pace = link.found();
+            for bytes in [1, pace.budget(), 64 * pace.budget()] {
+                proptest::prop_assert!(pace.patience(bytes) >= link.takes(bytes), "{bytes}: {pace:?}");
+            }
+        }
+    }
+}
