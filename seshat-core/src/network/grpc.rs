@@ -9,6 +9,8 @@
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
 //! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress.
+//! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
+//!   their own.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
 //! ```
