@@ -22,7 +22,7 @@ use self::policy::{Metered, Policy};
 use crate::config::NodeConfig;
 use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
-use crate::network::{Lanes, Observed, Paced};
+use crate::network::{Observed, Paced, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{StateReader, Storage};
 use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
@@ -121,15 +121,15 @@ impl<R: StateReader> RaftNode<R> {
         let (log, machine, reader) = storage.into_parts();
         let policy = Arc::new(Policy::new(config.snapshot()));
         let machine = Metered::new(machine, Arc::clone(&policy));
-        let lanes = Lanes::new(config.heartbeat_interval());
-        let network = Observed::new(node_id, Paced::new(network, lanes.clone()));
+        let ways = Ways::new(config.heartbeat_interval());
+        let network = Observed::new(node_id, Paced::new(network, ways.clone()));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft =
             raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
 
         let (batcher, driver) =
-            Batcher::new(config.batch(), config.propose_timeout(), raft.clone(), lanes);
+            Batcher::new(config.batch(), config.propose_timeout(), raft.clone(), ways);
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),

@@ -10,7 +10,7 @@
 //!   to openraft, too: the follower matches as far as the entries under way begin
 //!   ([`AppendEntriesResponse::PartialSuccess`]), so that openraft goes on rather than fail.
 //! - What a call carries follows what went through ([`Pace`]); the rest is asked for again. What
-//!   proposals are packed into follows that, too ([`Lanes::quorum_budget`]).
+//!   proposals are packed into follows that, too ([`Ways::quorum_budget`]).
 //!
 //! An answer that comes late is what Raft copes with anyway. That it comes to a later call of openraft's
 //! makes openraft's `millis_since_quorum_ack` too young by no more than what the entries took; nothing
@@ -44,15 +44,15 @@ type RpcError<E = openraft::error::Infallible> = RPCError<NodeId, Node, RaftErro
 
 /// The ways to all other nodes. Clones are the same ones.
 #[derive(Debug, Clone)]
-pub(crate) struct Lanes {
+pub(crate) struct Ways {
     heartbeat: Duration,
     // As many as there ever were members; what each takes is a few words.
-    lanes: Arc<Mutex<HashMap<NodeId, Arc<Lane>>>>,
+    ways: Arc<Mutex<HashMap<NodeId, Arc<Way>>>>,
 }
 
 /// The way to one other node.
 #[derive(Debug)]
-struct Lane {
+struct Way {
     state: Mutex<State>,
 }
 
@@ -64,15 +64,15 @@ struct State {
     users: usize,
 }
 
-impl Lanes {
+impl Ways {
     pub(crate) fn new(heartbeat: Duration) -> Self {
-        Self { heartbeat, lanes: Arc::default() }
+        Self { heartbeat, ways: Arc::default() }
     }
 
-    fn to(&self, target: NodeId) -> Arc<Lane> {
+    fn to(&self, target: NodeId) -> Arc<Way> {
         let fresh = || {
             let pace = Pace::new(self.heartbeat);
-            Arc::new(Lane { state: Mutex::new(State { pace, flight: None, users: 0 }) })
+            Arc::new(Way { state: Mutex::new(State { pace, flight: None, users: 0 }) })
         };
         Arc::clone(self.lock().entry(target).or_insert_with(fresh))
     }
@@ -81,8 +81,8 @@ impl Lanes {
     /// `membership` within a good part of a heartbeat interval. `usize::MAX` where no link is so slow
     /// that it matters.
     pub(crate) fn quorum_budget(&self, me: NodeId, membership: &Membership) -> usize {
-        let lanes = self.lock();
-        let budget = |id: &NodeId| lanes.get(id).map_or(REPLICATION_BYTES, |lane| lane.budget());
+        let ways = self.lock();
+        let budget = |id: &NodeId| ways.get(id).map_or(REPLICATION_BYTES, |way| way.budget());
         let of_config = |voters: &BTreeSet<NodeId>| {
             let mut budgets: Vec<usize> =
                 voters.iter().filter(|id| **id != me).map(budget).collect();
@@ -96,12 +96,12 @@ impl Lanes {
     }
 
     // Every change under the lock is a single insertion.
-    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Lane>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Way>>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lane {
+impl Way {
     fn budget(&self) -> usize {
         self.lock().pace.budget()
     }
@@ -172,13 +172,13 @@ impl Lane {
     }
 }
 
-/// A connection's hold on its [`Lane`].
-struct User(Arc<Lane>);
+/// A connection's hold on its [`Way`].
+struct User(Arc<Way>);
 
 impl User {
-    fn of(lane: Arc<Lane>) -> Self {
-        lane.lock().users += 1;
-        Self(lane)
+    fn of(way: Arc<Way>) -> Self {
+        way.lock().users += 1;
+        Self(way)
     }
 }
 
@@ -196,12 +196,12 @@ impl Drop for User {
 #[derive(Debug, Clone)]
 pub(crate) struct Paced<N> {
     inner: N,
-    lanes: Lanes,
+    ways: Ways,
 }
 
 impl<N> Paced<N> {
-    pub(crate) fn new(inner: N, lanes: Lanes) -> Self {
-        Self { inner, lanes }
+    pub(crate) fn new(inner: N, ways: Ways) -> Self {
+        Self { inner, ways }
     }
 }
 
@@ -210,7 +210,7 @@ pub(crate) struct PacedConnection<N: RaftNetworkFactory<TypeConfig>> {
     factory: N,
     target: NodeId,
     node: Node,
-    lane: User,
+    way: User,
     /// For everything that elects and keeps a leader, and for snapshots.
     inner: N::Network,
     /// For entries, while none are under way; made when needed.
@@ -228,7 +228,7 @@ where
             factory: self.inner.clone(),
             target,
             node: node.clone(),
-            lane: User::of(self.lanes.to(target)),
+            way: User::of(self.ways.to(target)),
             inner: self.inner.new_client(target, node).await,
             carrier: None,
         }
@@ -265,7 +265,7 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
         let started = Instant::now();
         let end = self.inner.append_entries(request, option).await;
         if end.is_ok() {
-            self.lane.0.echoed(started.elapsed());
+            self.way.0.echoed(started.elapsed());
         }
         end
     }
@@ -280,12 +280,12 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
             Some(carrier) => carrier,
             None => self.factory.new_client(self.target, &self.node).await,
         };
-        let lane = Arc::clone(&self.lane.0);
-        let patience = lane.patience(cargo.bytes);
+        let way = Arc::clone(&self.way.0);
+        let patience = way.patience(cargo.bytes);
         async move {
             let started = Instant::now();
             let end = carrier.append_entries(request, RPCOption::new(patience)).await;
-            lane.note(&cargo, &end, started.elapsed(), patience);
+            way.note(&cargo, &end, started.elapsed(), patience);
             (carrier, end)
         }
     }
@@ -320,12 +320,12 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
         tokio::select! {
             biased;
             end = flight.landed(asked) => {
-                self.lane.0.end(&flight);
+                self.way.0.end(&flight);
                 end
             }
             answer = beat => {
                 if !matches!(answer, AppendEntriesResponse::PartialSuccess(_)) {
-                    self.lane.0.end(&flight);
+                    self.way.0.end(&flight);
                 }
                 Ok(answer)
             }
@@ -349,10 +349,10 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
             entries: Vec::new(),
             leader_commit: request.leader_commit,
         };
-        if let Some(flight) = self.lane.0.join(&request) {
+        if let Some(flight) = self.way.0.join(&request) {
             return self.accompany(flight, heartbeat, asked, deadline).await;
         }
-        let Some(cargo) = load(&mut request, self.lane.0.budget()) else {
+        let Some(cargo) = load(&mut request, self.way.0.budget()) else {
             return self.beat(request, option).await;
         };
         // Most calls are over before anybody has to hear a heartbeat, and need no task of their own.
@@ -363,7 +363,7 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
             return end.map(|answer| cargo.conclude(answer, asked));
         }
         let flight = Flight::of(cargo, async move { call.await.1 });
-        self.lane.0.set_out(&flight);
+        self.way.0.set_out(&flight);
         self.accompany(flight, heartbeat, asked, deadline).await
     }
 
@@ -392,7 +392,7 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
-        self.lane.0.give_up();
+        self.way.0.give_up();
         self.inner.full_snapshot(vote, snapshot, cancel, option).await
     }
 

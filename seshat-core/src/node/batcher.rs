@@ -26,7 +26,7 @@ use self::queue::{Entered, Proposal, Queue, Turn, Work};
 use self::waiting::{Answered, Waiting};
 use crate::config::BatchConfig;
 use crate::error::{Leader, NotLeader, ProposeError, Stopped};
-use crate::network::Lanes;
+use crate::network::Ways;
 use crate::operation::{Batch, EntryResponse, Operation, Response};
 use crate::types::{Raft, TypeConfig};
 
@@ -50,10 +50,10 @@ impl Batcher {
         config: &BatchConfig,
         timeout: Duration,
         raft: Raft,
-        lanes: Lanes,
+        ways: Ways,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
-        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone(), lanes };
+        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone(), ways };
         (Self { queue, timeout, raft }, driver.run())
     }
 
@@ -113,7 +113,7 @@ struct Driver {
     queue: Arc<Queue>,
     timeout: Duration,
     raft: Raft,
-    lanes: Lanes,
+    ways: Ways,
 }
 
 impl Driver {
@@ -148,7 +148,7 @@ impl Driver {
     fn budget(&self) -> usize {
         let metrics = self.raft.metrics();
         let now = metrics.borrow();
-        self.lanes.quorum_budget(now.id, now.membership_config.membership())
+        self.ways.quorum_budget(now.id, now.membership_config.membership())
     }
 
     /// Waits for an entry's answer, and meanwhile for deadlines.

@@ -20,6 +20,7 @@ use super::error::{CallError, Cause, TransportError};
 use super::identity::Identity;
 use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
+use super::progress::{Progress, Watched};
 use super::tls::Tls;
 use super::transmission::transmit;
 use crate::codec::{Message, StandingResponse};
@@ -30,7 +31,7 @@ use crate::types::{
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
 };
 
-type Client = TransportClient<tonic::transport::Channel>;
+type Client = TransportClient<Watched>;
 
 /// How often a request for a vote is sent where the peer can't be reached.
 const VOTE_ATTEMPTS: usize = 3;
@@ -118,8 +119,9 @@ pub struct GrpcConnection {
 }
 
 impl GrpcConnection {
-    fn client(&self, lane: Lane) -> Result<Client, Cause> {
-        Ok(TransportClient::new(self.peer.channel(lane)?)
+    fn client(&self, lane: Lane, progress: Option<Progress>) -> Result<Client, Cause> {
+        let channel = self.peer.channel(lane)?;
+        Ok(TransportClient::new(Watched { channel, progress })
             .max_decoding_message_size(self.shared.max_message_bytes)
             .max_encoding_message_size(usize::MAX))
     }
@@ -130,7 +132,8 @@ impl GrpcConnection {
         self.shared.config.rpc_timeout().min(ttl - ttl / 16)
     }
 
-    /// Sends one message and waits for one, within `limit`.
+    /// Sends one message and waits for one: within `limit`, and if it carries entries, for as long as
+    /// something moves within `limit`.
     async fn call<M: Message, T, F>(
         &self,
         (rpc, entries): (&'static str, usize),
@@ -155,16 +158,21 @@ impl GrpcConnection {
         }
         let started = Instant::now();
         let request = self.shared.identity.sign(self.peer.id, message);
+        let lane = Lane::of(entries);
         let end = async {
-            let answer =
-                tokio::time::timeout(limit, send(self.client(Lane::of(entries))?, request));
+            let progress = Progress::default();
+            let watched = (lane == Lane::Bulk).then(|| progress.clone());
+            let answer = progress.wait(limit, send(self.client(lane, watched)?, request));
             match answer.await {
-                Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => Err(Cause::of(status)),
-                Err(_) => Err(Cause::TimedOut(limit)),
+                Some(Ok(response)) => Ok(response.into_inner()),
+                Some(Err(status)) => Err(Cause::of(status)),
+                None => Err(Cause::TimedOut(limit)),
             }
         };
         let end = end.instrument(span.clone()).await;
+        if matches!(end, Err(Cause::TimedOut(_))) {
+            self.peer.renew(lane);
+        }
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
         span.in_scope(|| self.peer.note(rpc, end))
@@ -215,8 +223,13 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         if entries > 1 && rpc.encoded_len() > self.shared.max_message_bytes {
             return Err(PayloadTooLarge::new_entries_hint(entries as u64 / 2).into());
         }
+        // Nothing is lost on a connection that works, so a call that carries entries is given up when
+        // nothing moved for long, and on a slow link, of which its caller knows, for longer.
+        let rpc_timeout = self.shared.config.rpc_timeout();
+        let limit =
+            if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
         let send = async |mut client: Client, request| client.append_entries(request).await;
-        let end = self.call(("AppendEntries", entries), rpc, self.limit(&option), send).await;
+        let end = self.call(("AppendEntries", entries), rpc, limit, send).await;
         let me = self.shared.identity.node_id;
         end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
     }
@@ -268,7 +281,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         );
         let started = Instant::now();
         let sent = async {
-            let client = self.client(Lane::Snapshot)?;
+            let client = self.client(Lane::Snapshot, None)?;
             let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
             transmit(client, sign, vote, snapshot, chunk, stall).await
         };

@@ -48,22 +48,43 @@ impl Lane {
 
 /// The channel of each lane.
 struct Channels {
+    endpoint: Endpoint,
     liveness: Channel,
-    bulk: Channel,
-    snapshot: Channel,
+    bulk: Mutex<Channel>,
+    snapshot: Mutex<Channel>,
 }
 
 impl Channels {
-    fn new(endpoint: &Endpoint) -> Self {
-        let [liveness, bulk, snapshot] = [(); 3].map(|()| endpoint.connect_lazy());
-        Self { liveness, bulk, snapshot }
+    fn new(endpoint: Endpoint) -> Self {
+        let [bulk, snapshot] = [(); 2].map(|()| Mutex::new(endpoint.connect_lazy()));
+        // What is long is ahead of a question and its answer by all that the buffers hold, so the other
+        // lanes are not asked: who waits for them sees whether they move.
+        let liveness = endpoint
+            .clone()
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        Self { endpoint, liveness, bulk, snapshot }
     }
 
-    fn get(&self, lane: Lane) -> &Channel {
-        match lane {
-            Lane::Liveness => &self.liveness,
+    fn long(&self, lane: Lane) -> Option<MutexGuard<'_, Channel>> {
+        let channel = match lane {
+            Lane::Liveness => return None,
             Lane::Bulk => &self.bulk,
             Lane::Snapshot => &self.snapshot,
+        };
+        // Every change under the lock is a single assignment.
+        Some(channel.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn get(&self, lane: Lane) -> Channel {
+        self.long(lane).map_or_else(|| self.liveness.clone(), |channel| channel.clone())
+    }
+
+    fn renew(&self, lane: Lane) {
+        if let Some(mut channel) = self.long(lane) {
+            *channel = self.endpoint.connect_lazy();
         }
     }
 }
@@ -80,7 +101,7 @@ pub(super) struct Peer {
 impl Peer {
     fn new(id: NodeId, address: &str, connect_timeout: Duration, tls: Option<&Tls>) -> Self {
         let endpoint = endpoint(address, connect_timeout, tls);
-        let channels = endpoint.map(|endpoint| Channels::new(&endpoint));
+        let channels = endpoint.map(Channels::new);
         let channels = channels.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
         Self { id, address: address.to_owned(), channels, failures: AtomicU64::new(0) }
     }
@@ -89,8 +110,16 @@ impl Peer {
     /// The address is no address.
     pub(super) fn channel(&self, lane: Lane) -> Result<Channel, Cause> {
         match &self.channels {
-            Ok(channels) => Ok(channels.get(lane).clone()),
+            Ok(channels) => Ok(channels.get(lane)),
             Err(error) => Err(Cause::NoAddress(Arc::clone(error))),
+        }
+    }
+
+    /// Connects that lane anew for calls to come: on the old connection one was given up, which may be
+    /// dead, or still full of what nobody waits for any more. The liveness lane finds out by itself.
+    pub(super) fn renew(&self, lane: Lane) {
+        if let Ok(channels) = &self.channels {
+            channels.renew(lane);
         }
     }
 
@@ -121,10 +150,7 @@ fn endpoint(
         .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+        .initial_connection_window_size(CONNECTION_WINDOW);
     if let Some(tls) = tls {
         endpoint = endpoint.tls_config(tls.client.clone())?;
     }

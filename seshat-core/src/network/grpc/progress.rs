@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Channel;
@@ -125,7 +125,7 @@ impl Service<Request<Body>> for Watched {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use http_body_util::{BodyExt, Full};
 
     use super::*;
 
@@ -133,8 +133,7 @@ mod tests {
 
     async fn drain(mut body: Body, pause: Duration) -> Vec<usize> {
         let mut sizes = Vec::new();
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
-        {
+        while let Some(frame) = body.frame().await {
             sizes.push(frame.unwrap().into_data().unwrap().len());
             tokio::time::sleep(pause).await;
         }
@@ -142,7 +141,7 @@ mod tests {
     }
 
     fn body(bytes: usize) -> Body {
-        Body::new(http_body_util::Full::new(Bytes::from(vec![7; bytes])))
+        Body::new(Full::new(Bytes::from(vec![7; bytes])))
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Request;
-use tonic::transport::Channel;
 use twox_hash::XxHash3_64;
 
 use super::error::Cause;
+use super::progress::Watched;
 use crate::codec::{FullSnapshotHeader, FullSnapshotPart};
 use crate::proto::services::transport_client::TransportClient;
 use crate::types::{Snapshot, SnapshotMeta, SnapshotResponse, Vote};
@@ -24,7 +24,7 @@ const INSTALLED_PER_SECOND: u64 = 16 << 20;
 
 /// Sends `snapshot` in chunks of `chunk` bytes. Fails if nothing moves for `stall`.
 pub(super) async fn transmit(
-    mut client: TransportClient<Channel>,
+    mut client: TransportClient<Watched>,
     sign: impl FnOnce(tokio_stream::Iter<Parts>) -> Request<tokio_stream::Iter<Parts>>,
     vote: Vote,
     snapshot: Snapshot,
