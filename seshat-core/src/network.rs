@@ -4,8 +4,12 @@
 //!
 //! - Answer `Ok` only with what the target itself answered. The leader counts a success as a
 //!   replica that holds the entries.
-//! - Fail rather than wait for ever. openraft gives up on AppendEntries after a heartbeat
-//!   interval and on a vote after the minimal election timeout, but reports nothing then.
+//! - Fail rather than wait for ever. openraft gives up on a vote after the minimal election timeout,
+//!   but reports nothing then. Heartbeats are asked for by an AppendEntries without entries, and end
+//!   within a heartbeat interval; one with entries may take as long as it moves, and `hard_ttl` says how
+//!   long it is waited for while it doesn't.
+//! - Let heartbeats pass whatever else is under way. A node keeps two connections or more to each other
+//!   node: heartbeats go over one while entries, or a snapshot, are on their way over another.
 //! - Tell "unreachable" ([`openraft::error::Unreachable`]: openraft backs off) from a failure
 //!   that the next call may not meet ([`openraft::error::NetworkError`]: it retries at once).
 //! - Deliver to the node that was meant, or refuse.

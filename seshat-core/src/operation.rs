@@ -14,8 +14,11 @@ pub const MAX_KEY_BYTES: usize = (1 << 31) - 1;
 /// The most that an operation may carry. Checked where an operation is made, before it is
 /// proposed; a log written under wider limits stays readable.
 ///
-/// The defaults are far below Redis's 512 MiB because a Raft entry travels whole: an entry that
-/// needs longer on the wire than a heartbeat interval can't be replicated by openraft 0.9.
+/// The defaults are far below Redis's 512 MiB because a Raft entry travels whole. It may take as long as
+/// the links take, but until it has reached a quorum nothing behind it is committed, and its proposer
+/// hears of it only if that is within `propose_timeout`; each node holds it in memory more than once on
+/// the way. So the longest value follows from the slowest link of a quorum: its rate, times how long all
+/// others may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in one key. Default 64 KiB; beyond [`MAX_KEY_BYTES`] it has no effect.

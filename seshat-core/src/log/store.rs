@@ -17,9 +17,8 @@ use super::{HardState, Log};
 use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
 
-/// What one replication read returns at most, if it has more than one entry, in bytes: so much
-/// that it is encoded, sent, decoded and stored within a heartbeat interval, openraft's timeout
-/// for an AppendEntries RPC, also on a busy machine.
+/// What one replication read returns at most, if it has more than one entry, in bytes: what one call
+/// carries on a fast link. More would only take longer to be acknowledged.
 pub(crate) const REPLICATION_BYTES: usize = 1 << 20;
 
 /// What handling an operation costs beside its payload, as bytes.

@@ -18,6 +18,8 @@
 
 mod flight;
 mod pace;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;

@@ -2,9 +2,9 @@
 //!
 //! Pure. Nothing is assumed of a link but that heartbeats cross it. What a call may carry is what
 //! crosses in a good part of a heartbeat interval, so that a proposal doesn't wait long behind others;
-//! it is halved and doubled by what calls took, never by what was configured. How long a call is
-//! waited for follows from that, and doubles with each that was given up in vain: whatever the link,
-//! the same bytes pass at last.
+//! it begins small, and shrinks and doubles by what calls took, never by what was configured. How long
+//! a call is waited for follows from that, and doubles with each that was given up in vain: whatever the
+//! link, the same bytes pass at last.
 
 use std::time::Duration;
 
@@ -12,6 +12,13 @@ use crate::log::REPLICATION_BYTES;
 
 /// The least that a call carries, if there is so much: headers and answers cost as much.
 const LEAST: usize = 4 << 10;
+
+/// What the first call carries: little enough that a slow link is no surprise, enough to double in a few
+/// calls to all that there may be.
+const FIRST: usize = 64 << 10;
+
+/// What may be on its way without a sign that it moves: windows and buffers hold no more.
+const UNSEEN: usize = 8 << 20;
 
 /// Longer than this no call is waited for.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -31,9 +38,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Before anything was sent: as if the link were fast.
+    /// Before anything was sent.
     pub(super) fn new(heartbeat: Duration) -> Self {
-        Self { heartbeat, budget: REPLICATION_BYTES, round_trip: Duration::ZERO, misses: 0 }
+        Self { heartbeat, budget: FIRST, round_trip: Duration::ZERO, misses: 0 }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set(&mut self, budget: usize) {
+        self.budget = budget;
     }
 
     /// Bytes of entries that one call should carry at most, if it carries more than one.
@@ -47,10 +59,10 @@ impl Pace {
         (self.heartbeat / 2).max(self.round_trip.saturating_mul(4))
     }
 
-    /// How long to wait for a call that carries `bytes`.
+    /// How long to wait for a call that carries `bytes`, while nothing is seen to move.
     pub(super) fn patience(&self, bytes: usize) -> Duration {
-        // Neither is 0, and a `usize` through a budget of at least `LEAST` can't overflow a duration.
-        let share = bytes as f64 / self.budget as f64;
+        // At most 2048, which can't overflow a duration.
+        let share = bytes.min(UNSEEN) as f64 / self.budget as f64;
         let transfer = self.aim().min(LONGEST).mul_f64(share).saturating_mul(LENIENCE);
         let round_trip = self.heartbeat.max(self.round_trip.saturating_mul(4));
         let doubled = 1 << self.misses.min(16);
@@ -149,9 +161,9 @@ mod tests {
         let mut pace = Pace::new(HEARTBEAT);
         pace.echoed(Duration::from_millis(1));
         pace.carried(100, Duration::from_secs(9));
-        assert_eq!(pace.budget(), REPLICATION_BYTES, "a small one says nothing of the link");
+        assert_eq!(pace.budget(), FIRST, "a small one says nothing of the link");
         pace.carried(LEAST, Duration::from_secs(9));
-        assert_eq!(pace.budget(), REPLICATION_BYTES / 4);
+        assert_eq!(pace.budget(), FIRST / 4);
     }
 
     proptest::proptest! {
@@ -160,7 +172,7 @@ mod tests {
         fn whatever_crosses_at_all_is_waited_for(
             delay_ms in 0_u64..2_000,
             rate in 1e4_f64..1e10,
-            bytes in 1_usize..(64 << 20),
+            bytes in 1_usize..UNSEEN,
         ) {
             let link = Link { delay: Duration::from_millis(delay_ms), rate };
             let takes = link.takes(bytes);
@@ -179,7 +191,7 @@ mod tests {
         fn who_knows_the_link_waits_once(delay_ms in 0_u64..500, rate in 2e4_f64..1e9) {
             let link = Link { delay: Duration::from_millis(delay_ms), rate };
             let pace = link.found();
-            for bytes in [1, pace.budget(), 64 * pace.budget()] {
+            for bytes in [1, pace.budget(), UNSEEN] {
                 proptest::prop_assert!(pace.patience(bytes) >= link.takes(bytes), "{bytes}: {pace:?}");
             }
         }
