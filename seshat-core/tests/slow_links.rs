@@ -1,6 +1,8 @@
 //! Links that carry heartbeats, but take longer than one heartbeat interval for what is written: the
 //! leader stays, and everything arrives. On paused time, so that nothing depends on this machine.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 #[path = "common/cluster.rs"]
 mod cluster;
 
