@@ -1,6 +1,9 @@
 //! A scripted transport under [`Paced`], on paused time.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{NetworkError, Unreachable};
