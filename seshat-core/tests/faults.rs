@@ -29,6 +29,7 @@ const FAULTS: Faults = Faults {
     drop: 0.1,
     duplicate: 0.1,
     reorder: 0.1,
+    bytes_per_second: None,
 };
 
 /// Names the seed of a run that panics.

@@ -8,6 +8,7 @@ mod calls;
 #[path = "common/cluster.rs"]
 mod cluster;
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use calls::{Outcome, TTL, plug, send_append, send_vote, term};
@@ -23,6 +24,7 @@ const NONE: Faults = Faults {
     drop: 0.0,
     duplicate: 0.0,
     reorder: 0.0,
+    bytes_per_second: None,
 };
 
 fn millis(millis: u64) -> Duration {
@@ -260,6 +262,8 @@ async fn one_fault_does_not_change_what_the_others_do() {
     for (both, delayed) in both.iter().zip(&delayed).filter(|(both, _)| both.is_some()) {
         assert_eq!(both, delayed);
     }
+    let limited = Faults { bytes_per_second: NonZeroU64::new(1 << 10), ..HALF };
+    assert_eq!(lost(&fates_from(7, (1, 2), limited).await), lost(&dropped));
     // What is reordered is lost beside what is dropped, and nothing is saved.
     let reordered = fates_from(7, (1, 2), Faults { reorder: 0.5, ..HALF }).await;
     let pairs: Vec<(bool, bool)> = lost(&dropped).into_iter().zip(lost(&reordered)).collect();

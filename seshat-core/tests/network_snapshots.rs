@@ -8,6 +8,8 @@ mod calls;
 mod cluster;
 
 use std::future::{Future, pending, ready};
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use calls::{TTL, plug};
 use openraft::error::{ReplicationClosed, StreamingError};
@@ -37,10 +39,11 @@ impl<const COPIES: bool> Ship<TypeConfig> for Whole<COPIES> {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
     ) -> Shipped<TypeConfig> {
+        let bytes = snapshot.snapshot.len() as u64;
         let copy = |snapshot, _| {
             ready(if COPIES { Ok(snapshot) } else { Err(AnyError::error("no copy")) })
         };
-        connection.hand_over(vote, snapshot, cancel, option, copy).await
+        connection.hand_over(vote, snapshot, bytes, cancel, option, copy).await
     }
 }
 
@@ -76,6 +79,19 @@ async fn a_snapshot_is_handed_over_whole() {
     let (sent, there) = sent::<true>(Faults::default(), pending()).await;
     assert_eq!(sent.unwrap().vote, Vote::new_committed(1, 1));
     assert!(there);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_takes_its_bytes_of_the_bandwidth() {
+    let faults = Faults { bytes_per_second: NonZeroU64::new(10), ..Faults::default() };
+    let started = tokio::time::Instant::now();
+    let (sent, there) = sent::<true>(faults, pending()).await;
+    sent.unwrap();
+    assert!(there);
+    let bytes = snapshot().snapshot.len() as u64;
+    let expected = Duration::from_millis(bytes * 100);
+    let took = started.elapsed();
+    assert!((expected..expected + Duration::from_millis(3)).contains(&took), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,10 @@
 //!
 //! For tests, demonstrations and the conformance kit. It works for any openraft type
 //! configuration. Each direction between two nodes is a link of its own with [`Faults`] of its
-//! own; what happens to the n-th message of a link follows from the seed, the link and n alone.
+//! own; what happens to the n-th message of a link follows from the seed, the link and n alone, and
+//! how long it takes also from what shares the link's bandwidth with it.
 
+mod bandwidth;
 mod connection;
 mod link;
 mod ship;
@@ -15,10 +17,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::{Raft, RaftTypeConfig};
+use tokio::time::Instant;
 
+use self::bandwidth::Turn;
 pub use self::connection::{Connection, Port, Rpc, Undelivered};
 pub use self::link::Faults;
-use self::link::{Fate, Link};
+use self::link::{Cut, Fate, Link};
 pub use self::ship::{InChunks, Ship, Shipped};
 #[cfg(feature = "storage-v2")]
 pub use self::wire::Encoded;
@@ -132,6 +136,33 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
         match self.lock().links.get_mut(&(from.clone(), to.clone())) {
             Some(link) => link.fate(),
             None => Fate::default(),
+        }
+    }
+
+    /// Returns when a message of so many bytes is over the link. Dropped before, it takes no more of
+    /// the link than the turn that it has begun.
+    async fn pass(&self, from: &C::NodeId, to: &C::NodeId, mut bytes: u64) -> Result<(), Cut> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mut ready = Instant::now();
+        while let Some(turn) = self.turn(from, to, ready, bytes)? {
+            tokio::time::sleep_until(turn.over).await;
+            (ready, bytes) = (turn.over, bytes - turn.bytes);
+        }
+        Ok(())
+    }
+
+    fn turn(
+        &self,
+        from: &C::NodeId,
+        to: &C::NodeId,
+        ready: Instant,
+        bytes: u64,
+    ) -> Result<Option<Turn>, Cut> {
+        match self.lock().links.get_mut(&(from.clone(), to.clone())) {
+            Some(link) => link.turn(ready, bytes),
+            None => Ok(None),
         }
     }
 

@@ -50,7 +50,7 @@ impl<C: RaftTypeConfig, T: Transfer<C>> Ship<C> for Copying<T> {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
     ) -> Shipped<C> {
-        connection.hand_over(vote, snapshot, cancel, option, copy::<C, T>).await
+        connection.hand_over(vote, snapshot, 0, cancel, option, copy::<C, T>).await
     }
 }
 

@@ -118,19 +118,27 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         RaftError<C::NodeId, E>: Send,
     {
         let (target, fate) = self.set_out(rpc)?;
+        let bytes = self.size(fate, &request);
         if let Some(late) = fate.stray {
             let copy = self.carry(rpc, request.clone())?;
             let stray = handle(target.clone(), copy);
+            let (switchboard, from, to) =
+                (self.switchboard.clone(), self.from.clone(), self.target());
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
-                // Nobody waits for the answer of a stray message.
-                let _ = stray.await;
+                if switchboard.pass(&from, &to, bytes).await.is_ok() {
+                    // Nobody waits for the answer of a stray message.
+                    let _ = stray.await;
+                }
             });
         }
-        self.arrive(rpc, fate, &option).await?;
+        self.cross(rpc, fate, bytes, &option).await?;
         let request = self.carry(rpc, request)?;
         let handled = handle(target, request).await;
-        self.come_back(rpc, &option).await?;
+        let fate = self.set_back();
+        // What an error weighs is next to nothing.
+        let bytes = handled.as_ref().map_or(0, |answer| self.size(fate, answer));
+        self.come_back(rpc, fate, bytes, &option).await?;
         match handled {
             Ok(response) => Ok(self.carry(rpc, response)?),
             Err(error) => Err(RPCError::RemoteError(RemoteError::new(self.target(), error))),
@@ -150,8 +158,38 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         }
     }
 
-    /// The message's way to the target.
-    pub(super) async fn arrive(
+    /// What happens to the answer on its way.
+    pub(super) fn set_back(&self) -> Fate {
+        self.switchboard.fate(&self.to, &self.from)
+    }
+
+    /// The way to the target of a message of so many bytes.
+    pub(super) async fn cross(
+        &self,
+        rpc: RPCTypes,
+        fate: Fate,
+        bytes: u64,
+        option: &RPCOption,
+    ) -> Result<(), Undelivered<C::NodeId>> {
+        if self.switchboard.pass(&self.from, &self.to, bytes).await.is_err() {
+            return Err(Undelivered::Cut { rpc, from: self.from.clone(), to: self.target() });
+        }
+        self.arrive(rpc, fate, option).await
+    }
+
+    /// The way back of an answer of so many bytes.
+    pub(super) async fn come_back(
+        &self,
+        rpc: RPCTypes,
+        mut fate: Fate,
+        bytes: u64,
+        option: &RPCOption,
+    ) -> Result<(), Undelivered<C::NodeId>> {
+        fate.cut |= self.switchboard.pass(&self.to, &self.from, bytes).await.is_err();
+        self.arrive(rpc, fate, option).await
+    }
+
+    async fn arrive(
         &self,
         rpc: RPCTypes,
         fate: Fate,
@@ -168,16 +206,6 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         Ok(())
     }
 
-    /// The answer's way back.
-    pub(super) async fn come_back(
-        &self,
-        rpc: RPCTypes,
-        option: &RPCOption,
-    ) -> Result<(), Undelivered<C::NodeId>> {
-        let fate = self.switchboard.fate(&self.to, &self.from);
-        self.arrive(rpc, fate, option).await
-    }
-
     pub(super) fn target(&self) -> C::NodeId {
         self.to.clone()
     }
@@ -186,6 +214,14 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         let (from, to) = (self.from.clone(), self.to.clone());
         tracing::error!(error = %source, %from, %to, "message not understood");
         Undelivered::Decode { rpc, from, to, source }
+    }
+
+    /// What the message takes of the link's bandwidth.
+    fn size<M>(&self, fate: Fate, message: &M) -> u64
+    where
+        W: Carry<M>,
+    {
+        if fate.limited { self.switchboard.wire.encoded_len(message) as u64 } else { 0 }
     }
 
     fn carry<M>(&self, rpc: RPCTypes, message: M) -> Result<M, Undelivered<C::NodeId>>

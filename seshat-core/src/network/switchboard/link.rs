@@ -1,9 +1,13 @@
 //! One direction between two nodes: what may go wrong, and what does.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use tokio::time::Instant;
+
+use super::bandwidth::{Lane, Turn};
 
 /// What goes wrong on a link. Nothing by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -21,6 +25,13 @@ pub struct Faults {
     /// Probability that a message is held back by up to [`Faults::LATE`], so that later ones
     /// overtake it. The sender takes it for lost.
     pub reorder: f64,
+    /// Bytes that get through in a second; as many as are sent if `None`. All messages that are
+    /// on the link at a time share it by turns of 2 ms, or of a packet of 1448 bytes where that
+    /// takes longer, as connections do that share a wire. The time this takes comes before the
+    /// delay. A copy of a message takes as much again, a lost message as much as another; one
+    /// whose sender has given up takes no more, and one that is on its way when the link is cut
+    /// fails. What a message weighs its wire says: [`Carry::encoded_len`](super::Carry::encoded_len).
+    pub bytes_per_second: Option<NonZeroU64>,
 }
 
 impl Faults {
@@ -39,16 +50,27 @@ pub(super) struct Fate {
     pub(super) lost: bool,
     /// A copy arrives after this long, and nobody hears the answer.
     pub(super) stray: Option<Duration>,
+    /// It takes the longer the larger it is.
+    pub(super) limited: bool,
 }
+
+/// The link was cut while a message was on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut;
 
 pub(super) struct Link {
     pub(super) faults: Faults,
+    lane: Lane,
     rng: SmallRng,
 }
 
 impl Link {
     pub(super) fn new(seed: u64) -> Self {
-        Self { faults: Faults::default(), rng: SmallRng::seed_from_u64(seed) }
+        Self {
+            faults: Faults::default(),
+            lane: Lane::default(),
+            rng: SmallRng::seed_from_u64(seed),
+        }
     }
 
     /// Draws the same number of random values for every message, whatever the faults are, so
@@ -65,6 +87,17 @@ impl Link {
             delay: faults.delay_min + spread.mul_f64(delay),
             lost: held_back || drop < faults.drop,
             stray: stray.then(|| Faults::LATE.mul_f64(late)),
+            limited: faults.bytes_per_second.is_some(),
         }
+    }
+
+    /// The turn of a message that has had so many bytes to go since `ready`; none if it is over,
+    /// or nothing holds it up any more.
+    pub(super) fn turn(&mut self, ready: Instant, bytes: u64) -> Result<Option<Turn>, Cut> {
+        if self.faults.cut {
+            return Err(Cut);
+        }
+        let rate = self.faults.bytes_per_second.filter(|_| bytes > 0);
+        Ok(rate.map(|rate| self.lane.turn(rate, ready, bytes)))
     }
 }

@@ -95,7 +95,9 @@ where
 
 impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
     /// Sends a snapshot as one message: `copy` makes of it what comes out at the target, and the
-    /// target installs that. It may be delayed or lost, but never arrives twice.
+    /// target installs that. It takes `bytes` of the link's
+    /// [bandwidth](super::Faults::bytes_per_second). It may be delayed or lost, but never arrives
+    /// twice.
     ///
     /// # Errors
     /// The target wasn't reached, or said no; `copy` failed; or `cancel` came first.
@@ -103,6 +105,7 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         &self,
         vote: Vote<C::NodeId>,
         snapshot: Snapshot<C>,
+        bytes: u64,
         cancel: impl Future<Output = ReplicationClosed> + Send,
         option: RPCOption,
         copy: impl FnOnce(Snapshot<C>, Raft<C>) -> F + Send,
@@ -113,11 +116,11 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         let rpc = RPCTypes::InstallSnapshot;
         let sent = async {
             let (target, fate) = self.set_out(rpc)?;
-            self.arrive(rpc, fate, &option).await?;
+            self.cross(rpc, fate, bytes, &option).await?;
             let copied = copy(snapshot, target.clone()).await;
             let snapshot = copied.map_err(|source| self.not_understood(rpc, source))?;
             let answer = target.install_full_snapshot(vote, snapshot).await;
-            self.come_back(rpc, &option).await?;
+            self.come_back(rpc, self.set_back(), 0, &option).await?;
             answer.map_err(|error| RemoteError::new(self.target(), error).into())
         };
         tokio::select! {

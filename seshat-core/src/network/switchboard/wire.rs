@@ -17,6 +17,14 @@ pub trait Carry<M>: Clone + Send + Sync + 'static {
     /// # Errors
     /// What was sent can't be understood. Never for what a node of this version sends.
     fn carry(&self, message: M) -> Result<M, AnyError>;
+
+    /// How many bytes the message takes of a link's
+    /// [bandwidth](super::Faults::bytes_per_second). 0 unless the wire says otherwise: one that
+    /// makes no bytes of its messages has none to count. Only asked where the bandwidth is limited.
+    fn encoded_len(&self, message: &M) -> usize {
+        let _ = message;
+        0
+    }
 }
 
 /// Carries every message of a type configuration, and its snapshots.
@@ -52,12 +60,16 @@ impl<M: Message> Carry<M> for Encoded {
     fn carry(&self, message: M) -> Result<M, AnyError> {
         M::decode(message.encode()).map_err(|error| AnyError::new(&error))
     }
+
+    fn encoded_len(&self, message: &M) -> usize {
+        message.encoded_len()
+    }
 }
 
 #[cfg(feature = "storage-v2")]
 impl super::InChunks for Encoded {}
 
-/// Hands every message over as it is.
+/// Hands every message over as it is. Weightless: bandwidth doesn't hold it up.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Direct;
 
