@@ -96,7 +96,7 @@ impl Cluster {
         pairs().filter(|(from, to)| *from == far || *to == far).for_each(|it| self.links.cut(it));
     }
 
-    pub(crate) fn far(&self) -> &RaftNode {
+    fn far(&self) -> &RaftNode {
         self.nodes.iter().find(|node| self.places[&node.id()] == Place::Far).unwrap()
     }
 
@@ -104,6 +104,15 @@ impl Cluster {
     pub(crate) fn leader(&self) -> Option<RaftNode> {
         let leaders = self.nodes.iter().filter(|node| node.is_leader());
         leaders.max_by_key(|node| node.metrics().borrow().current_term).cloned()
+    }
+
+    /// Whether every node has by then applied what one has applied now.
+    pub(crate) async fn all_follow(&self, until: Instant) -> bool {
+        let applied = self.nodes.iter().filter_map(RaftNode::last_applied).max();
+        let index = applied.map_or(0, |id| id.index);
+        let left = until.saturating_duration_since(Instant::now());
+        let all = self.nodes.iter().map(|node| node.wait_for_applied(left, index));
+        join_all(all).await.iter().all(Result::is_ok)
     }
 
     /// How many elections there were since the first leader's.

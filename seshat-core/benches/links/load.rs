@@ -44,6 +44,20 @@ pub(crate) const LOADS: [(&str, Load); 6] = [
     ("snapshot", Load::Snapshot),
 ];
 
+impl Load {
+    /// Bytes of values that are to be written or caught up with, if the load says how many.
+    pub(crate) fn bytes(self, link: &Link, times: Times) -> Option<u64> {
+        let most = match self {
+            Self::Idle | Self::Steady => return None,
+            Self::Burst => BURST * VALUE as u64,
+            Self::Value | Self::Log | Self::Snapshot => MAX_VALUE as u64,
+        };
+        let bytes = link.bytes_in(times.load, most);
+        let values = (bytes / VALUE as u64).max(1);
+        Some(if self == Self::Value { bytes } else { values * VALUE as u64 })
+    }
+}
+
 /// How long things take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
@@ -73,7 +87,7 @@ pub(crate) struct Outcome {
     pub(crate) max_ms: f64,
     pub(crate) elections: f64,
     pub(crate) peak_mib: f64,
-    /// 1 if all of it was done in time, and a write succeeded after it; else 0.
+    /// 1 if all of it was done in time, on every node, and a write succeeded after it; else 0.
     pub(crate) done: f64,
 }
 
@@ -107,7 +121,10 @@ struct Done {
 /// Forms a cluster, makes its links slow, and puts the load on it.
 pub(crate) async fn run(link: &Link, load: Load, times: Times) -> Outcome {
     let cluster = Cluster::form(link.by).await;
-    let missed = prepare(&cluster, link, load, times).await;
+    let bytes = load.bytes(link, times).unwrap_or(0);
+    if matches!(load, Load::Log | Load::Snapshot) {
+        prepare(&cluster, load, bytes, times).await;
+    }
     cluster.set(link);
     let started = Instant::now();
     let until = started + times.bound;
@@ -116,14 +133,14 @@ pub(crate) async fn run(link: &Link, load: Load, times: Times) -> Outcome {
             tokio::time::sleep(Duration::from_secs_f64(times.load)).await;
             Done { all: true, ..Done::default() }
         }
-        Load::Burst => {
-            burst(&cluster, link.bytes_in(times.load, BURST * VALUE as u64), until).await
-        }
+        Load::Burst => burst(&cluster, bytes, until).await,
         Load::Steady => steady(&cluster, times, until).await,
-        Load::Value => one(&cluster, link.bytes_in(times.load, MAX_VALUE as u64), until).await,
-        Load::Log | Load::Snapshot => catch_up(&cluster, missed, until).await,
+        Load::Value => one(&cluster, bytes, until).await,
+        Load::Log | Load::Snapshot => catch_up(&cluster, bytes, until).await,
     };
-    let seconds = started.elapsed().as_secs_f64();
+    // What a majority has isn't yet over every link.
+    let (wrote, follow) = (started.elapsed(), cluster.all_follow(until).await);
+    let seconds = if load == Load::Steady { wrote } else { started.elapsed() }.as_secs_f64();
     let last = cluster.write("last", "1", Instant::now() + times.alive).await;
     let (operations, bytes) = moved.unwrap_or((took.len() as u64, bytes));
     took.extend(last);
@@ -137,19 +154,15 @@ pub(crate) async fn run(link: &Link, load: Load, times: Times) -> Outcome {
         max_ms: ms(took.last()),
         elections: cluster.elections() as f64,
         peak_mib: high_water_kib() / 1024.0,
-        done: f64::from(u8::from(all && last.is_some())),
+        done: f64::from(u8::from(all && follow && last.is_some())),
     }
 }
 
-/// While the links are fast: what a follower is to miss, and how many operations those are.
-async fn prepare(cluster: &Cluster, link: &Link, load: Load, times: Times) -> u64 {
-    if !matches!(load, Load::Log | Load::Snapshot) {
-        return 0;
-    }
+/// While the links are fast: writes what a follower is to miss.
+async fn prepare(cluster: &Cluster, load: Load, bytes: u64, times: Times) {
     cluster.cut_far();
-    let operations = (link.bytes_in(times.load, MAX_VALUE as u64) / VALUE as u64).max(1);
     let until = Instant::now() + times.bound;
-    let writes = (0..operations).map(|at| cluster.write(key(at), vec![7; VALUE], until));
+    let writes = (0..bytes / VALUE as u64).map(|at| cluster.write(key(at), vec![7; VALUE], until));
     assert!(join_all(writes).await.iter().all(Option::is_some), "written over fast links");
     if load == Load::Snapshot {
         let leader = cluster.leader().unwrap();
@@ -160,11 +173,10 @@ async fn prepare(cluster: &Cluster, link: &Link, load: Load, times: Times) -> u6
         leader.trigger_purge(covered).await.unwrap();
         leader.wait_until(times.bound, "a purged log", |now| covers(now.purged)).await.unwrap();
     }
-    operations
 }
 
 async fn burst(cluster: &Cluster, bytes: u64, until: Instant) -> Done {
-    let clients = (bytes / VALUE as u64).max(1);
+    let clients = bytes / VALUE as u64;
     let writes = (0..clients).map(|client| cluster.write(key(client), vec![7; VALUE], until));
     let took: Vec<Duration> = join_all(writes).await.into_iter().flatten().collect();
     let written = took.len() as u64;
@@ -201,8 +213,7 @@ async fn one(cluster: &Cluster, bytes: u64, until: Instant) -> Done {
 }
 
 /// The far follower catches up with what it has missed, while somebody writes.
-async fn catch_up(cluster: &Cluster, missed: u64, until: Instant) -> Done {
-    let index = cluster.leader().and_then(|leader| leader.last_applied()).map_or(0, |id| id.index);
+async fn catch_up(cluster: &Cluster, bytes: u64, until: Instant) -> Done {
     let mut took = Vec::new();
     let writing = async {
         loop {
@@ -210,11 +221,10 @@ async fn catch_up(cluster: &Cluster, missed: u64, until: Instant) -> Done {
             took.extend(cluster.write("meanwhile", "1", until).await);
         }
     };
-    let left = until.saturating_duration_since(Instant::now());
     let all = tokio::select! {
-        caught_up = cluster.far().wait_for_applied(left, index) => caught_up.is_ok(),
+        caught_up = cluster.all_follow(until) => caught_up,
         () = writing => false,
     };
-    let moved = if all { (missed, missed * VALUE as u64) } else { (0, 0) };
+    let moved = if all { (bytes / VALUE as u64, bytes) } else { (0, 0) };
     Done { moved: Some(moved), took, all, bytes: 0 }
 }

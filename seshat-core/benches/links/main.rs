@@ -9,11 +9,12 @@
 //! value, 8 MiB that a follower has missed. What is as fast as the link takes two seconds, then, and
 //! what takes ten has failed.
 //!
-//! - of the link: bytes of values a second, of those that the link to a follower carries;
+//! - MB/s: of values, until every node has them, but for the steady load; of the link: that, of what
+//!   the link to a follower carries;
 //! - p50, max: of single writes, in the load or beside it, as clients see them;
 //! - elections: terms after the first leader's;
 //! - peak: most memory resident, of three nodes and their clients together;
-//! - verdict: `steady`, everything was done in time and nobody was elected; `unsteady`, somebody was;
+//! - verdict: `steady`, every node has everything in time and nobody was elected; `unsteady`, somebody was;
 //!   `STUCK`, the load wasn't done in ten seconds, or no write succeeds in the three after it;
 //!   `FAILED`, the process ended otherwise, or didn't.
 //!
@@ -72,7 +73,7 @@ fn main() {
         for link in LINKS.iter().filter(|link| wanted("--link", link.name)) {
             let loads = LOADS.iter().filter(|(name, _)| wanted("--load", name));
             let rows = loads.map(|(name, load)| async move {
-                line(link, (name, *load), in_child(link, name, times).await)
+                line(link, (name, *load), times, in_child(link, name, times).await)
             });
             // What isn't held up by its link is by the machine.
             let jobs = if link.rate().is_some() { jobs } else { 1 };
@@ -106,12 +107,12 @@ async fn in_child(link: &Link, load: &str, times: Times) -> Option<Outcome> {
 }
 
 const HEAD: &str = "\
-| link | load | size, MB | operations/s | MB/s | of the link | p50, ms | max, ms | elections | peak, MiB | verdict |
-|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|";
+| link | load | MB done | of | operations/s | MB/s | of the link | p50, ms | max, ms | elections | peak, MiB | verdict |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
 
-fn line(link: &Link, (name, load): (&str, Load), outcome: Option<Outcome>) -> String {
+fn line(link: &Link, (name, load): (&str, Load), times: Times, outcome: Option<Outcome>) -> String {
     let Some(outcome) = outcome else {
-        return format!("| {} | {name} | | | | | | | | | FAILED |", link.name);
+        return format!("| {} | {name} | | | | | | | | | | FAILED |", link.name);
     };
     let Outcome { operations, bytes, seconds, p50_ms, max_ms, elections, peak_mib, .. } = outcome;
     let verdict = match (outcome.done > 0.0, elections > 0.0) {
@@ -119,17 +120,24 @@ fn line(link: &Link, (name, load): (&str, Load), outcome: Option<Outcome>) -> St
         (true, true) => "unsteady",
         (true, false) => "steady",
     };
-    let moves = load != Load::Idle;
-    let if_it_moves = |text: String| if moves { text } else { String::new() };
+    let of = load.bytes(link, times);
     // Small writes are not what fills a link.
-    let rate = link.rate().filter(|_| moves && load != Load::Steady);
-    let share = rate.map(|rate| format!("{:.0} %", 100.0 * bytes / seconds / rate.get() as f64));
-    format!(
-        "| {} | {name} | {} | {} | {} | {} | {p50_ms:.1} | {max_ms:.0} | {elections} | {peak_mib:.0} | {verdict} |",
-        link.name,
-        if_it_moves(format!("{:.2}", bytes / 1e6)),
-        if_it_moves(format!("{:.0}", operations / seconds)),
-        if_it_moves(format!("{:.2}", bytes / seconds / 1e6)),
-        share.unwrap_or_default(),
-    )
+    let rate = link.rate().filter(|_| of.is_some()).map(|rate| rate.get() as f64);
+    let cells = [
+        number(bytes / 1e6, 2),
+        of.map_or("-".to_owned(), |of| number(of as f64 / 1e6, 2)),
+        number(operations / seconds, 0),
+        number(bytes / seconds / 1e6, 2),
+        rate.map_or("-".to_owned(), |rate| number(100.0 * bytes / seconds / rate, 0) + " %"),
+        number(p50_ms, 1),
+        number(max_ms, 1),
+        number(elections, 0),
+        number(peak_mib, 0),
+    ];
+    format!("| {} | {name} | {} | {verdict} |", link.name, cells.join(" | "))
+}
+
+/// None if there is none.
+fn number(number: f64, digits: usize) -> String {
+    if number.is_finite() { format!("{number:.digits$}") } else { "-".to_owned() }
 }

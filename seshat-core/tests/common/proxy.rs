@@ -56,7 +56,8 @@ impl Wire {
     }
 }
 
-/// One direction of a wire.
+/// One direction of a wire. Where it takes time at all it takes up to 2 ms more, since timers tick in
+/// milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Way {
     /// Bytes it carries in a second, of all connections together; no limit if `None`.
@@ -227,7 +228,7 @@ impl Direction {
             let mut left = count as u64;
             while left > 0 {
                 let turn = self.lane.lock().unwrap().turn(rate, ready, left);
-                sleep_until(turn.over).await;
+                wait_until(turn.over).await;
                 (ready, left) = (turn.over, left - turn.bytes);
             }
         } else {
@@ -241,10 +242,17 @@ impl Direction {
     }
 }
 
+/// A timer waits for the next tick even where the time has come.
+async fn wait_until(due: Instant) {
+    if due > Instant::now() {
+        sleep_until(due).await;
+    }
+}
+
 /// Ends when nothing more is sent, or taken in.
 async fn arrive(mut flights: mpsc::Receiver<Flight>, mut to: OwnedWriteHalf) {
     while let Some((bytes, due)) = flights.recv().await {
-        sleep_until(due).await;
+        wait_until(due).await;
         if to.write_all(&bytes).await.is_err() {
             return;
         }
