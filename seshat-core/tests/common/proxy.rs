@@ -81,7 +81,11 @@ impl Way {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     wire: watch::Sender<Wire>,
+    lanes: Lanes,
 }
+
+/// Of each direction.
+type Lanes = [Arc<Mutex<Lane>>; 2];
 
 impl Proxy {
     /// A whole wire to `target`, an IPv4 address and port. Which segments are lost follows from the
@@ -93,14 +97,15 @@ impl Proxy {
         let listener = socket.listen(64).unwrap();
         let address = listener.local_addr().unwrap();
         let (wire, state) = watch::channel(Wire::WHOLE);
-        let lanes: [Arc<Mutex<Lane>>; 2] = Default::default();
+        let lanes = Lanes::default();
+        let shared = lanes.clone();
         let mut rng = SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let ends = [End::There, End::Back].map(|end| Direction {
                     end,
                     state: state.clone(),
-                    lane: Arc::clone(&lanes[end as usize]),
+                    lane: Arc::clone(&shared[end as usize]),
                     rng: SmallRng::from_rng(&mut rng),
                 });
                 // Dropped, and so closed.
@@ -109,11 +114,13 @@ impl Proxy {
                 }
             }
         });
-        Self { address, wire }
+        Self { address, wire, lanes }
     }
 
     pub(crate) fn set(&self, wire: Wire) {
         self.wire.send_replace(wire);
+        // What has begun its turn on a slower wire is no longer in the way.
+        self.lanes.iter().for_each(|lane| *lane.lock().unwrap() = Lane::default());
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Faults {
     /// takes longer, as connections do that share a wire. The time this takes comes before the
     /// delay. A copy of a message takes as much again, a lost message as much as another; one
     /// whose sender has given up takes no more, and one that is on its way when the link is cut
-    /// fails. What a message weighs its wire says: [`Carry::encoded_len`](super::Carry::encoded_len).
+    /// fails. A change counts for what is on the link from its next turn on. What a message weighs
+    /// its wire says: [`Carry::encoded_len`](super::Carry::encoded_len).
     pub bytes_per_second: Option<NonZeroU64>,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Fate {
 pub(super) struct Cut;
 
 pub(super) struct Link {
-    pub(super) faults: Faults,
+    faults: Faults,
     lane: Lane,
     rng: SmallRng,
 }
@@ -70,6 +71,15 @@ impl Link {
             faults: Faults::default(),
             lane: Lane::default(),
             rng: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// From now on. What has begun its turn at another bandwidth is no longer in the way.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Faults)) {
+        let before = self.faults.bytes_per_second;
+        change(&mut self.faults);
+        if self.faults.bytes_per_second != before {
+            self.lane = Lane::default();
         }
     }
 
