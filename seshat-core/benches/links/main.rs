@@ -66,8 +66,7 @@ fn main() {
         println!("{}", runtime.block_on(load::run(&Link::named(link), load, times)).to_line());
         return;
     }
-    common::table::print_machine(&scale);
-    println!("\n{HEAD}");
+    println!("{}\n\n{HEAD}", common::table::machine());
     let jobs = argument("--jobs").map_or(JOBS, |jobs| jobs.parse().expect("a number of jobs"));
     runtime.block_on(async {
         for link in LINKS.iter().filter(|link| wanted("--link", link.name)) {
