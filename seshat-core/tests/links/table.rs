@@ -17,10 +17,13 @@ async fn a_load_is_done_over_a_link_that_carries_it(
     #[values("sb-64mbit", "100mbit-10ms")] link: &str,
     #[values("idle", "burst", "steady", "value", "log", "snapshot")] name: &str,
 ) {
+    let link = Link::named(link);
     let (_, load) = *LOADS.iter().find(|(known, _)| *known == name).unwrap();
-    let outcome = run(&Link::named(link), load, TIMES).await;
+    let outcome = run(&link, load, TIMES).await;
     assert!(outcome.done > 0.0, "{outcome:?}");
     assert_eq!(outcome.bytes > 0.0, load != Load::Idle, "{outcome:?}");
+    let carries = link.rate().unwrap().get() as f64 * outcome.seconds;
+    assert!(outcome.bytes <= carries, "more than the link carries: {outcome:?}");
     assert!(outcome.max_ms >= outcome.p50_ms && outcome.p50_ms > 0.0, "{outcome:?}");
     let read = Outcome::from_line(&outcome.to_line()).unwrap();
     assert_eq!(format!("{read:?}"), format!("{outcome:?}"));
