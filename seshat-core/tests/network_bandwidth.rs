@@ -218,6 +218,21 @@ async fn what_is_changed_counts_for_what_is_on_its_way() {
     assert_took(took, Duration::from_secs(5), TURN);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_began_its_turn_at_another_bandwidth_is_not_in_the_way() {
+    let sb = Switchboard::new(7);
+    let _node = plug(&sb, 2).await;
+    for heals in [false, true] {
+        sb.set_faults(1, 2, rate(1));
+        timeout(Duration::from_secs(1), send(&sb, (1, 2), MIB)).await.unwrap_err();
+        if heals {
+            sb.heal();
+        }
+        sb.set_faults(1, 2, rate(MIB));
+        assert_took(send(&sb, (1, 2), MIB).await, seconds(len(MIB), MIB), TICK * 2);
+    }
+}
+
 #[rstest]
 #[case::the_message((1, 2), Duration::ZERO, |outcome: &Outcome| {
     outcome.is_unreachable("Vote from node 1 to node 2: the link is cut")

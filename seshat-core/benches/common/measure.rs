@@ -128,7 +128,8 @@ pub(crate) fn peak_mib<T>(work: impl FnOnce() -> T) -> f64 {
     (after - before) / 1024.0
 }
 
-fn high_water_kib() -> f64 {
+/// The most that was resident so far.
+pub(crate) fn high_water_kib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -75,8 +75,8 @@ fn number(number: Option<f64>) -> String {
     }
 }
 
-/// Prints what the numbers were taken on.
-pub(crate) fn print_machine(scale: &super::measure::Scale) {
+/// What the numbers are taken on.
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
@@ -85,12 +85,12 @@ pub(crate) fn print_machine(scale: &super::measure::Scale) {
     let load = read("/proc/loadavg");
     let load = load.split_whitespace().next().unwrap_or("?");
     let profile = if cfg!(debug_assertions) { "DEBUG" } else { "bench (optimized)" };
-    println!(
-        "{model}, {cores} cores, {}, load {load}; profile {profile}; {} keys, medians of {} rounds",
-        std::env::consts::OS,
-        scale.keys,
-        scale.rounds,
-    );
+    format!("{model}, {cores} cores, {}, load {load}; profile {profile}", std::env::consts::OS)
+}
+
+/// Prints that, and how much is measured.
+pub(crate) fn print_machine(scale: &super::measure::Scale) {
+    println!("{}; {} keys, medians of {} rounds", machine(), scale.keys, scale.rounds);
     if scale.keys < 1_000_000 {
         println!("A glance: what is this small fits the caches, so aims mean little.");
     }

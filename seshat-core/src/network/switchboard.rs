@@ -98,12 +98,12 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
     /// What happens from now on to messages from one node to another. Answers count as messages
     /// in their own direction.
     pub fn set_faults(&self, from: C::NodeId, to: C::NodeId, faults: Faults) {
-        self.with_link(from, to, |link| link.faults = faults);
+        self.change(from, to, |now| *now = faults);
     }
 
     /// Cuts one direction: messages that way fail at once.
     pub fn cut(&self, from: C::NodeId, to: C::NodeId) {
-        self.with_link(from, to, |link| link.faults.cut = true);
+        self.change(from, to, |now| now.cut = true);
     }
 
     /// Cuts both directions between nodes of different groups, and heals those within a group.
@@ -112,7 +112,7 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
         for (i, here) in groups.iter().enumerate() {
             for (j, there) in groups.iter().enumerate() {
                 for (from, to) in here.iter().flat_map(|a| there.iter().map(move |b| (a, b))) {
-                    self.with_link(from.clone(), to.clone(), |link| link.faults.cut = i != j);
+                    self.change(from.clone(), to.clone(), |now| now.cut = i != j);
                 }
             }
         }
@@ -128,7 +128,8 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
 
     /// Ends all faults.
     pub fn heal(&self) {
-        self.lock().links.values_mut().for_each(|link| link.faults = Faults::default());
+        let none = |now: &mut Faults| *now = Faults::default();
+        self.lock().links.values_mut().for_each(|link| link.change(none));
     }
 
     /// Decides the next message of a link.
@@ -170,14 +171,17 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
         self.lock().nodes.get(id).cloned()
     }
 
-    fn with_link(&self, from: C::NodeId, to: C::NodeId, change: impl FnOnce(&mut Link)) {
+    fn change(&self, from: C::NodeId, to: C::NodeId, change: impl FnOnce(&mut Faults)) {
         let mut hasher = DefaultHasher::new();
         (self.shared.seed, &from, &to).hash(&mut hasher);
         let seed = hasher.finish();
-        change(self.lock().links.entry((from, to)).or_insert_with(|| Link::new(seed)));
+        let mut state = self.lock();
+        let link = state.links.entry((from, to)).or_insert_with(|| Link::new(seed));
+        link.change(change);
     }
 
-    // Every change under the lock is a single insertion, removal or assignment.
+    // Every change under the lock is a single insertion or removal, or one of plain values that
+    // can't panic.
     fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,7 @@ mod memory;
 mod once;
 mod partition;
 mod program;
+#[path = "../common/proxy.rs"]
 mod proxy;
 mod restarts;
 mod service;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::cluster::{Cluster, IDS};
 use crate::history::History;
-use crate::proxy::{Proxy, Wire};
+use crate::proxy::{Proxy, Way, Wire};
 use crate::signals::propose_at;
 
 /// A proposal without a quorum is given up after a second.
@@ -24,7 +24,7 @@ impl Wires {
         let mut wires = BTreeMap::new();
         for (from, to) in IDS.iter().flat_map(|from| IDS.map(|to| (*from, to))) {
             if from != to {
-                let proxy = Proxy::to(cluster.address(to).to_owned()).await;
+                let proxy = Proxy::to(cluster.address(to).to_owned(), from).await;
                 let way = format!("{to}={}", proxy.address);
                 cluster.arguments.entry(from).or_default().extend(["--via".to_owned(), way]);
                 wires.insert((from, to), proxy);
@@ -76,13 +76,13 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
         assert!(!matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
         let answer = propose_at(cluster.address(new)).await;
         assert!(matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
-        wires.all(Wire::Whole);
+        wires.all(Wire::WHOLE);
         let follows = |statuses: &[StatusResponse]| {
             statuses.iter().all(|it| it.leader.is_some() && it.leader == statuses[0].leader)
         };
         cluster.until("the old leader to follow", follows).await;
     }
-    wires.all(Wire::Slow(Duration::from_millis(15)));
+    wires.all(Wire::both(Way::slow(Duration::from_millis(15))));
     cluster.leader().await;
     let applied = |statuses: &[StatusResponse]| {
         statuses.iter().map(|it| it.last_applied.unwrap_or(0)).max().unwrap_or(0)
@@ -90,7 +90,7 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
     let before = applied(&cluster.statuses().await);
     let written = |statuses: &[StatusResponse]| applied(statuses) >= before + 10;
     cluster.until("writes over slow wires", written).await;
-    wires.all(Wire::Whole);
+    wires.all(Wire::WHOLE);
     stop.send_replace(true);
     for client in clients {
         client.await.unwrap();

@@ -1,4 +1,4 @@
-//! [`Lane`]: what a link of some bandwidth carries, and when it is over it.
+//! [`Track`]: what a link of some bandwidth carries, and when it is over it.
 //!
 //! Guarantees: never more than the bandwidth, whoever shares it; and as on a wire between two
 //! routers, what shares it goes by turns, a segment each. So a small message beside a large one
@@ -16,7 +16,7 @@ const TURN: Duration = Duration::from_millis(2);
 
 /// One direction of a link, which is free from some time on.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct Track {
     free: Option<Instant>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Turn {
     pub(super) over: Instant,
 }
 
-impl Lane {
+impl Track {
     /// The next turn of a sender that has had `bytes` left to send since `ready`: when it began, or
     /// when its last turn was over. Not since it woke up from that one, so that timers that are
     /// late don't make the link slower.

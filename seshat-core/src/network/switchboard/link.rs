@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
-use super::bandwidth::{Lane, Turn};
+use super::bandwidth::{Track, Turn};
 
 /// What goes wrong on a link. Nothing by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -30,7 +30,8 @@ pub struct Faults {
     /// takes longer, as connections do that share a wire. The time this takes comes before the
     /// delay. A copy of a message takes as much again, a lost message as much as another; one
     /// whose sender has given up takes no more, and one that is on its way when the link is cut
-    /// fails. What a message weighs its wire says: [`Carry::encoded_len`](super::Carry::encoded_len).
+    /// fails. A change counts for what is on the link from its next turn on. What a message weighs
+    /// its wire says: [`Carry::encoded_len`](super::Carry::encoded_len).
     pub bytes_per_second: Option<NonZeroU64>,
 }
 
@@ -59,8 +60,8 @@ pub(super) struct Fate {
 pub(super) struct Cut;
 
 pub(super) struct Link {
-    pub(super) faults: Faults,
-    lane: Lane,
+    faults: Faults,
+    track: Track,
     rng: SmallRng,
 }
 
@@ -68,8 +69,17 @@ impl Link {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             faults: Faults::default(),
-            lane: Lane::default(),
+            track: Track::default(),
             rng: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// From now on. What has begun its turn at another bandwidth is no longer in the way.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Faults)) {
+        let before = self.faults.bytes_per_second;
+        change(&mut self.faults);
+        if self.faults.bytes_per_second != before {
+            self.track = Track::default();
         }
     }
 
@@ -98,6 +108,6 @@ impl Link {
             return Err(Cut);
         }
         let rate = self.faults.bytes_per_second.filter(|_| bytes > 0);
-        Ok(rate.map(|rate| self.lane.turn(rate, ready, bytes)))
+        Ok(rate.map(|rate| self.track.turn(rate, ready, bytes)))
     }
 }
