@@ -31,8 +31,10 @@ const LENIENCE: u32 = 8;
 pub(super) struct Pace {
     heartbeat: Duration,
     budget: usize,
-    /// What a small call takes at best, of late; 0 before there was one.
+    /// What a call without entries takes at best, of late; 0 before there was one.
     round_trip: Duration,
+    /// What the last call carried, and how long it took.
+    last: Option<(usize, Duration)>,
     /// Calls in a row that were waited for in vain.
     misses: u32,
 }
@@ -40,7 +42,7 @@ pub(super) struct Pace {
 impl Pace {
     /// Before anything was sent.
     pub(super) fn new(heartbeat: Duration) -> Self {
-        Self { heartbeat, budget: FIRST, round_trip: Duration::ZERO, misses: 0 }
+        Self { heartbeat, budget: FIRST, round_trip: Duration::ZERO, last: None, misses: 0 }
     }
 
     #[cfg(test)]
@@ -74,7 +76,7 @@ impl Pace {
         if took < self.round_trip || self.round_trip.is_zero() {
             self.round_trip = took;
         } else {
-            self.round_trip += (took - self.round_trip) / 64;
+            self.round_trip += (took - self.round_trip) / 2;
         }
     }
 
@@ -84,6 +86,10 @@ impl Pace {
         if bytes < LEAST {
             return self.echoed(took);
         }
+        if let Some(round_trip) = self.last.and_then(|last| between(last, (bytes, took))) {
+            self.round_trip = round_trip;
+        }
+        self.last = Some((bytes, took));
         let aim = self.aim();
         if took > aim {
             let crossed = (bytes as f64 * (aim.as_secs_f64() / took.as_secs_f64())) as usize;
@@ -99,6 +105,19 @@ impl Pace {
         self.misses = self.misses.saturating_add(1);
         self.budget = (self.budget / 2).max(LEAST);
     }
+}
+
+/// How long the way is, by two calls that carried different amounts. Heartbeats don't tell where it is
+/// longer than openraft waits for them. `None` if they carried too much the same.
+fn between(one: (usize, Duration), other: (usize, Duration)) -> Option<Duration> {
+    let ((less, quick), (more, slow)) = if one.0 <= other.0 { (one, other) } else { (other, one) };
+    let more_by = more - less;
+    if more_by < more / 4 {
+        return None;
+    }
+    // What `less` bytes took, less what that many bytes more would have taken longer.
+    let transfer = slow.saturating_sub(quick).mul_f64(less as f64 / more_by as f64);
+    Some(quick.saturating_sub(transfer))
 }
 
 #[cfg(test)]
@@ -118,14 +137,19 @@ mod tests {
             2 * self.delay + Duration::from_secs_f64(bytes as f64 / self.rate)
         }
 
-        /// A pace that found this link.
-        fn found(&self) -> Pace {
-            let mut pace = Pace::new(HEARTBEAT);
+        /// A pace that found this link, after another.
+        fn found_after(&self, mut pace: Pace) -> Pace {
             for _ in 0..64 {
-                pace.echoed(self.takes(0));
+                if self.takes(0) < HEARTBEAT {
+                    pace.echoed(self.takes(0));
+                }
                 pace.carried(pace.budget(), self.takes(pace.budget()));
             }
             pace
+        }
+
+        fn found(&self) -> Pace {
+            self.found_after(Pace::new(HEARTBEAT))
         }
     }
 
@@ -142,8 +166,11 @@ mod tests {
         #[case] least: usize,
         #[case] most: usize,
     ) {
-        let found = Link { delay: Duration::from_millis(delay_ms), rate }.found();
-        assert!((least..=most).contains(&found.budget()), "{found:?}");
+        let link = Link { delay: Duration::from_millis(delay_ms), rate };
+        let fast = Link { delay: Duration::ZERO, rate: 1e9 };
+        for found in [link.found(), link.found_after(fast.found())] {
+            assert!((least..=most).contains(&found.budget()), "{found:?}");
+        }
     }
 
     #[test]
