@@ -18,7 +18,8 @@ pub struct GrpcConfig {
     /// How long a connection may take to come about. At least 1 ms; default 5 s, in TOML
     /// `connect_timeout_ms`.
     pub connect_timeout: Duration,
-    /// Connections that are served at once; one more is closed at once. At least 1; default 256.
+    /// Connections that are served at once; one more is closed at once. Each other node uses up to
+    /// three. At least 1; default 256.
     pub max_connections: usize,
     /// Calls that each of them may have under way. At least 1 and at most 2³² - 1; default 128.
     pub max_calls: u32,

@@ -8,6 +8,8 @@
 //! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
+//! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
+//!   their own.
 //! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!

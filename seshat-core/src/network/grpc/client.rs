@@ -19,7 +19,7 @@ use tracing::field::Empty;
 use super::error::{CallError, Cause, TransportError};
 use super::identity::Identity;
 use super::message::StandingRequest;
-use super::peer::{Peer, Peers, pauses};
+use super::peer::{Lane, Peer, Peers, pauses};
 use super::tls::Tls;
 use super::transmission::transmit;
 use crate::codec::{Message, StandingResponse};
@@ -110,15 +110,16 @@ impl RaftNetworkFactory<TypeConfig> for GrpcTransport {
     }
 }
 
-/// [`GrpcTransport`] towards one node. All of them share one HTTP/2 connection.
+/// [`GrpcTransport`] towards one node. All of them share three HTTP/2 connections: one for what is
+/// urgent, one for entries, one for snapshots.
 pub struct GrpcConnection {
     shared: Arc<Shared>,
     peer: Arc<Peer>,
 }
 
 impl GrpcConnection {
-    fn client(&self) -> Result<Client, Cause> {
-        Ok(TransportClient::new(self.peer.channel()?)
+    fn client(&self, lane: Lane) -> Result<Client, Cause> {
+        Ok(TransportClient::new(self.peer.channel(lane)?)
             .max_decoding_message_size(self.shared.max_message_bytes)
             .max_encoding_message_size(usize::MAX))
     }
@@ -155,7 +156,8 @@ impl GrpcConnection {
         let started = Instant::now();
         let request = self.shared.identity.sign(self.peer.id, message);
         let end = async {
-            let answer = tokio::time::timeout(limit, send(self.client()?, request));
+            let answer =
+                tokio::time::timeout(limit, send(self.client(Lane::of(entries))?, request));
             match answer.await {
                 Ok(Ok(response)) => Ok(response.into_inner()),
                 Ok(Err(status)) => Err(Cause::of(status)),
@@ -266,7 +268,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         );
         let started = Instant::now();
         let sent = async {
-            let client = self.client()?;
+            let client = self.client(Lane::Snapshot)?;
             let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
             transmit(client, sign, vote, snapshot, chunk, stall).await
         };

@@ -1,7 +1,8 @@
-//! The other nodes: one HTTP/2 channel each, and whether it works.
+//! The other nodes: an HTTP/2 channel for each [`Lane`] to each of them, and whether it works.
 //!
-//! Guarantees: a channel is made on first use, resolves its name and connects when it is used and
-//! isn't connected, and goes when its node leaves the membership (and the last call to it ended).
+//! Guarantees: what is urgent waits behind nothing that is long. A channel resolves its name and
+//! connects when it is used and isn't connected, and goes when its node leaves the membership (and
+//! the last call to it ended).
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -26,26 +27,71 @@ pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long it may take to say so.
 pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection of its own for what must not wait behind the rest: the bytes of a connection arrive
+/// in the order in which they were sent, and on a slow link a window of them takes seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Short messages that somebody's election timeout waits for: heartbeats, votes, standings.
+    Liveness,
+    /// Entries.
+    Bulk,
+    /// Snapshots.
+    Snapshot,
+}
+
+impl Lane {
+    /// Of a message with that many entries.
+    pub(super) fn of(entries: usize) -> Self {
+        if entries == 0 { Self::Liveness } else { Self::Bulk }
+    }
+}
+
+/// The channel of each lane.
+struct Channels {
+    liveness: Channel,
+    bulk: Channel,
+    snapshot: Channel,
+}
+
+impl Channels {
+    fn new(endpoint: &Endpoint) -> Self {
+        let [liveness, bulk, snapshot] = [(); 3].map(|()| endpoint.connect_lazy());
+        Self { liveness, bulk, snapshot }
+    }
+
+    fn get(&self, lane: Lane) -> &Channel {
+        match lane {
+            Lane::Liveness => &self.liveness,
+            Lane::Bulk => &self.bulk,
+            Lane::Snapshot => &self.snapshot,
+        }
+    }
+}
+
 /// One other node.
 pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) address: String,
-    channel: Result<Channel, Arc<dyn Error + Send + Sync>>,
+    channels: Result<Channels, Arc<dyn Error + Send + Sync>>,
     /// Calls without an answer since the last one that had one.
     failures: AtomicU64,
 }
 
 impl Peer {
     fn new(id: NodeId, address: &str, connect_timeout: Duration, tls: Option<&Tls>) -> Self {
-        let channel = channel(address, connect_timeout, tls);
-        let channel = channel.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
-        Self { id, address: address.to_owned(), channel, failures: AtomicU64::new(0) }
+        let endpoint = endpoint(address, connect_timeout, tls);
+        let channels = endpoint.map(|endpoint| Channels::new(&endpoint));
+        let channels = channels.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
+        Self { id, address: address.to_owned(), channels, failures: AtomicU64::new(0) }
     }
 
     /// # Errors
     /// The address is no address.
-    pub(super) fn channel(&self) -> Result<Channel, Cause> {
-        self.channel.clone().map_err(Cause::NoAddress)
+    pub(super) fn channel(&self, lane: Lane) -> Result<Channel, Cause> {
+        match &self.channels {
+            Ok(channels) => Ok(channels.get(lane).clone()),
+            Err(error) => Err(Cause::NoAddress(Arc::clone(error))),
+        }
     }
 
     /// Notes how a call ended, and tells of a change once.
@@ -65,11 +111,11 @@ impl Peer {
     }
 }
 
-fn channel(
+fn endpoint(
     address: &str,
     connect_timeout: Duration,
     tls: Option<&Tls>,
-) -> Result<Channel, tonic::transport::Error> {
+) -> Result<Endpoint, tonic::transport::Error> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
         .connect_timeout(connect_timeout)
@@ -82,7 +128,7 @@ fn channel(
     if let Some(tls) = tls {
         endpoint = endpoint.tls_config(tls.client.clone())?;
     }
-    Ok(endpoint.connect_lazy())
+    Ok(endpoint)
 }
 
 /// All other nodes that were called so far and are still members.
