@@ -63,6 +63,7 @@ mod error;
 mod gate;
 mod identity;
 pub(crate) mod message;
+mod partial;
 mod peer;
 mod reception;
 mod server;

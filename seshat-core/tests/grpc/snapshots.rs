@@ -41,7 +41,7 @@ fn header_of(term: u64, length: u64) -> Part {
         snapshot_id: "hostile".to_owned(),
     };
     let vote = Some(v1::Vote { term, node_id: 9, committed: true });
-    Part::Header(v1::FullSnapshotHeader { vote, meta: Some(meta), length })
+    Part::Header(v1::FullSnapshotHeader { vote, meta: Some(meta), length, ..Default::default() })
 }
 
 fn header(length: u64) -> Part {

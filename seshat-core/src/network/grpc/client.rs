@@ -21,7 +21,7 @@ use super::identity::Identity;
 use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
 use super::tls::Tls;
-use super::transmission::transmit;
+use super::transmission::Transmission;
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
@@ -268,9 +268,8 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         );
         let started = Instant::now();
         let sent = async {
-            let client = self.client(Lane::Snapshot)?;
-            let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
-            transmit(client, sign, vote, snapshot, chunk, stall).await
+            let to = (&*self.peer, &self.shared.identity);
+            Transmission::new(to, vote, snapshot, chunk, stall).await.run().await
         };
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,
