@@ -147,6 +147,9 @@ async fn a_snapshot_in_chunks() {
     };
     assert_eq!(header.vote, Some(proto_vote(9, 1, true)));
     assert_eq!(header.length, 2500);
+    // The peer is of an older version: it can't say what it has.
+    assert_eq!(header.offset, 0);
+    assert_eq!(header.checksum, Some(XxHash3_64::oneshot(&bytes)));
     let heard = prost::Message::encode_to_vec(header.meta.as_ref().unwrap());
     assert_eq!(SnapshotMeta::decode(heard.into()).unwrap(), meta);
     assert_eq!([a.len(), b.len(), c.len()], [1000, 1000, 500]);

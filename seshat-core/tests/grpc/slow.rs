@@ -17,6 +17,7 @@ use seshat_core::types::{
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::transport::Server;
@@ -24,7 +25,7 @@ use tower::Service;
 
 use crate::host::DEADLINE;
 
-/// Accepts every call, and never looks at what it carries.
+/// Accepts every call that a node of the first version knows, and never looks at what it carries.
 #[derive(Clone, Default)]
 struct Deaf {
     calls: Arc<AtomicU64>,
@@ -48,8 +49,14 @@ impl Service<http::Request<Body>> for Deaf {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let unknown = request.uri().path().ends_with("/SnapshotOffset");
+        if !unknown {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+        }
         Box::pin(async move {
+            if unknown {
+                return Ok(Status::unimplemented("of the first version").into_http());
+            }
             let _kept = request;
             std::future::pending().await
         })
