@@ -20,9 +20,9 @@ pub(crate) struct Link {
 
 struct State {
     /// Bytes a second towards the node, of all connections together.
-    rate: u64,
+    rate: AtomicU64,
     /// The connection that carries more than that towards the node breaks.
-    limit: u64,
+    limit: AtomicU64,
     connections: AtomicU64,
     carried: AtomicU64,
     /// Whoever has it is on the link.
@@ -35,6 +35,7 @@ impl Link {
         let target = target.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (rate, limit) = (AtomicU64::new(rate), AtomicU64::new(limit));
         let (connections, carried, turn) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
         let state = Arc::new(State { rate, limit, connections, carried, turn });
         let shared = Arc::clone(&state);
@@ -45,6 +46,12 @@ impl Link {
             }
         });
         Self { address, state }
+    }
+
+    /// From now on.
+    pub(crate) fn set(&self, rate: u64, limit: u64) {
+        self.state.rate.store(rate, Ordering::Relaxed);
+        self.state.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Bytes that were carried towards the node.
@@ -76,10 +83,13 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
     let mut carried = 0;
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         let turn = state.turn.lock().await;
-        tokio::time::sleep(Duration::from_secs(1).mul_f64(count as f64 / state.rate as f64)).await;
+        let rate = state.rate.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1).mul_f64(count as f64 / rate as f64)).await;
         drop(turn);
         carried += count as u64;
-        if carried > state.limit || to.write_all(&bytes[..count]).await.is_err() {
+        if carried > state.limit.load(Ordering::Relaxed)
+            || to.write_all(&bytes[..count]).await.is_err()
+        {
             return;
         }
         state.carried.fetch_add(count as u64, Ordering::Relaxed);

@@ -12,6 +12,7 @@ mod exchange;
 mod host;
 mod hostile;
 mod link;
+mod liveness;
 mod raw;
 mod refusals;
 mod resumed;
