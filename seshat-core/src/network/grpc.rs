@@ -10,7 +10,11 @@
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
-//! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
+//! - Every call ends, by a deadline or, a snapshot's, by lack of progress: it may take any time.
+//! - Who receives a snapshot hears from its leader as long as bytes come, and sends no leader away
+//!   because a snapshot takes longer than an election.
+//! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
+//!   the same. They are installed if all of them have the sender's checksum.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
 //! ```
@@ -43,11 +47,13 @@
 //! # Who retries what
 //!
 //! openraft 0.9 sends AppendEntries again by itself, at the next heartbeat at the latest, and a
-//! snapshot from its start (`replication/mod.rs`, `main`); after
+//! snapshot, taken anew (`replication/mod.rs`, `main`); after
 //! [`Unreachable`](openraft::error::Unreachable) it backs off as [`GrpcTransport`] says. A request
 //! for a vote it sends once for each election (`core/raft_core.rs`, `spawn_parallel_vote_requests`),
-//! so that is the one call which is tried again here: where the peer could not be reached, or takes
-//! no part yet, three times at most, within the call's deadline.
+//! so that is tried again here: where the peer could not be reached, or takes no part yet, three
+//! times at most, within the call's deadline. So is a snapshot that was cut, if the peer has more of
+//! it than before; else it is openraft's turn. Either way the peer is asked how much it has
+//! (`SnapshotOffset`); one of a version that doesn't know the call gets everything, and once.
 //!
 //! # Copies of an entry's payload
 //!

@@ -53,6 +53,7 @@ fn recorder() -> Recorder {
             last_log_id: Some(proto_id(7, 3, 0)),
         },
         snapshot: v1::FullSnapshotResponse { vote: Some(proto_vote(9, 2, true)) },
+        installs: None,
         asked: Arc::default(),
     }
 }

@@ -40,6 +40,7 @@ async fn a_heartbeat_overtakes_entries_and_snapshots() {
         },
         vote: v1::VoteResponse::default(),
         snapshot: v1::FullSnapshotResponse { vote: Some(v1::Vote::from(&vote)) },
+        installs: None,
         asked: Arc::default(),
     };
     let link = Link::to(recorder.serve().await, 512 << 10, u64::MAX).await;
@@ -117,12 +118,12 @@ fn trickle(more: watch::Receiver<bool>) -> impl Stream<Item = v1::FullSnapshotRe
     parts.map(|part| v1::FullSnapshotRequest { part: Some(part) })
 }
 
-/// Nodes with elections after 1.8 to 2.4 s of silence: a lease of 1.2 s comes before the timeout.
+/// Nodes with elections after 2.4 to 3.2 s of silence: a lease of 1.6 s comes before the timeout.
 async fn cluster(ports: Ports) -> Vec<Host> {
     let config = ports.cluster_with(3, |config| {
         let config = config.heartbeat_interval(Duration::from_millis(100));
-        let config = config.election_timeout_min(Duration::from_millis(600));
-        config.election_timeout_max(Duration::from_millis(1200))
+        let config = config.election_timeout_min(Duration::from_millis(800));
+        config.election_timeout_max(Duration::from_millis(1600))
     });
     config.await
 }
@@ -142,7 +143,7 @@ async fn as_long_as_bytes_come_the_leader_lives() {
     let sent = tokio::spawn(snapshot(channel(address), signed("seshat", 1, trickle(more))));
     let followed = |now: &RaftMetrics| now.current_term >= 99;
     node.wait_until(DEADLINE, "the sender is followed", followed).await.unwrap();
-    sleep(Duration::from_secs(4)).await;
+    sleep(Duration::from_secs(5)).await;
     assert_eq!(node.metrics().borrow().vote, Vote::new_committed(99, 9), "it never campaigned");
     assert!(!sent.is_finished());
 
@@ -190,7 +191,7 @@ async fn a_snapshot_on_a_slow_link_costs_no_election() {
     // While it hears of nobody, it must not campaign either.
     away.raft().runtime_config().elect(false);
     link.set(FAST, 0);
-    for n in 0..40_u32 {
+    for n in 0..55_u32 {
         set(&hosts, n.to_string(), "x".repeat(100_000)).await;
     }
     leads.trigger_snapshot().await.unwrap();
@@ -204,7 +205,8 @@ async fn a_snapshot_on_a_slow_link_costs_no_election() {
     let (before, vote) = (link.carried(), leads.metrics().borrow().vote);
     link.set(1 << 20, u64::MAX);
     let deadline = Instant::now() + DEADLINE;
-    while link.carried() < before + (200 << 10) {
+    // Some chunks, so that it has heard of the leader again.
+    while link.carried() < before + (1 << 20) {
         assert!(Instant::now() < deadline, "the snapshot isn't on its way");
         sleep(Duration::from_millis(5)).await;
     }
@@ -214,5 +216,5 @@ async fn a_snapshot_on_a_slow_link_costs_no_election() {
     assert_eq!(away.metrics().borrow().vote, vote, "nobody campaigned");
     assert_eq!(leads.metrics().borrow().vote, vote, "leadership is steady");
     let carried = link.carried() - before;
-    assert!(carried < 5_000_000, "{carried} bytes for a snapshot of 4 000 000");
+    assert!(carried < 6_600_000, "{carried} bytes for a snapshot of 5 500 000");
 }

@@ -11,6 +11,7 @@ use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use seshat_core::config::{BatchConfig, NodeConfig};
 use seshat_core::network::grpc::{GrpcConnection, GrpcTransport};
 use seshat_core::operation::{Batch, Limits, Operation};
+use seshat_core::proto::v1;
 use seshat_core::snapshot::SnapshotData;
 use seshat_core::types::{
     AppendEntriesRequest, Entry, EntryPayload, LeaderId, LogId, Node, Snapshot, SnapshotMeta, Vote,
@@ -24,6 +25,7 @@ use tonic::transport::Server;
 use tower::Service;
 
 use crate::host::DEADLINE;
+use crate::raw::Recorder;
 
 /// Accepts every call that a node of the first version knows, and never looks at what it carries.
 #[derive(Clone, Default)]
@@ -99,6 +101,26 @@ async fn a_snapshot_ends_when_the_peer_takes_no_more() {
     let end = tokio::time::timeout(DEADLINE, sent).await.expect("it doesn't wait for ever");
     let Err(StreamingError::Timeout(timeout)) = end else { panic!("another end: {end:?}") };
     assert_eq!(timeout.to_string(), "timeout after 300ms when InstallSnapshot 1->2");
+}
+
+/// It has everything, and nothing moves any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_installs_is_waited_for() {
+    let vote = Vote::new_committed(1, 1);
+    let recorder = Recorder {
+        append: Default::default(),
+        vote: Default::default(),
+        snapshot: v1::FullSnapshotResponse { vote: Some(v1::Vote::from(&vote)) },
+        installs: Some(Duration::from_millis(1500)),
+        asked: Arc::default(),
+    };
+    let mut connection = connection(&recorder.serve().await).await;
+    let data = SnapshotData::from(Bytes::from_static(b"short"));
+    let short = Snapshot { snapshot: Box::new(data), ..snapshot() };
+    let never = std::future::pending();
+    let sent = connection.full_snapshot(vote, short, never, RPCOption::new(DEADLINE));
+    let end = tokio::time::timeout(DEADLINE, sent).await.expect("it doesn't wait for ever");
+    assert_eq!(end.unwrap().vote, vote);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

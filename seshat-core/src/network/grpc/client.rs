@@ -21,7 +21,7 @@ use super::identity::Identity;
 use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
 use super::tls::Tls;
-use super::transmission::Transmission;
+use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
@@ -48,6 +48,7 @@ struct Shared {
     tls: Option<Tls>,
     peers: Peers,
     config: NodeConfig,
+    summed: Summed,
     /// The longest message that peers take.
     max_message_bytes: usize,
 }
@@ -76,6 +77,7 @@ impl GrpcTransport {
                 tls,
                 max_message_bytes: config.max_message_bytes(),
                 config: config.clone(),
+                summed: Summed::default(),
             }),
         })
     }
@@ -248,7 +250,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         end.map_err(|error| error.into_rpc(me, RPCTypes::Vote))
     }
 
-    /// Goes on for as long as the peer takes bytes; ends when `cancel` does.
+    /// Goes on for as long as something moves, over cuts too; ends when `cancel` does.
     async fn full_snapshot(
         &mut self,
         vote: Vote,
@@ -268,7 +270,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         );
         let started = Instant::now();
         let sent = async {
-            let to = (&*self.peer, &self.shared.identity);
+            let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
             Transmission::new(to, vote, snapshot, chunk, stall).await.run().await
         };
         let end = tokio::select! {

@@ -26,6 +26,8 @@ pub(super) const CONNECTION_WINDOW: u32 = 8 << 20;
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long it may take to say so.
 pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where the question waits behind what is long: a window of it on a slow link.
+const LONG_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection of its own for what must not wait behind the rest: the bytes of a connection arrive
 /// in the order in which they were sent, and on a slow link a window of them takes seconds.
@@ -55,8 +57,12 @@ struct Channels {
 
 impl Channels {
     fn new(endpoint: &Endpoint) -> Self {
-        let [liveness, bulk, snapshot] = [(); 3].map(|()| endpoint.connect_lazy());
-        Self { liveness, bulk, snapshot }
+        let long = endpoint.clone().keep_alive_timeout(LONG_KEEPALIVE_TIMEOUT);
+        Self {
+            liveness: endpoint.connect_lazy(),
+            bulk: long.connect_lazy(),
+            snapshot: long.connect_lazy(),
+        }
     }
 
     fn get(&self, lane: Lane) -> &Channel {

@@ -5,6 +5,7 @@
 //! with more than the one before. May take any time, and ends when nothing has moved for a while.
 
 use std::hash::Hasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,10 +30,46 @@ const INSTALLED_PER_SECOND: u64 = 16 << 20;
 /// What is summed up before others get their turn.
 const SUMMED_AT_ONCE: usize = 1 << 20;
 
+/// The checksum of the snapshot that was summed up last: openraft has it sent to several peers, and
+/// again and again to one that can't be reached.
+#[derive(Debug, Default)]
+pub(super) struct Summed(Mutex<Option<(String, u64, u64)>>);
+
+impl Summed {
+    /// The checksum of these bytes, the snapshot's of that name.
+    async fn of(&self, snapshot_id: &str, bytes: &[u8]) -> u64 {
+        let length = bytes.len() as u64;
+        if let Some((id, its, checksum)) = &*self.lock()
+            && (id.as_str(), *its) == (snapshot_id, length)
+        {
+            return *checksum;
+        }
+        let mut checksum = XxHash3_64::new();
+        for some in bytes.chunks(SUMMED_AT_ONCE) {
+            checksum.write(some);
+            yield_now().await;
+        }
+        let checksum = checksum.finish();
+        *self.lock() = Some((snapshot_id.to_owned(), length, checksum));
+        checksum
+    }
+
+    /// What is remembered may be of another snapshot of the same name.
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    // Every change under the lock is a single assignment.
+    fn lock(&self) -> MutexGuard<'_, Option<(String, u64, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One snapshot for one peer.
 pub(super) struct Transmission<'a> {
     peer: &'a Peer,
     identity: &'a Identity,
+    summed: &'a Summed,
     header: FullSnapshotHeader,
     bytes: Bytes,
     checksum: u64,
@@ -41,21 +78,16 @@ pub(super) struct Transmission<'a> {
 }
 
 impl<'a> Transmission<'a> {
-    /// In chunks of `chunk` bytes; nothing may move for `stall`. Reads all of the snapshot once.
+    /// In chunks of `chunk` bytes; something moves within each `stall`, or it ends.
     pub(super) async fn new(
-        (peer, identity): (&'a Peer, &'a Identity),
+        (peer, identity, summed): (&'a Peer, &'a Identity, &'a Summed),
         vote: Vote,
         snapshot: Snapshot,
         chunk: usize,
         stall: Duration,
     ) -> Self {
         let bytes = snapshot.snapshot.into_bytes();
-        let mut checksum = XxHash3_64::new();
-        for some in bytes.chunks(SUMMED_AT_ONCE) {
-            checksum.write(some);
-            yield_now().await;
-        }
-        let checksum = checksum.finish();
+        let checksum = summed.of(&snapshot.meta.snapshot_id, &bytes).await;
         let header = FullSnapshotHeader {
             vote,
             meta: snapshot.meta,
@@ -63,7 +95,7 @@ impl<'a> Transmission<'a> {
             offset: 0,
             checksum: Some(checksum),
         };
-        Self { peer, identity, header, bytes, checksum, chunk, stall }
+        Self { peer, identity, summed, header, bytes, checksum, chunk, stall }
     }
 
     /// Sends it.
@@ -76,19 +108,16 @@ impl<'a> Transmission<'a> {
         let mut from = self.offset(Duration::ZERO).await?.unwrap_or_default();
         loop {
             let cut = match self.send(from).await {
-                Err(cause) if cause.is_transient() => cause,
-                end => {
+                Ok(response) => {
                     let (bytes, elapsed_ms) = (self.header.length, started.elapsed().as_millis());
-                    if end.is_ok() {
-                        let elapsed_ms = elapsed_ms as u64;
-                        tracing::info!(
-                            bytes,
-                            resumed_at = from,
-                            elapsed_ms,
-                            "snapshot transmitted"
-                        );
-                    }
-                    return end;
+                    let elapsed_ms = elapsed_ms as u64;
+                    tracing::info!(bytes, resumed_at = from, elapsed_ms, "snapshot transmitted");
+                    return Ok(response);
+                }
+                Err(cause) if cause.is_transient() => cause,
+                Err(cause) => {
+                    self.summed.forget();
+                    return Err(cause);
                 }
             };
             match self.offset(self.stall).await {
