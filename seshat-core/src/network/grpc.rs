@@ -11,8 +11,8 @@
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
 //! - Every call ends, by a deadline or, a snapshot's, by lack of progress: it may take any time.
-//! - Who receives a snapshot hears from its leader as long as bytes come, and sends no leader away
-//!   because a snapshot takes longer than an election.
+//! - Who receives a snapshot hears from its leader as long as that leads or bytes come, and sends no
+//!   leader away because a snapshot takes longer than an election.
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
 //!   the same. They are installed if all of them have the sender's checksum.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.

@@ -61,7 +61,13 @@ fn recorder() -> Recorder {
 /// Node 1 of cluster "exchange", towards node 2 at `address`.
 async fn connection(address: &str) -> GrpcConnection {
     let grpc = GrpcConfig { snapshot_chunk_bytes: 1000, ..GrpcConfig::default() };
-    let config = NodeConfig::builder(1).cluster_name("exchange ψ").grpc(grpc);
+    // A short snapshot needs no heartbeat beside it.
+    let config = NodeConfig::builder(1)
+        .cluster_name("exchange ψ")
+        .grpc(grpc)
+        .heartbeat_interval(Duration::from_secs(10))
+        .election_timeout_min(Duration::from_secs(20))
+        .election_timeout_max(Duration::from_secs(30));
     let config = config.member(1, "127.0.0.1").single_node().build().unwrap();
     let mut transport = GrpcTransport::new(&config).unwrap();
     // A name is looked up when it is used.

@@ -121,6 +121,8 @@ fn trickle(more: watch::Receiver<bool>) -> impl Stream<Item = v1::FullSnapshotRe
 /// Nodes with elections after 2.4 to 3.2 s of silence: a lease of 1.6 s comes before the timeout.
 async fn cluster(ports: Ports) -> Vec<Host> {
     let config = ports.cluster_with(3, |config| {
+        // A sender that stops is not given up before the test.
+        let config = config.rpc_timeout(2 * DEADLINE);
         let config = config.heartbeat_interval(Duration::from_millis(100));
         let config = config.election_timeout_min(Duration::from_millis(800));
         config.election_timeout_max(Duration::from_millis(1600))
@@ -150,6 +152,7 @@ async fn as_long_as_bytes_come_the_leader_lives() {
     go_on.send_replace(false);
     let campaigns = |now: &RaftMetrics| now.current_term > 99;
     node.wait_until(DEADLINE, "the silence is noticed", campaigns).await.unwrap();
+    assert!(!sent.is_finished(), "the stream alone is not the leader's voice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,7 +162,9 @@ impl Service<http::Request<Body>> for Recorder {
                 }
                 "SnapshotOffset" if recorder.installs.is_some() => {
                     let answer = move |_: Request<v1::SnapshotOffsetRequest>| {
-                        let installing = !recorder.asked.lock().unwrap().is_empty();
+                        let asked = recorder.asked.lock().unwrap();
+                        let is_snapshot = |asked: &Asked| matches!(asked, Asked::FullSnapshot(_));
+                        let installing = asked.iter().any(|(_, asked)| is_snapshot(asked));
                         let answer = v1::SnapshotOffsetResponse { offset: 0, installing };
                         Box::pin(async move { Ok(Response::new(answer)) }) as Answer<_>
                     };

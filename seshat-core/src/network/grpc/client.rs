@@ -258,8 +258,6 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
-        let stall = self.shared.config.rpc_timeout();
-        let chunk = self.shared.config.grpc().snapshot_chunk_bytes;
         let span = tracing::info_span!(
             "rpc",
             peer = self.peer.id,
@@ -271,7 +269,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let started = Instant::now();
         let sent = async {
             let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
-            Transmission::new(to, vote, snapshot, chunk, stall).await.run().await
+            Transmission::new(to, &self.shared.config, vote, snapshot).await.run().await
         };
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,

@@ -16,14 +16,13 @@ use tonic::{Status, Streaming};
 use super::error::Refusal;
 use super::partial::{Content, Partial, Spoilt};
 use super::server::stopped;
+use super::transmission::heartbeat;
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
 use crate::snapshot::SnapshotData;
-use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Raft, Snapshot, SnapshotResponse, Vote,
-};
+use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotResponse, Vote};
 
 /// For how many times `rpc_timeout` half a snapshot is kept that nobody adds to.
 const KEPT: u32 = 24;
@@ -243,18 +242,11 @@ impl Receptions {
 
     /// Tells the node that its leader lives, once in a heartbeat's interval, if bytes came: on a slow
     /// link, heartbeats come late beside them. Ends when another node leads.
-    ///
-    /// What it tells is a heartbeat that leaves out all that a leader says of its log. openraft takes
-    /// the vote, if it is newer, and renews the lease (`engine_impl.rs`, `append_entries`); with no
-    /// previous log id there is no conflict to truncate for, and with no commit index nothing to
-    /// commit.
     async fn hear(&self, vote: Vote, arrived: &Notify) -> Result<SnapshotResponse, Status> {
         loop {
             sleep(self.heartbeat).await;
             arrived.notified().await;
-            let (prev_log_id, entries, leader_commit) = (None, Vec::new(), None);
-            let told = AppendEntriesRequest { vote, prev_log_id, entries, leader_commit };
-            let answer = self.raft.append_entries(told).await.map_err(stopped)?;
+            let answer = self.raft.append_entries(heartbeat(vote)).await.map_err(stopped)?;
             if let AppendEntriesResponse::HigherVote(vote) = answer {
                 return Ok(SnapshotResponse::new(vote));
             }

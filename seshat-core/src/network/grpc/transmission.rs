@@ -3,6 +3,7 @@
 //! Guarantees: sends slices of the snapshot's own bytes, one chunk at a time, as the peer takes
 //! them, and only those that the peer hasn't. Goes on after a cut for as long as each leaves the peer
 //! with more than the one before. May take any time, and ends when nothing has moved for a while.
+//! Meanwhile the peer gets the heartbeats that openraft doesn't send.
 
 use std::hash::Hasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Code;
+use tonic::{Code, Response};
 use twox_hash::XxHash3_64;
 
 use super::error::Cause;
@@ -21,8 +22,9 @@ use super::peer::{Lane, Peer, pauses};
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
+use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
-use crate::types::{Snapshot, SnapshotResponse, Vote};
+use crate::types::{AppendEntriesRequest, AppendEntriesResponse, Snapshot, SnapshotResponse, Vote};
 
 /// The least that a peer installs that can't say whether it does, once it has all of a snapshot:
 /// 16 MiB a second.
@@ -74,18 +76,20 @@ pub(super) struct Transmission<'a> {
     bytes: Bytes,
     checksum: u64,
     chunk: usize,
+    /// Something moves within each, or it ends.
     stall: Duration,
+    heartbeat: Duration,
 }
 
 impl<'a> Transmission<'a> {
-    /// In chunks of `chunk` bytes; something moves within each `stall`, or it ends.
     pub(super) async fn new(
         (peer, identity, summed): (&'a Peer, &'a Identity, &'a Summed),
+        config: &NodeConfig,
         vote: Vote,
         snapshot: Snapshot,
-        chunk: usize,
-        stall: Duration,
     ) -> Self {
+        let chunk = config.grpc().snapshot_chunk_bytes;
+        let (stall, heartbeat) = (config.rpc_timeout(), config.heartbeat_interval());
         let bytes = snapshot.snapshot.into_bytes();
         let checksum = summed.of(&snapshot.meta.snapshot_id, &bytes).await;
         let header = FullSnapshotHeader {
@@ -95,15 +99,44 @@ impl<'a> Transmission<'a> {
             offset: 0,
             checksum: Some(checksum),
         };
-        Self { peer, identity, summed, header, bytes, checksum, chunk, stall }
+        Self { peer, identity, summed, header, bytes, checksum, chunk, stall, heartbeat }
     }
 
-    /// Sends it.
+    /// Sends it. The answer may be that another node leads.
     ///
     /// # Errors
     /// The first cause that doesn't pass, or the last cut after which the peer has no more than
     /// before.
     pub(super) async fn run(&self) -> Result<SnapshotResponse, Cause> {
+        tokio::select! {
+            end = self.transmit() => end,
+            deposed = self.beat() => Ok(deposed),
+        }
+    }
+
+    /// Sends heartbeats, as openraft sends none to whom it sends a snapshot
+    /// (`replication_handler/mod.rs`, `initiate_replication`), while it waits for the bytes to arrive
+    /// and to be installed. Ends when another node leads.
+    ///
+    /// They leave out all that a leader says of its log: the peer takes the vote and renews the lease
+    /// (`engine_impl.rs`, `append_entries`); with no previous log id there is no conflict to truncate
+    /// for, and with no commit index nothing to commit.
+    async fn beat(&self) -> SnapshotResponse {
+        loop {
+            sleep(self.heartbeat).await;
+            let Ok(channel) = self.peer.channel(Lane::Liveness) else { continue };
+            let beat = self.identity.sign(self.peer.id, heartbeat(self.header.vote));
+            let mut client = TransportClient::new(channel);
+            // A peer that installs hears it, and answers when it is done.
+            let answer = timeout(self.heartbeat, client.append_entries(beat)).await;
+            let answer = answer.map(|answer| answer.map(Response::into_inner));
+            if let Ok(Ok(AppendEntriesResponse::HigherVote(vote))) = answer {
+                return SnapshotResponse::new(vote);
+            }
+        }
+    }
+
+    async fn transmit(&self) -> Result<SnapshotResponse, Cause> {
         let started = Instant::now();
         let mut from = self.offset(Duration::ZERO).await?.unwrap_or_default();
         loop {
@@ -202,6 +235,11 @@ impl<'a> Transmission<'a> {
             }
         }
     }
+}
+
+/// What a leader sends that says nothing but that it leads.
+pub(super) fn heartbeat(vote: Vote) -> AppendEntriesRequest {
+    AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
 }
 
 /// The messages of a transmission, each made when it is asked for.
