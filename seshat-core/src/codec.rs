@@ -19,7 +19,9 @@ use std::fmt;
 use bytes::{BufMut, Bytes};
 
 pub(crate) use operation::check_key;
-pub use raft::{FullSnapshotHeader, FullSnapshotPart};
+pub use raft::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+};
 pub(crate) use snapshot::{plain_record, put_record};
 pub use transport::{StandingRequest, StandingResponse};
 

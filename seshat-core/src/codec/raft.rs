@@ -19,6 +19,8 @@ message!(InstallSnapshotRequest, v1::InstallSnapshotRequest, "InstallSnapshotReq
 message!(InstallSnapshotResponse, v1::InstallSnapshotResponse, "InstallSnapshotResponse");
 message!(SnapshotResponse, v1::FullSnapshotResponse, "FullSnapshotResponse");
 message!(FullSnapshotPart, v1::FullSnapshotRequest, "FullSnapshotRequest");
+message!(SnapshotOffsetRequest, v1::SnapshotOffsetRequest, "SnapshotOffsetRequest");
+message!(SnapshotOffsetResponse, v1::SnapshotOffsetResponse, "SnapshotOffsetResponse");
 
 fn vote(proto: Option<v1::Vote>, message: &'static str) -> Result<Vote, DecodeError> {
     required(proto, message, "vote")?.try_into()
@@ -201,7 +203,7 @@ pub enum FullSnapshotPart {
     Chunk(Bytes),
     /// The last message, and only the last.
     Trailer {
-        /// XXH3, 64 bits, seed 0, of all bytes in the chunks.
+        /// XXH3, 64 bits, seed 0, of all bytes in the chunks, and those that were left out.
         checksum: u64,
     },
 }
@@ -215,6 +217,28 @@ pub struct FullSnapshotHeader {
     pub meta: SnapshotMeta,
     /// Length of the snapshot's bytes.
     pub length: u64,
+    /// How many of its first bytes are left out, as the receiver has them.
+    pub offset: u64,
+    /// As in the trailer. An older version leaves it out.
+    pub checksum: Option<u64>,
+}
+
+/// How much of these bytes is there?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotOffsetRequest {
+    /// Length of the snapshot's bytes.
+    pub length: u64,
+    /// XXH3, 64 bits, seed 0, of all of them.
+    pub checksum: u64,
+}
+
+/// Answers [`SnapshotOffsetRequest`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SnapshotOffsetResponse {
+    /// How many of the first bytes are there: where a transmission can begin.
+    pub offset: u64,
+    /// Whether all of them are there and being installed.
+    pub installing: bool,
 }
 
 impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
@@ -225,6 +249,8 @@ impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
                 vote: Some((&header.vote).into()),
                 meta: Some((&header.meta).into()),
                 length: header.length,
+                offset: header.offset,
+                checksum: header.checksum,
             }),
             FullSnapshotPart::Chunk(chunk) => Part::Chunk(chunk.clone()),
             FullSnapshotPart::Trailer { checksum } => {
@@ -245,9 +271,39 @@ impl TryFrom<v1::FullSnapshotRequest> for FullSnapshotPart {
                 vote: vote(header.vote, "FullSnapshotHeader")?,
                 meta: required(header.meta, "FullSnapshotHeader", "meta")?.try_into()?,
                 length: header.length,
+                offset: header.offset,
+                checksum: header.checksum,
             }),
             Part::Chunk(chunk) => Self::Chunk(chunk),
             Part::Trailer(trailer) => Self::Trailer { checksum: trailer.checksum },
         })
+    }
+}
+
+impl From<&SnapshotOffsetRequest> for v1::SnapshotOffsetRequest {
+    fn from(request: &SnapshotOffsetRequest) -> Self {
+        Self { length: request.length, checksum: request.checksum }
+    }
+}
+
+impl TryFrom<v1::SnapshotOffsetRequest> for SnapshotOffsetRequest {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::SnapshotOffsetRequest) -> Result<Self, DecodeError> {
+        Ok(Self { length: proto.length, checksum: proto.checksum })
+    }
+}
+
+impl From<&SnapshotOffsetResponse> for v1::SnapshotOffsetResponse {
+    fn from(response: &SnapshotOffsetResponse) -> Self {
+        Self { offset: response.offset, installing: response.installing }
+    }
+}
+
+impl TryFrom<v1::SnapshotOffsetResponse> for SnapshotOffsetResponse {
+    type Error = DecodeError;
+
+    fn try_from(proto: v1::SnapshotOffsetResponse) -> Result<Self, DecodeError> {
+        Ok(Self { offset: proto.offset, installing: proto.installing })
     }
 }

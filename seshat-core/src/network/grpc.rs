@@ -8,9 +8,14 @@
 //! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
-//! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress.
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
+//! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress. It
+//!   may take any time as long as it moves.
+//! - Who receives a snapshot hears from its leader as long as that leads or bytes come, and sends no
+//!   leader away because a snapshot takes longer than an election.
+//! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
+//!   the same. They are installed if all of them have the sender's checksum.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
 //! ```
@@ -43,11 +48,13 @@
 //! # Who retries what
 //!
 //! openraft 0.9 sends AppendEntries again by itself, at the next heartbeat at the latest, and a
-//! snapshot from its start (`replication/mod.rs`, `main`); after
+//! snapshot, taken anew (`replication/mod.rs`, `main`); after
 //! [`Unreachable`](openraft::error::Unreachable) it backs off as [`GrpcTransport`] says. A request
 //! for a vote it sends once for each election (`core/raft_core.rs`, `spawn_parallel_vote_requests`),
-//! so that is the one call which is tried again here: where the peer could not be reached, or takes
-//! no part yet, three times at most, within the call's deadline.
+//! so that is tried again here: where the peer could not be reached, or takes no part yet, three
+//! times at most, within the call's deadline. So is a snapshot that was cut, if the peer has more of
+//! it than before; else it is openraft's turn. Either way the peer is asked how much it has
+//! (`SnapshotOffset`); one of a version that doesn't know the call gets everything, and once.
 //!
 //! # Copies of an entry's payload
 //!
@@ -63,6 +70,7 @@ mod error;
 mod gate;
 mod identity;
 pub(crate) mod message;
+mod partial;
 mod peer;
 mod progress;
 mod reception;

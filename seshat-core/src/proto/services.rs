@@ -157,6 +157,34 @@ pub mod transport_client {
                 .insert(GrpcMethod::new("seshat.v1.Transport", "FullSnapshot"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Asks how far a snapshot is: before a transmission, where to begin; during one, whether it gets
+        /// on. A node that doesn't know the call gets everything from the start.
+        pub async fn snapshot_offset(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                crate::network::grpc::message::SnapshotOffsetRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<crate::network::grpc::message::SnapshotOffsetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::network::grpc::message::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.v1.Transport/SnapshotOffset",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.v1.Transport", "SnapshotOffset"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Asked by a node that remembers nothing, before it takes part. The only call that a node
         /// answers before it takes part itself.
         pub async fn standing(
@@ -225,6 +253,15 @@ pub mod transport_server {
             >,
         ) -> std::result::Result<
             tonic::Response<crate::network::grpc::message::FullSnapshotResponse>,
+            tonic::Status,
+        >;
+        /// Asks how far a snapshot is: before a transmission, where to begin; during one, whether it gets
+        /// on. A node that doesn't know the call gets everything from the start.
+        async fn snapshot_offset(
+            &self,
+            request: tonic::Request<crate::network::grpc::message::SnapshotOffsetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::network::grpc::message::SnapshotOffsetResponse>,
             tonic::Status,
         >;
         /// Asked by a node that remembers nothing, before it takes part. The only call that a node
@@ -456,6 +493,54 @@ pub mod transport_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.v1.Transport/SnapshotOffset" => {
+                    #[allow(non_camel_case_types)]
+                    struct SnapshotOffsetSvc<T: Transport>(pub Arc<T>);
+                    impl<
+                        T: Transport,
+                    > tonic::server::UnaryService<
+                        crate::network::grpc::message::SnapshotOffsetRequest,
+                    > for SnapshotOffsetSvc<T> {
+                        type Response = crate::network::grpc::message::SnapshotOffsetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::network::grpc::message::SnapshotOffsetRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Transport>::snapshot_offset(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SnapshotOffsetSvc(inner);
+                        let codec = crate::network::grpc::message::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -369,12 +369,20 @@ pub struct FullSnapshotHeader {
     /// Length of the snapshot's bytes.
     #[prost(uint64, tag = "3")]
     pub length: u64,
+    /// How many of its first bytes are left out: those that the receiver has of a transmission that was
+    /// cut, by its SnapshotOffsetResponse.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+    /// As in the trailer. With the length it tells these bytes from those of every other snapshot,
+    /// whoever sends them. A sender that leaves it out begins at 0, and so does the next.
+    #[prost(fixed64, optional, tag = "5")]
+    pub checksum: ::core::option::Option<u64>,
 }
 /// Closes a stream that carries a whole snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FullSnapshotTrailer {
-    /// XXH3, 64 bits, seed 0, of all bytes in the chunks: whatever a back end's snapshots hold, what
-    /// arrives is what was sent.
+    /// XXH3, 64 bits, seed 0, of all bytes in the chunks, and those that were left out: whatever a
+    /// back end's snapshots hold, what arrives is what was sent.
     #[prost(fixed64, tag = "1")]
     pub checksum: u64,
 }
@@ -407,6 +415,26 @@ pub struct FullSnapshotResponse {
     /// The receiver's vote. Required.
     #[prost(message, optional, tag = "1")]
     pub vote: ::core::option::Option<Vote>,
+}
+/// How much of these bytes is there?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotOffsetRequest {
+    /// Length of the snapshot's bytes.
+    #[prost(uint64, tag = "1")]
+    pub length: u64,
+    /// XXH3, 64 bits, seed 0, of all of them.
+    #[prost(fixed64, tag = "2")]
+    pub checksum: u64,
+}
+/// Answers SnapshotOffsetRequest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotOffsetResponse {
+    /// How many of the first bytes are there: where a transmission can begin. Grows while one goes on.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// Whether all of them are there and being installed, which can take a while.
+    #[prost(bool, tag = "2")]
+    pub installing: bool,
 }
 /// What is known of the node that asks, which remembers nothing?
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

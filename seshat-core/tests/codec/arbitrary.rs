@@ -7,7 +7,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -179,13 +182,28 @@ pub(crate) fn install_snapshot_response() -> impl Strategy<Value = InstallSnapsh
 }
 
 pub(crate) fn full_snapshot_part() -> impl Strategy<Value = FullSnapshotPart> {
-    let header = (vote(), snapshot_meta(), number())
-        .prop_map(|(vote, meta, length)| FullSnapshotHeader { vote, meta, length });
+    let header = (vote(), snapshot_meta(), number(), number(), option::of(number()));
+    let header = header.prop_map(|(vote, meta, length, offset, checksum)| FullSnapshotHeader {
+        vote,
+        meta,
+        length,
+        offset,
+        checksum,
+    });
     prop_oneof![
         header.prop_map(FullSnapshotPart::Header),
         bytes().prop_map(FullSnapshotPart::Chunk),
         number().prop_map(|checksum| FullSnapshotPart::Trailer { checksum }),
     ]
+}
+
+pub(crate) fn snapshot_offset_request() -> impl Strategy<Value = SnapshotOffsetRequest> {
+    (number(), number()).prop_map(|(length, checksum)| SnapshotOffsetRequest { length, checksum })
+}
+
+pub(crate) fn snapshot_offset_response() -> impl Strategy<Value = SnapshotOffsetResponse> {
+    (number(), any::<bool>())
+        .prop_map(|(offset, installing)| SnapshotOffsetResponse { offset, installing })
 }
 
 pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {

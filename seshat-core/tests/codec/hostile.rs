@@ -9,7 +9,10 @@ use proptest::sample::Index;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use seshat_core::codec::{FullSnapshotPart, Message, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
+    StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::Header;

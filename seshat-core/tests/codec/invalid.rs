@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use rstest::rstest;
 use seshat_core::codec::{
-    DecodeError, FullSnapshotPart, Message, StandingRequest, StandingResponse,
+    DecodeError, FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -106,7 +107,7 @@ fn install() -> v1::InstallSnapshotRequest {
 }
 
 fn full_header(vote: Option<v1::Vote>, meta: Option<v1::SnapshotMeta>) -> v1::FullSnapshotRequest {
-    let header = v1::FullSnapshotHeader { vote, meta, length: 0 };
+    let header = v1::FullSnapshotHeader { vote, meta, ..Default::default() };
     v1::FullSnapshotRequest { part: Some(Part::Header(header)) }
 }
 

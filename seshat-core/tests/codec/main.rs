@@ -12,7 +12,10 @@
 
 use std::fmt::Debug;
 
-use seshat_core::codec::{FullSnapshotPart, Message, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
+    StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -45,6 +48,8 @@ macro_rules! comparable_messages {
             install_snapshot_response: InstallSnapshotResponse,
             full_snapshot_part: FullSnapshotPart,
             snapshot_response: SnapshotResponse,
+            snapshot_offset_request: SnapshotOffsetRequest,
+            snapshot_offset_response: SnapshotOffsetResponse,
             standing_request: StandingRequest,
             standing_response: StandingResponse,
             $($more)*

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rstest::rstest;
-use seshat_core::codec::{FullSnapshotPart, Message, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
+    StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::Header;

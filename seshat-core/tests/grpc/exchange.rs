@@ -53,6 +53,7 @@ fn recorder() -> Recorder {
             last_log_id: Some(proto_id(7, 3, 0)),
         },
         snapshot: v1::FullSnapshotResponse { vote: Some(proto_vote(9, 2, true)) },
+        installs: None,
         asked: Arc::default(),
     }
 }
@@ -60,7 +61,13 @@ fn recorder() -> Recorder {
 /// Node 1 of cluster "exchange", towards node 2 at `address`.
 async fn connection(address: &str) -> GrpcConnection {
     let grpc = GrpcConfig { snapshot_chunk_bytes: 1000, ..GrpcConfig::default() };
-    let config = NodeConfig::builder(1).cluster_name("exchange ψ").grpc(grpc);
+    // A short snapshot needs no heartbeat beside it.
+    let config = NodeConfig::builder(1)
+        .cluster_name("exchange ψ")
+        .grpc(grpc)
+        .heartbeat_interval(Duration::from_secs(10))
+        .election_timeout_min(Duration::from_secs(20))
+        .election_timeout_max(Duration::from_secs(30));
     let config = config.member(1, "127.0.0.1").single_node().build().unwrap();
     let mut transport = GrpcTransport::new(&config).unwrap();
     // A name is looked up when it is used.
@@ -147,6 +154,9 @@ async fn a_snapshot_in_chunks() {
     };
     assert_eq!(header.vote, Some(proto_vote(9, 1, true)));
     assert_eq!(header.length, 2500);
+    // The peer is of an older version: it can't say what it has.
+    assert_eq!(header.offset, 0);
+    assert_eq!(header.checksum, Some(XxHash3_64::oneshot(&bytes)));
     let heard = prost::Message::encode_to_vec(header.meta.as_ref().unwrap());
     assert_eq!(SnapshotMeta::decode(heard.into()).unwrap(), meta);
     assert_eq!([a.len(), b.len(), c.len()], [1000, 1000, 500]);

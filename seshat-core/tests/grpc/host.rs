@@ -75,6 +75,11 @@ impl Ports {
         &self.addresses[&id]
     }
 
+    /// Others find node `id` there.
+    pub(crate) fn found_at(&mut self, id: u64, address: impl ToString) {
+        self.addresses.insert(id, address.to_string());
+    }
+
     pub(crate) fn listener(&mut self, id: u64) -> TcpListener {
         self.listeners.remove(&id).expect("a node is started once")
     }

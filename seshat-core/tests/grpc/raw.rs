@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use seshat_core::proto::v1;
@@ -80,6 +81,9 @@ pub(crate) struct Recorder {
     pub(crate) append: v1::AppendEntriesResponse,
     pub(crate) vote: v1::VoteResponse,
     pub(crate) snapshot: v1::FullSnapshotResponse,
+    /// For how long it installs a snapshot, and says so; `None` for a node of the first version,
+    /// which can't say anything of it.
+    pub(crate) installs: Option<Duration>,
     pub(crate) asked: Arc<Mutex<Vec<(MetadataMap, Asked)>>>,
 }
 
@@ -148,12 +152,24 @@ impl Service<http::Request<Body>> for Recorder {
                                 all.push(part);
                             }
                             recorder.note(metadata, Asked::FullSnapshot(all));
+                            tokio::time::sleep(recorder.installs.unwrap_or_default()).await;
                             Ok(Response::new(recorder.snapshot))
                         }) as Answer<_>
                     };
                     let codec = ProstCodec::default();
                     let service = tower::service_fn(answer);
                     tonic::server::Grpc::new(codec).client_streaming(service, request).await
+                }
+                "SnapshotOffset" if recorder.installs.is_some() => {
+                    let answer = move |_: Request<v1::SnapshotOffsetRequest>| {
+                        let asked = recorder.asked.lock().unwrap();
+                        let is_snapshot = |asked: &Asked| matches!(asked, Asked::FullSnapshot(_));
+                        let installing = asked.iter().any(|(_, asked)| is_snapshot(asked));
+                        let answer = v1::SnapshotOffsetResponse { offset: 0, installing };
+                        Box::pin(async move { Ok(Response::new(answer)) }) as Answer<_>
+                    };
+                    let codec = ProstCodec::default();
+                    tonic::server::Grpc::new(codec).unary(tower::service_fn(answer), request).await
                 }
                 other => Status::unimplemented(other).into_http(),
             })

@@ -11,20 +11,23 @@ use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use seshat_core::config::{BatchConfig, NodeConfig};
 use seshat_core::network::grpc::{GrpcConnection, GrpcTransport};
 use seshat_core::operation::{Batch, Limits, Operation};
+use seshat_core::proto::v1;
 use seshat_core::snapshot::SnapshotData;
 use seshat_core::types::{
     AppendEntriesRequest, Entry, EntryPayload, LeaderId, LogId, Node, Snapshot, SnapshotMeta, Vote,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::transport::Server;
 use tower::Service;
 
 use crate::host::DEADLINE;
+use crate::raw::{Asked, Recorder};
 
-/// Accepts every call, and never looks at what it carries.
+/// Accepts every call that a node of the first version knows, and never looks at what it carries.
 #[derive(Clone, Default)]
 struct Deaf {
     calls: Arc<AtomicU64>,
@@ -48,8 +51,14 @@ impl Service<http::Request<Body>> for Deaf {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let unknown = request.uri().path().ends_with("/SnapshotOffset");
+        if !unknown {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+        }
         Box::pin(async move {
+            if unknown {
+                return Ok(Status::unimplemented("of the first version").into_http());
+            }
             let _kept = request;
             std::future::pending().await
         })
@@ -92,6 +101,51 @@ async fn a_snapshot_ends_when_the_peer_takes_no_more() {
     let end = tokio::time::timeout(DEADLINE, sent).await.expect("it doesn't wait for ever");
     let Err(StreamingError::Timeout(timeout)) = end else { panic!("another end: {end:?}") };
     assert_eq!(timeout.to_string(), "timeout after 300ms when InstallSnapshot 1->2");
+}
+
+/// It has everything, and nothing moves any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_installs_is_waited_for() {
+    let vote = Vote::new_committed(1, 1);
+    let recorder = Recorder {
+        append: Default::default(),
+        vote: Default::default(),
+        snapshot: v1::FullSnapshotResponse { vote: Some(v1::Vote::from(&vote)) },
+        installs: Some(Duration::from_millis(1500)),
+        asked: Arc::default(),
+    };
+    let mut connection = connection(&recorder.serve().await).await;
+    let data = SnapshotData::from(Bytes::from_static(b"short"));
+    let short = Snapshot { snapshot: Box::new(data), ..snapshot() };
+    let never = std::future::pending();
+    let sent = connection.full_snapshot(vote, short, never, RPCOption::new(DEADLINE));
+    let end = tokio::time::timeout(DEADLINE, sent).await.expect("it doesn't wait for ever");
+    assert_eq!(end.unwrap().vote, vote);
+    // openraft sends none meanwhile.
+    let beat = v1::AppendEntriesRequest { vote: Some((&vote).into()), ..Default::default() };
+    let asked = recorder.asked.lock().unwrap();
+    let beats = asked.iter().filter(|(_, asked)| *asked == Asked::AppendEntries(beat.clone()));
+    assert!(beats.count() > 1, "heartbeats beside it: {asked:?}");
+}
+
+/// By the answer to a heartbeat, before it has sent the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_ends_when_another_node_leads() {
+    let newer = v1::Vote { term: 7, node_id: 3, committed: true };
+    let higher = v1::append_entries_response::Result::HigherVote(newer);
+    let recorder = Recorder {
+        append: v1::AppendEntriesResponse { result: Some(higher) },
+        vote: Default::default(),
+        snapshot: Default::default(),
+        installs: Some(DEADLINE * 2),
+        asked: Arc::default(),
+    };
+    let mut connection = connection(&recorder.serve().await).await;
+    let never = std::future::pending();
+    let vote = Vote::new_committed(1, 1);
+    let sent = connection.full_snapshot(vote, snapshot(), never, RPCOption::new(DEADLINE));
+    let end = tokio::time::timeout(DEADLINE, sent).await.expect("it is told");
+    assert_eq!(end.unwrap().vote, Vote::new_committed(7, 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,8 @@ async fn receiver() -> (Host, String) {
     let mut ports = Ports::of(1).await;
     let grpc = GrpcConfig { max_snapshot_bytes: 1000, ..GrpcConfig::default() };
     let config = ports.config(1).single_node().rpc_timeout(Duration::from_millis(400)).grpc(grpc);
+    // What comes within a heartbeat's interval never comes to Raft.
+    let config = config.heartbeat_interval(Duration::from_secs(1));
     let host = Host::start(config.build().unwrap(), ports.listener(1)).await;
     host.admit().await.unwrap();
     host.node.wait_for_leader(DEADLINE).await.unwrap();
@@ -41,11 +43,17 @@ fn header_of(term: u64, length: u64) -> Part {
         snapshot_id: "hostile".to_owned(),
     };
     let vote = Some(v1::Vote { term, node_id: 9, committed: true });
-    Part::Header(v1::FullSnapshotHeader { vote, meta: Some(meta), length })
+    Part::Header(v1::FullSnapshotHeader { vote, meta: Some(meta), length, ..Default::default() })
 }
 
 fn header(length: u64) -> Part {
     header_of(99, length)
+}
+
+/// Of one that says what it sends, and from where on.
+fn resuming(length: u64, offset: u64, checksum: Option<u64>) -> Part {
+    let Part::Header(header) = header(length) else { panic!("a header") };
+    Part::Header(v1::FullSnapshotHeader { offset, checksum, ..header })
 }
 
 fn chunk(bytes: &'static [u8]) -> Part {
@@ -93,6 +101,21 @@ async fn send(
     vec![header(3), chunk(b"abc"), trailer(b"abd")], "garbled",
     "checksum 0x78af5f94892f3950, the trailer says"
 )]
+#[case::nothing_to_go_on_from(
+    vec![resuming(5, 3, Some(7)), chunk(b"ab"), trailer(b"abcab")], "garbled",
+    "the first 3 bytes are left out, and 0 are here"
+)]
+#[case::nothing_to_tell_it_by(
+    vec![resuming(5, 3, None), chunk(b"ab"), trailer(b"abcab")], "garbled",
+    "the first 3 bytes are left out, and 0 are here"
+)]
+#[case::behind_the_end(
+    vec![resuming(5, u64::MAX, Some(7)), chunk(b"ab")], "garbled", "bytes are left out, and 0 are here"
+)]
+#[case::something_else(
+    vec![resuming(3, 0, Some(7)), chunk(b"abc"), trailer(b"abc")], "garbled",
+    "checksum 0x78af5f94892f3950, the header says 0x0000000000000007"
+)]
 #[case::too_long(
     vec![header(1001), chunk(b"abc")], "garbled", "1001 bytes are announced, at most 1000 are taken"
 )]
@@ -105,6 +128,21 @@ async fn refused(#[case] parts: Vec<Part>, #[case] refusal: &str, #[case] words:
     assert!(status.message().contains(words), "{:?} lacks {words:?}", status.message());
     assert_eq!(host.node.read(b"key").await.unwrap().as_deref(), Some(&b"value"[..]));
     assert!(host.node.metrics().borrow().current_term < 99, "it never came to Raft");
+    host.node.set("key", "as before").await.unwrap();
+}
+
+/// openraft takes for granted that a snapshot comes from a leader, and from another.
+#[rstest]
+#[case::own(v1::Vote { term: 99, node_id: 1, committed: true })]
+#[case::candidate(v1::Vote { term: 99, node_id: 9, committed: false })]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vote_that_is_no_leaders(#[case] vote: v1::Vote) {
+    let (host, address) = receiver().await;
+    let Part::Header(header) = header(3) else { panic!("a header") };
+    let header = Part::Header(v1::FullSnapshotHeader { vote: Some(vote), ..header });
+    let parts = vec![header, chunk(b"abc"), trailer(b"abc")];
+    let status = send(&address, parts, false).await.unwrap_err();
+    assert_eq!(status.message(), "the vote is not another leader's");
     host.node.set("key", "as before").await.unwrap();
 }
 

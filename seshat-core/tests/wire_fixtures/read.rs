@@ -2,7 +2,10 @@
 
 use bytes::{Buf, Bytes};
 use prost::encoding::decode_varint;
-use seshat_core::codec::{FullSnapshotPart, Message, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
+    StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::machine::Machine;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -24,7 +27,7 @@ pub(crate) const SEGMENT: &str = "a log segment";
 /// The value of `bytes` as text. `kind` is a message of the schema, or one of the above.
 pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
     type Reader = fn(Bytes) -> Result<String, String>;
-    let readers: [(&str, Reader); 23] = [
+    let readers: [(&str, Reader); 25] = [
         (Operation::NAME, message::<Operation>),
         (Batch::NAME, message::<Batch>),
         (Response::NAME, message::<Response>),
@@ -46,6 +49,8 @@ pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
         (InstallSnapshotResponse::NAME, message::<InstallSnapshotResponse>),
         (FullSnapshotPart::NAME, message::<FullSnapshotPart>),
         (SnapshotResponse::NAME, message::<SnapshotResponse>),
+        (SnapshotOffsetRequest::NAME, message::<SnapshotOffsetRequest>),
+        (SnapshotOffsetResponse::NAME, message::<SnapshotOffsetResponse>),
         (StandingRequest::NAME, message::<StandingRequest>),
         (StandingResponse::NAME, message::<StandingResponse>),
     ];

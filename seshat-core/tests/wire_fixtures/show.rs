@@ -3,7 +3,10 @@
 //! Frozen with the fixtures: `Debug` may change with a dependency, and then every fixture would.
 
 use bytes::Bytes;
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -177,7 +180,11 @@ impl Show for InstallSnapshotResponse {
 
 impl Show for FullSnapshotHeader {
     fn show(&self) -> String {
-        format!("vote {}; {}; {} bytes", self.vote.show(), self.meta.show(), self.length)
+        let from = if self.offset > 0 { format!(" from {}", self.offset) } else { String::new() };
+        let checksum = self.checksum.map(|checksum| format!(", checksum {checksum:#018x}"));
+        let (vote, meta, checksum) =
+            (self.vote.show(), self.meta.show(), checksum.unwrap_or_default());
+        format!("vote {vote}; {meta}; {} bytes{from}{checksum}", self.length)
     }
 }
 
@@ -188,6 +195,18 @@ impl Show for FullSnapshotPart {
             Self::Chunk(bytes) => bytes.show(),
             Self::Trailer { checksum } => format!("checksum {checksum:#018x}"),
         }
+    }
+}
+
+impl Show for SnapshotOffsetRequest {
+    fn show(&self) -> String {
+        format!("{} bytes, checksum {:#018x}", self.length, self.checksum)
+    }
+}
+
+impl Show for SnapshotOffsetResponse {
+    fn show(&self) -> String {
+        format!("from {}, installing {}", self.offset, self.installing)
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -260,7 +263,10 @@ fn raft() -> Vec<Fixture> {
     };
     let answer =
         |vote_granted, last_log_id| VoteResponse { vote: sender, vote_granted, last_log_id };
-    let opening = FullSnapshotHeader { vote: sender, meta: meta(), length: 1 << 33 };
+    let (length, offset, checksum) = (1 << 33, 0, None);
+    let opening = FullSnapshotHeader { vote: sender, meta: meta(), length, offset, checksum };
+    let (offset, checksum) = (300, Some(0x0123_4567_89ab_cdef));
+    let resuming = FullSnapshotHeader { offset, checksum, ..opening.clone() };
     vec![
         append("raft/append_entries_request_heartbeat", "no entry", append_to(last, vec![], last)),
         append(
@@ -322,6 +328,11 @@ fn raft() -> Vec<Fixture> {
         ),
         fixture("raft/full_snapshot_request_header", "header", FullSnapshotPart::Header(opening)),
         fixture(
+            "raft/full_snapshot_request_header_resuming",
+            "header of a transmission that goes on",
+            FullSnapshotPart::Header(resuming),
+        ),
+        fixture(
             "raft/full_snapshot_request_chunk",
             "chunk",
             FullSnapshotPart::Chunk("\0chunk".into()),
@@ -340,6 +351,21 @@ fn raft() -> Vec<Fixture> {
             "raft/full_snapshot_response",
             "a vote",
             SnapshotResponse { vote: vote(4, 2, true) },
+        ),
+        fixture(
+            "raft/snapshot_offset_request",
+            "a long snapshot",
+            SnapshotOffsetRequest { length: 1 << 33, checksum: 0x0123_4567_89ab_cdef },
+        ),
+        fixture(
+            "raft/snapshot_offset_response",
+            "300 bytes",
+            SnapshotOffsetResponse { offset: 300, installing: false },
+        ),
+        fixture(
+            "raft/snapshot_offset_response_installing",
+            "all of it",
+            SnapshotOffsetResponse { offset: 1 << 33, installing: true },
         ),
     ]
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    DecodeError, FullSnapshotPart, Message, StandingRequest, StandingResponse,
+    DecodeError, FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -63,6 +64,8 @@ fn message_again(kind: &str, bytes: Bytes) -> Result<Vec<u8>, String> {
         "InstallSnapshotResponse" => by::<InstallSnapshotResponse>(bytes),
         "FullSnapshotRequest" => by::<FullSnapshotPart>(bytes),
         "FullSnapshotResponse" => by::<SnapshotResponse>(bytes),
+        "SnapshotOffsetRequest" => by::<SnapshotOffsetRequest>(bytes),
+        "SnapshotOffsetResponse" => by::<SnapshotOffsetResponse>(bytes),
         "StandingRequest" => by::<StandingRequest>(bytes),
         "StandingResponse" => by::<StandingResponse>(bytes),
         unknown => return Err(format!("the kit knows no message {unknown}")),

@@ -22,7 +22,7 @@ use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
 use super::progress::{Progress, Watched};
 use super::tls::Tls;
-use super::transmission::transmit;
+use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
@@ -49,6 +49,7 @@ struct Shared {
     tls: Option<Tls>,
     peers: Peers,
     config: NodeConfig,
+    summed: Summed,
     /// The longest message that peers take.
     max_message_bytes: usize,
 }
@@ -77,6 +78,7 @@ impl GrpcTransport {
                 tls,
                 max_message_bytes: config.max_message_bytes(),
                 config: config.clone(),
+                summed: Summed::default(),
             }),
         })
     }
@@ -261,7 +263,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         end.map_err(|error| error.into_rpc(me, RPCTypes::Vote))
     }
 
-    /// Goes on for as long as the peer takes bytes; ends when `cancel` does.
+    /// Goes on for as long as something moves, over cuts too; ends when `cancel` does.
     async fn full_snapshot(
         &mut self,
         vote: Vote,
@@ -269,8 +271,6 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
-        let stall = self.shared.config.rpc_timeout();
-        let chunk = self.shared.config.grpc().snapshot_chunk_bytes;
         let span = tracing::info_span!(
             "rpc",
             peer = self.peer.id,
@@ -281,9 +281,8 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         );
         let started = Instant::now();
         let sent = async {
-            let client = self.client(Lane::Snapshot, None)?;
-            let sign = |parts| self.shared.identity.sign(self.peer.id, parts);
-            transmit(client, sign, vote, snapshot, chunk, stall).await
+            let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
+            Transmission::new(to, &self.shared.config, vote, snapshot).await.run().await
         };
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,

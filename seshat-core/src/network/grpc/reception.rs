@@ -1,36 +1,110 @@
 //! A snapshot on its way in.
 //!
 //! Guarantees: openraft gets it whole or not at all. Memory grows with what has arrived, not with
-//! what was announced; a sender that stops is given up; a newer transmission ends an older one,
-//! so that what a lost leader left half done is in nobody's way.
+//! what was announced. A sender that stops is given up, and what it sent is kept for a while: the
+//! next that has the same bytes goes on from there. A newer transmission ends an older one, so that
+//! what a lost leader left half done is in nobody's way. As long as bytes arrive, the node hears
+//! from its leader.
 
-use std::hash::Hasher;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
-use twox_hash::XxHash3_64;
 
 use super::error::Refusal;
+use super::partial::{Content, Partial, Spoilt};
 use super::server::stopped;
-use crate::codec::{FullSnapshotHeader, FullSnapshotPart};
+use super::transmission::heartbeat;
+use crate::codec::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+};
+use crate::config::NodeConfig;
 use crate::snapshot::SnapshotData;
-use crate::types::{Raft, Snapshot, SnapshotResponse};
+use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotResponse, Vote};
+
+/// For how many times `rpc_timeout` half a snapshot is kept that nobody adds to.
+const KEPT: u32 = 24;
 
 /// What receptions of a node have in common.
 pub(super) struct Receptions {
     raft: Raft,
     stall: Duration,
+    heartbeat: Duration,
     max_bytes: u64,
     /// Number of the latest.
     latest: watch::Sender<u64>,
+    /// What has arrived. Whoever adds to it has the lock.
+    partial: Mutex<Option<Partial>>,
+    /// How far that is, for those who ask meanwhile.
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    content: Option<Content>,
+    offset: u64,
+    installing: bool,
+}
+
+/// Why a transmission ended early.
+enum End {
+    /// What has arrived is good.
+    Cut(Status),
+    Spoilt(Spoilt),
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        Self::Cut(status)
+    }
+}
+
+impl From<Spoilt> for End {
+    fn from(spoilt: Spoilt) -> Self {
+        Self::Spoilt(spoilt)
+    }
 }
 
 impl Receptions {
-    pub(super) fn new(raft: Raft, stall: Duration, max_bytes: u64) -> Self {
-        Self { raft, stall, max_bytes, latest: watch::Sender::new(0) }
+    pub(super) fn new(raft: Raft, config: &NodeConfig) -> Self {
+        Self {
+            raft,
+            stall: config.rpc_timeout(),
+            heartbeat: config.heartbeat_interval(),
+            max_bytes: config.grpc().max_snapshot_bytes,
+            latest: watch::Sender::new(0),
+            partial: Mutex::default(),
+            progress: watch::Sender::default(),
+        }
+    }
+
+    /// How much of a snapshot is there.
+    pub(super) fn offset(&self, asked: SnapshotOffsetRequest) -> SnapshotOffsetResponse {
+        let Progress { content, offset, installing } = *self.progress.borrow();
+        match content {
+            Some(content) if content == asked.into() => {
+                SnapshotOffsetResponse { offset, installing }
+            }
+            _ => SnapshotOffsetResponse::default(),
+        }
+    }
+
+    /// Gives back the memory of what nobody adds to. Runs as long as the server does.
+    pub(super) async fn expire(&self) {
+        let mut progress = self.progress.subscribe();
+        loop {
+            if timeout(self.stall.saturating_mul(KEPT), progress.changed()).await.is_ok() {
+                continue;
+            }
+            // Whoever has the lock adds to it.
+            let Ok(mut slot) = self.partial.try_lock() else { continue };
+            if let Some(partial) = slot.take() {
+                self.progress.send_replace(Progress::default());
+                tracing::info!(bytes = partial.len(), "what came of a snapshot is dropped");
+            }
+        }
     }
 
     /// Takes in a snapshot and has it installed.
@@ -39,23 +113,20 @@ impl Receptions {
         mut parts: Streaming<FullSnapshotPart>,
     ) -> Result<SnapshotResponse, Status> {
         let header = self.header(&mut parts).await?;
-        let vote = self.raft.metrics().borrow().vote;
-        // A leader that was deposed need not send the rest to learn it.
-        if vote > header.vote {
-            return Ok(SnapshotResponse::new(vote));
+        if let Some(answer) = self.needless(&header) {
+            return Ok(answer);
         }
         self.latest.send_modify(|latest| *latest = latest.wrapping_add(1));
         let mut latest = self.latest.subscribe();
+        let arrived = Notify::new();
         let data = tokio::select! {
-            data = self.body(&header, &mut parts) => data?,
+            data = self.body(&header, &mut parts, &arrived) => data?,
+            deposed = self.hear(header.vote, &arrived) => return deposed,
             _ = latest.changed() => {
                 return Err(Refusal::Superseded.status("another snapshot is on its way here"));
             }
         };
-        let bytes = header.length;
-        tracing::info!(bytes, snapshot_id = header.meta.snapshot_id, "snapshot arrived");
-        let snapshot = Snapshot { meta: header.meta, snapshot: Box::new(data) };
-        self.raft.install_full_snapshot(header.vote, snapshot).await.map_err(stopped)
+        self.install(header, data).await
     }
 
     async fn header(
@@ -73,51 +144,87 @@ impl Receptions {
             );
             return Err(Refusal::Garbled.status(words));
         }
+        // openraft takes it for granted.
+        let me = self.raft.metrics().borrow().id;
+        if !header.vote.committed || header.vote.leader_id.node_id == me {
+            return Err(Refusal::Garbled.status("the vote is not another leader's"));
+        }
         Ok(header)
     }
 
-    /// Everything behind the header, if it is whole.
+    /// The answer for which the rest need not come: the sender was deposed, or its snapshot covers
+    /// nothing that wasn't applied here.
+    fn needless(&self, header: &FullSnapshotHeader) -> Option<SnapshotResponse> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let needless =
+            metrics.vote > header.vote || header.meta.last_log_id <= metrics.last_applied;
+        needless.then(|| SnapshotResponse::new(metrics.vote))
+    }
+
+    /// Everything behind the header, if it is whole, behind what was there before.
     async fn body(
         &self,
         header: &FullSnapshotHeader,
         parts: &mut Streaming<FullSnapshotPart>,
+        arrived: &Notify,
     ) -> Result<SnapshotData, Status> {
-        let mut data = *self.raft.begin_receiving_snapshot().await.map_err(stopped)?;
-        let (mut got, expected) = (0_u64, header.length);
-        let mut checksum = XxHash3_64::new();
-        let trailer = loop {
-            match self.next(parts).await? {
-                Some(FullSnapshotPart::Chunk(chunk)) => {
-                    got += chunk.len() as u64;
-                    if got > expected {
-                        let words = format!("more than the {expected} bytes that were announced");
-                        return Err(Refusal::Garbled.status(words));
-                    }
-                    checksum.write(&chunk);
-                    let written = data.write_all(&chunk).await;
-                    written.map_err(|error| Status::internal(error.to_string()))?;
-                }
-                Some(FullSnapshotPart::Trailer { checksum }) => break checksum,
-                Some(FullSnapshotPart::Header(_)) => {
-                    return Err(Refusal::Garbled.status("a second header"));
-                }
-                None => {
-                    let words = format!("cut after {got} of {expected} bytes");
-                    return Err(Refusal::Garbled.status(words));
-                }
+        let mut slot = self.partial.lock().await;
+        let partial = match slot.take().filter(|partial| partial.is_of(header)) {
+            Some(partial) => slot.insert(partial),
+            None => {
+                let data = self.raft.begin_receiving_snapshot().await.map_err(stopped)?;
+                slot.insert(Partial::new(header, *data))
             }
         };
-        if got != expected {
-            let words = format!("{got} bytes arrived, {expected} were announced");
-            return Err(Refusal::Garbled.status(words));
+        match self.fill(partial, header, parts, arrived).await {
+            Ok(mut data) => {
+                *slot = None;
+                data.shutdown().await.map_err(|error| Status::internal(error.to_string()))?;
+                Ok(data)
+            }
+            Err(End::Cut(status)) => Err(status),
+            Err(End::Spoilt(spoilt)) => {
+                *slot = None;
+                self.progress.send_replace(Progress::default());
+                Err(Refusal::Garbled.status(spoilt))
+            }
         }
-        let checksum = checksum.finish();
-        if checksum != trailer {
-            let words = format!("checksum {checksum:#018x}, the trailer says {trailer:#018x}");
-            return Err(Refusal::Garbled.status(words));
+    }
+
+    async fn fill(
+        &self,
+        partial: &mut Partial,
+        header: &FullSnapshotHeader,
+        parts: &mut Streaming<FullSnapshotPart>,
+        arrived: &Notify,
+    ) -> Result<SnapshotData, End> {
+        let (mut at, there) = (header.offset, partial.len());
+        if at > there {
+            let words = format!("the first {at} bytes are left out, and {there} are here");
+            return Err(Refusal::Garbled.status(words).into());
         }
-        data.shutdown().await.map_err(|error| Status::internal(error.to_string()))?;
-        Ok(data)
+        let (content, installing) = (Content::of(header), false);
+        loop {
+            self.progress.send_replace(Progress { content, offset: partial.len(), installing });
+            match self.next(parts).await? {
+                Some(FullSnapshotPart::Chunk(chunk)) => {
+                    arrived.notify_one();
+                    let len = chunk.len() as u64;
+                    let written = partial.append(&partial.fresh(at, chunk)?).await;
+                    written.map_err(|error| Status::internal(error.to_string()))?;
+                    at += len;
+                }
+                Some(FullSnapshotPart::Trailer { checksum }) => {
+                    return Ok(partial.finish(at, checksum)?);
+                }
+                Some(FullSnapshotPart::Header(_)) => return Err(Spoilt::SecondHeader.into()),
+                None => {
+                    let words = format!("cut after {at} of {} bytes", header.length);
+                    return Err(Refusal::Garbled.status(words).into());
+                }
+            }
+        }
     }
 
     async fn next(
@@ -131,5 +238,52 @@ impl Receptions {
                 Err(Refusal::Stalled.status(words))
             }
         }
+    }
+
+    /// Tells the node that its leader lives, once in a heartbeat's interval, if bytes came: on a slow
+    /// link, heartbeats come late beside them. Ends when another node leads.
+    async fn hear(&self, vote: Vote, arrived: &Notify) -> Result<SnapshotResponse, Status> {
+        loop {
+            sleep(self.heartbeat).await;
+            arrived.notified().await;
+            let answer = self.raft.append_entries(heartbeat(vote)).await.map_err(stopped)?;
+            if let AppendEntriesResponse::HigherVote(vote) = answer {
+                return Ok(SnapshotResponse::new(vote));
+            }
+        }
+    }
+
+    async fn install(
+        &self,
+        header: FullSnapshotHeader,
+        data: SnapshotData,
+    ) -> Result<SnapshotResponse, Status> {
+        let (content, offset) = (Content::of(&header), header.length);
+        self.progress.send_replace(Progress { content, offset, installing: true });
+        let _installing = Installing(&self.progress);
+        tracing::info!(
+            bytes = header.length,
+            resumed_at = header.offset,
+            snapshot_id = header.meta.snapshot_id,
+            "snapshot arrived"
+        );
+        let snapshot = Snapshot { meta: header.meta, snapshot: Box::new(data) };
+        self.raft.install_full_snapshot(header.vote, snapshot).await.map_err(stopped)
+    }
+}
+
+/// As long as it lives, those who ask are told that a snapshot is being installed.
+struct Installing<'a>(&'a watch::Sender<Progress>);
+
+impl Drop for Installing<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|progress| {
+            // A newer one may have begun.
+            let mine = progress.installing;
+            if mine {
+                *progress = Progress::default();
+            }
+            mine
+        });
     }
 }

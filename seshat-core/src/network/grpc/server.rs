@@ -21,11 +21,11 @@ use super::accept::accept;
 use super::client::GrpcTransport;
 use super::error::{AdmissionError, Refusal};
 use super::gate::Gate;
-use super::message::StandingRequest;
+use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use super::reception::Receptions;
 use super::standing::{Admission, Applicant};
-use crate::codec::{FullSnapshotPart, StandingResponse};
+use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::node::RaftNode;
 use crate::proto::services::transport_server::{self, TransportServer};
@@ -76,7 +76,13 @@ impl GrpcServer {
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
         let applicant = Arc::new(Applicant::new(node.raft().clone(), transport.clone()));
-        let answers = Answers::new(node.raft().clone(), transport, Arc::clone(&applicant));
+        let receptions = Arc::new(Receptions::new(node.raft().clone(), config));
+        let answers = Answers {
+            raft: node.raft().clone(),
+            limit: config.rpc_timeout(),
+            receptions: Arc::clone(&receptions),
+            applicant: Arc::clone(&applicant),
+        };
         let (health, routes) = routes(answers, transport, is_admitted, more).await?;
 
         let (grpc, limit) = (config.grpc(), config.rpc_timeout());
@@ -108,6 +114,7 @@ impl GrpcServer {
         let tasks = vec![
             tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
             tokio::spawn(follow(node.raft().clone(), transport.clone(), health.clone())),
+            tokio::spawn(async move { receptions.expire().await }),
         ];
         tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
         let (stop, patience) = (Some(stop), limit);
@@ -203,17 +210,8 @@ async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
 struct Answers {
     raft: Raft,
     limit: Duration,
-    receptions: Receptions,
+    receptions: Arc<Receptions>,
     applicant: Arc<Applicant>,
-}
-
-impl Answers {
-    fn new(raft: Raft, transport: &GrpcTransport, applicant: Arc<Applicant>) -> Self {
-        let config = transport.config();
-        let limit = config.rpc_timeout();
-        let receptions = Receptions::new(raft.clone(), limit, config.grpc().max_snapshot_bytes);
-        Self { raft, limit, receptions, applicant }
-    }
 }
 
 #[tonic::async_trait]
@@ -235,6 +233,13 @@ impl transport_server::Transport for Answers {
         request: Request<Streaming<FullSnapshotPart>>,
     ) -> Result<Response<SnapshotResponse>, Status> {
         self.receptions.receive(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn snapshot_offset(
+        &self,
+        request: Request<SnapshotOffsetRequest>,
+    ) -> Result<Response<SnapshotOffsetResponse>, Status> {
+        Ok(Response::new(self.receptions.offset(request.into_inner())))
     }
 
     async fn standing(

@@ -1,90 +1,264 @@
 //! A snapshot on its way out.
 //!
 //! Guarantees: sends slices of the snapshot's own bytes, one chunk at a time, as the peer takes
-//! them; ends when the peer has taken nothing for a while.
+//! them, and only those that the peer hasn't. Goes on after a cut for as long as each leaves the peer
+//! with more than the one before. May take any time, and ends when nothing has moved for a while.
+//! Meanwhile the peer gets the heartbeats that openraft doesn't send.
 
 use std::hash::Hasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Request;
+use tonic::{Code, Response};
 use twox_hash::XxHash3_64;
 
 use super::error::Cause;
-use super::progress::Watched;
-use crate::codec::{FullSnapshotHeader, FullSnapshotPart};
+use super::identity::Identity;
+use super::peer::{Lane, Peer, pauses};
+use crate::codec::{
+    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+};
+use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
-use crate::types::{Snapshot, SnapshotMeta, SnapshotResponse, Vote};
+use crate::types::{AppendEntriesRequest, AppendEntriesResponse, Snapshot, SnapshotResponse, Vote};
 
-/// The least that a peer installs, once it has all of a snapshot: 16 MiB a second. It can't be
-/// seen how far it is.
+/// The least that a peer installs that can't say whether it does, once it has all of a snapshot:
+/// 16 MiB a second.
 const INSTALLED_PER_SECOND: u64 = 16 << 20;
+/// What is summed up before others get their turn.
+const SUMMED_AT_ONCE: usize = 1 << 20;
 
-/// Sends `snapshot` in chunks of `chunk` bytes. Fails if nothing moves for `stall`.
-pub(super) async fn transmit(
-    mut client: TransportClient<Watched>,
-    sign: impl FnOnce(tokio_stream::Iter<Parts>) -> Request<tokio_stream::Iter<Parts>>,
-    vote: Vote,
-    snapshot: Snapshot,
-    chunk: usize,
-    stall: Duration,
-) -> Result<SnapshotResponse, Cause> {
-    let started = Instant::now();
-    let bytes = snapshot.snapshot.into_bytes();
-    let total = bytes.len() as u64;
-    let (taken, progress) = watch::channel(());
-    let parts = Parts::new(vote, snapshot.meta, bytes, chunk, taken);
-    let install = stall + Duration::from_secs(total / INSTALLED_PER_SECOND);
-    let call = client.full_snapshot(sign(tokio_stream::iter(parts)));
-    let response = tokio::select! {
-        answer = call => answer.map_err(Cause::of)?.into_inner(),
-        waited = stalled(progress, stall, install) => return Err(Cause::TimedOut(waited)),
-    };
-    let elapsed_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(bytes = total, elapsed_ms, "snapshot transmitted");
-    Ok(response)
+/// The checksum of the snapshot that was summed up last: openraft has it sent to several peers, and
+/// again and again to one that can't be reached.
+#[derive(Debug, Default)]
+pub(super) struct Summed(Mutex<Option<(String, u64, u64)>>);
+
+impl Summed {
+    /// The checksum of these bytes, the snapshot's of that name.
+    async fn of(&self, snapshot_id: &str, bytes: &[u8]) -> u64 {
+        let length = bytes.len() as u64;
+        if let Some((id, its, checksum)) = &*self.lock()
+            && (id.as_str(), *its) == (snapshot_id, length)
+        {
+            return *checksum;
+        }
+        let mut checksum = XxHash3_64::new();
+        for some in bytes.chunks(SUMMED_AT_ONCE) {
+            checksum.write(some);
+            yield_now().await;
+        }
+        let checksum = checksum.finish();
+        *self.lock() = Some((snapshot_id.to_owned(), length, checksum));
+        checksum
+    }
+
+    /// What is remembered may be of another snapshot of the same name.
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    // Every change under the lock is a single assignment.
+    fn lock(&self) -> MutexGuard<'_, Option<(String, u64, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Ends when no part was taken for `stall`, or all were and `install` has passed.
-async fn stalled(
-    mut progress: watch::Receiver<()>,
+/// One snapshot for one peer.
+pub(super) struct Transmission<'a> {
+    peer: &'a Peer,
+    identity: &'a Identity,
+    summed: &'a Summed,
+    header: FullSnapshotHeader,
+    bytes: Bytes,
+    checksum: u64,
+    chunk: usize,
+    /// Something moves within each, or it ends.
     stall: Duration,
-    install: Duration,
-) -> Duration {
-    loop {
-        match timeout(stall, progress.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => {
-                sleep(install).await;
-                return install;
+    heartbeat: Duration,
+}
+
+impl<'a> Transmission<'a> {
+    pub(super) async fn new(
+        (peer, identity, summed): (&'a Peer, &'a Identity, &'a Summed),
+        config: &NodeConfig,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> Self {
+        let chunk = config.grpc().snapshot_chunk_bytes;
+        let (stall, heartbeat) = (config.rpc_timeout(), config.heartbeat_interval());
+        let bytes = snapshot.snapshot.into_bytes();
+        let checksum = summed.of(&snapshot.meta.snapshot_id, &bytes).await;
+        let header = FullSnapshotHeader {
+            vote,
+            meta: snapshot.meta,
+            length: bytes.len() as u64,
+            offset: 0,
+            checksum: Some(checksum),
+        };
+        Self { peer, identity, summed, header, bytes, checksum, chunk, stall, heartbeat }
+    }
+
+    /// Sends it. The answer may be that another node leads.
+    ///
+    /// # Errors
+    /// The first cause that doesn't pass, or the last cut after which the peer has no more than
+    /// before.
+    pub(super) async fn run(&self) -> Result<SnapshotResponse, Cause> {
+        tokio::select! {
+            end = self.transmit() => end,
+            deposed = self.beat() => Ok(deposed),
+        }
+    }
+
+    /// Sends heartbeats, as openraft sends none to whom it sends a snapshot
+    /// (`replication_handler/mod.rs`, `initiate_replication`), while it waits for the bytes to arrive
+    /// and to be installed. Ends when another node leads.
+    ///
+    /// They leave out all that a leader says of its log: the peer takes the vote and renews the lease
+    /// (`engine_impl.rs`, `append_entries`); with no previous log id there is no conflict to truncate
+    /// for, and with no commit index nothing to commit.
+    async fn beat(&self) -> SnapshotResponse {
+        loop {
+            sleep(self.heartbeat).await;
+            let Ok(channel) = self.peer.channel(Lane::Liveness) else { continue };
+            let beat = self.identity.sign(self.peer.id, heartbeat(self.header.vote));
+            let mut client = TransportClient::new(channel);
+            // A peer that installs hears it, and answers when it is done.
+            let answer = timeout(self.heartbeat, client.append_entries(beat)).await;
+            let answer = answer.map(|answer| answer.map(Response::into_inner));
+            if let Ok(Ok(AppendEntriesResponse::HigherVote(vote))) = answer {
+                return SnapshotResponse::new(vote);
             }
-            Err(_) => return stall,
+        }
+    }
+
+    async fn transmit(&self) -> Result<SnapshotResponse, Cause> {
+        let started = Instant::now();
+        let mut from = self.offset(Duration::ZERO).await?.unwrap_or_default();
+        loop {
+            let cut = match self.send(from).await {
+                Ok(response) => {
+                    let (bytes, elapsed_ms) = (self.header.length, started.elapsed().as_millis());
+                    let elapsed_ms = elapsed_ms as u64;
+                    tracing::info!(bytes, resumed_at = from, elapsed_ms, "snapshot transmitted");
+                    return Ok(response);
+                }
+                Err(cause) if cause.is_transient() => cause,
+                Err(cause) => {
+                    self.summed.forget();
+                    return Err(cause);
+                }
+            };
+            match self.offset(self.stall).await {
+                Ok(Some(there)) if there > from => {
+                    tracing::info!(offset = there, %cut, "snapshot goes on");
+                    from = there;
+                }
+                _ => return Err(cut),
+            }
+        }
+    }
+
+    /// How many of the first bytes the peer has; `None` if it can't say. Asks again while the peer
+    /// installs, and where it can't be reached, for `patience`.
+    async fn offset(&self, patience: Duration) -> Result<Option<u64>, Cause> {
+        let mut deadline = Instant::now() + patience;
+        for pause in pauses(Duration::from_millis(50), Duration::from_millis(500)) {
+            match self.ask(self.stall).await {
+                Ok(Some(told)) if told.installing => deadline = Instant::now() + patience,
+                Ok(told) => return Ok(told.map(|told| told.offset.min(self.header.length))),
+                Err(cause) if cause.is_transient() && Instant::now() < deadline => {}
+                Err(cause) => return Err(cause),
+            }
+            sleep(pause).await;
+        }
+        Ok(None)
+    }
+
+    async fn ask(&self, limit: Duration) -> Result<Option<SnapshotOffsetResponse>, Cause> {
+        let mut client = TransportClient::new(self.peer.channel(Lane::Liveness)?);
+        let asked = SnapshotOffsetRequest { length: self.header.length, checksum: self.checksum };
+        let call = client.snapshot_offset(self.identity.sign(self.peer.id, asked));
+        match timeout(limit, call).await.map_err(|_| Cause::TimedOut(limit))?.map_err(Cause::of) {
+            Ok(answer) => Ok(Some(answer.into_inner())),
+            // Of an older version.
+            Err(Cause::Failed { code: Code::Unimplemented, .. }) => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Sends what is behind the first `from` bytes.
+    async fn send(&self, from: u64) -> Result<SnapshotResponse, Cause> {
+        let mut client = TransportClient::new(self.peer.channel(Lane::Snapshot)?);
+        let (taken, takes) = watch::channel(());
+        let parts = tokio_stream::iter(Parts::new(self, from, taken));
+        tokio::select! {
+            answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {
+                Ok(answer.map_err(Cause::of)?.into_inner())
+            }
+            waited = self.stalled(from, takes) => Err(Cause::TimedOut(waited)),
+        }
+    }
+
+    /// Ends when nothing has moved for `stall`. Parts that were taken may wait in buffers for long, so
+    /// that a slow link takes them in bursts, and none at the end: what the peer says that it has
+    /// moves too, and so does a peer that installs.
+    async fn stalled(&self, mut had: u64, mut takes: watch::Receiver<()>) -> Duration {
+        let install = Duration::from_secs(self.header.length / INSTALLED_PER_SECOND);
+        let mut moved = Instant::now();
+        loop {
+            sleep(self.stall / 4).await;
+            let told = self.ask(self.stall / 4).await;
+            let (some, all) = match takes.has_changed() {
+                Ok(some) => (some, false),
+                Err(_) => (false, true),
+            };
+            takes.mark_unchanged();
+            let gains = match &told {
+                Ok(Some(told)) => told.installing || told.offset > had,
+                _ => false,
+            };
+            if let Ok(Some(told)) = &told {
+                had = told.offset;
+            }
+            if some || gains {
+                moved = Instant::now();
+            }
+            let mute = all && matches!(told, Ok(None));
+            let patience = if mute { self.stall + install } else { self.stall };
+            if moved.elapsed() >= patience {
+                return patience;
+            }
         }
     }
 }
 
+/// What a leader sends that says nothing but that it leads.
+pub(super) fn heartbeat(vote: Vote) -> AppendEntriesRequest {
+    AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
+}
+
 /// The messages of a transmission, each made when it is asked for.
-pub(super) struct Parts {
+struct Parts {
     header: Option<FullSnapshotHeader>,
     rest: Bytes,
     chunk: usize,
-    checksum: XxHash3_64,
+    checksum: u64,
     /// Told of each part; goes with the last.
     taken: Option<watch::Sender<()>>,
 }
 
 impl Parts {
-    fn new(
-        vote: Vote,
-        meta: SnapshotMeta,
-        rest: Bytes,
-        chunk: usize,
-        taken: watch::Sender<()>,
-    ) -> Self {
-        let header = Some(FullSnapshotHeader { vote, meta, length: rest.len() as u64 });
-        Self { header, rest, chunk, checksum: XxHash3_64::new(), taken: Some(taken) }
+    fn new(of: &Transmission<'_>, from: u64, taken: watch::Sender<()>) -> Self {
+        let mut rest = of.bytes.clone();
+        // No more than its length.
+        let rest = rest.split_off(usize::try_from(from).unwrap_or(usize::MAX).min(rest.len()));
+        let header = Some(FullSnapshotHeader { offset: from, ..of.header.clone() });
+        Self { header, rest, chunk: of.chunk, checksum: of.checksum, taken: Some(taken) }
     }
 }
 
@@ -98,11 +272,9 @@ impl Iterator for Parts {
         }
         if self.rest.is_empty() {
             self.taken = None;
-            let checksum = self.checksum.finish();
-            return Some(FullSnapshotPart::Trailer { checksum });
+            return Some(FullSnapshotPart::Trailer { checksum: self.checksum });
         }
         let chunk = self.rest.split_to(self.chunk.min(self.rest.len()));
-        self.checksum.write(&chunk);
         Some(FullSnapshotPart::Chunk(chunk))
     }
 }

@@ -76,7 +76,7 @@ impl Pace {
         if took < self.round_trip || self.round_trip.is_zero() {
             self.round_trip = took;
         } else {
-            self.round_trip += (took - self.round_trip) / 2;
+            self.round_trip += (took - self.round_trip) / 8;
         }
     }
 
