@@ -30,7 +30,7 @@ pub mod switchboard;
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::observed::Observed;
 #[cfg(feature = "storage-v2")]
-pub(crate) use self::paced::{Paced, Ways};
+pub(crate) use self::paced::{Paced, Ways, heartbeat};
 #[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
 #[cfg(not(feature = "storage-v2"))]

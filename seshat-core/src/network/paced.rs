@@ -9,6 +9,7 @@
 //! - Meanwhile the follower gets heartbeats, on a connection of their own. What it answers is an answer
 //!   to openraft, too: the follower matches as far as the entries under way begin
 //!   ([`AppendEntriesResponse::PartialSuccess`]), so that openraft goes on rather than fail.
+//! - The same while a snapshot is under way, to whom openraft sends no heartbeats either.
 //! - What a call carries follows what went through ([`Pace`]); the rest is asked for again. What
 //!   proposals are packed into follows that, too ([`Ways::quorum_budget`]).
 //!
@@ -25,6 +26,7 @@ mod way;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft::error::{
@@ -62,6 +64,7 @@ pub(crate) struct PacedConnection<N: RaftNetworkFactory<TypeConfig>> {
     factory: N,
     target: NodeId,
     node: Node,
+    heartbeat: Duration,
     way: User,
     /// For everything that elects and keeps a leader, and for snapshots.
     inner: N::Network,
@@ -83,6 +86,7 @@ where
             factory: self.inner.clone(),
             target,
             node: node.clone(),
+            heartbeat: self.ways.heartbeat,
             way: User::of(self.ways.to(target)),
             inner: self.inner.new_client(target, node).await,
             carrier: None,
@@ -115,6 +119,25 @@ impl Asked {
     }
 }
 
+/// What a leader sends that says nothing but that it leads: the node takes its vote and renews its lease.
+/// There is no entry before it that could conflict, nor a commit index.
+pub(crate) fn heartbeat(vote: Vote) -> AppendEntriesRequest {
+    AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
+}
+
+/// Sends heartbeats, until another node leads; the vote of that.
+async fn beats(mut network: impl RaftNetwork<TypeConfig>, vote: Vote, interval: Duration) -> Vote {
+    loop {
+        tokio::time::sleep(interval).await;
+        let beat = network.append_entries(heartbeat(vote), RPCOption::new(interval));
+        // A node that installs a snapshot hears it, and answers when it is done.
+        let answer = tokio::time::timeout(interval, beat).await;
+        if let Ok(Ok(AppendEntriesResponse::HigherVote(deposed))) = answer {
+            return deposed;
+        }
+    }
+}
+
 fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
@@ -139,6 +162,14 @@ fn load(request: &mut AppendEntriesRequest, asked: Asked, budget: usize) -> Carg
 }
 
 impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
+    /// A connection beside the other one.
+    async fn carrier(&mut self) -> N::Network {
+        match self.carrier.take() {
+            Some(carrier) => carrier,
+            None => self.factory.new_client(self.target, &self.node).await,
+        }
+    }
+
     /// Sends a heartbeat, and notes how long the way is.
     async fn beat(&mut self, request: AppendEntriesRequest, option: RPCOption) -> End {
         let started = Instant::now();
@@ -156,10 +187,7 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
         cargo: Cargo,
         started: Instant,
     ) -> impl Future<Output = (N::Network, End)> + Send + use<N> {
-        let mut carrier = match self.carrier.take() {
-            Some(carrier) => carrier,
-            None => self.factory.new_client(self.target, &self.node).await,
-        };
+        let mut carrier = self.carrier().await;
         let way = Arc::clone(&self.way.0);
         let patience = way.patience(cargo.bytes);
         async move {
@@ -265,7 +293,9 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
         self.inner.vote(request, option).await
     }
 
-    /// Entries that are still under way are of no use to a node that needs a snapshot.
+    /// Entries that are still under way are of no use to a node that needs a snapshot. Heartbeats are:
+    /// openraft sends none to whom it sends a snapshot (`replication_handler/mod.rs`,
+    /// `initiate_replication`), until that is installed.
     async fn full_snapshot(
         &mut self,
         vote: Vote,
@@ -274,7 +304,12 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
         option: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
         self.way.0.give_up();
-        self.inner.full_snapshot(vote, snapshot, cancel, option).await
+        let beats = beats(self.carrier().await, vote, self.heartbeat);
+        tokio::select! {
+            biased;
+            end = self.inner.full_snapshot(vote, snapshot, cancel, option) => end,
+            deposed = beats => Ok(SnapshotResponse::new(deposed)),
+        }
     }
 
     fn backoff(&self) -> Backoff {

@@ -25,7 +25,7 @@ use tonic::transport::Server;
 use tower::Service;
 
 use crate::host::DEADLINE;
-use crate::raw::{Asked, Recorder};
+use crate::raw::Recorder;
 
 /// Accepts every call that a node of the first version knows, and never looks at what it carries.
 #[derive(Clone, Default)]
@@ -121,31 +121,6 @@ async fn a_peer_that_installs_is_waited_for() {
     let sent = connection.full_snapshot(vote, short, never, RPCOption::new(DEADLINE));
     let end = tokio::time::timeout(DEADLINE, sent).await.expect("it doesn't wait for ever");
     assert_eq!(end.unwrap().vote, vote);
-    // openraft sends none meanwhile.
-    let beat = v1::AppendEntriesRequest { vote: Some((&vote).into()), ..Default::default() };
-    let asked = recorder.asked.lock().unwrap();
-    let beats = asked.iter().filter(|(_, asked)| *asked == Asked::AppendEntries(beat.clone()));
-    assert!(beats.count() > 1, "heartbeats beside it: {asked:?}");
-}
-
-/// By the answer to a heartbeat, before it has sent the rest.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_ends_when_another_node_leads() {
-    let newer = v1::Vote { term: 7, node_id: 3, committed: true };
-    let higher = v1::append_entries_response::Result::HigherVote(newer);
-    let recorder = Recorder {
-        append: v1::AppendEntriesResponse { result: Some(higher) },
-        vote: Default::default(),
-        snapshot: Default::default(),
-        installs: Some(DEADLINE * 2),
-        asked: Arc::default(),
-    };
-    let mut connection = connection(&recorder.serve().await).await;
-    let never = std::future::pending();
-    let vote = Vote::new_committed(1, 1);
-    let sent = connection.full_snapshot(vote, snapshot(), never, RPCOption::new(DEADLINE));
-    let end = tokio::time::timeout(DEADLINE, sent).await.expect("it is told");
-    assert_eq!(end.unwrap().vote, Vote::new_committed(7, 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

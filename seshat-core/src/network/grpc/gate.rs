@@ -1,8 +1,8 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
 //! Guarantees: what passes is meant for this node, and this node takes part; it ends when none of it
-//! came for as long as a call may take (a snapshot has rules of its own); it leaves a span and, if it
-//! fails, an event.
+//! came for as long as a call may take (a snapshot sees to that itself, by the [`Progress`] that goes
+//! with it); it leaves a span and, if it fails, an event.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -82,6 +82,9 @@ where
             outcome = Empty,
         );
         let admitted = span.in_scope(|| self.admit(&rpc, &request));
+        let progress = Progress::default();
+        let mut request = request.map(|body| progress.watch(body));
+        request.extensions_mut().insert(progress.clone());
         let limit = (rpc != "FullSnapshot").then_some(self.limit);
         let fresh = self.inner.clone();
         // The one that was polled until it was ready.
@@ -94,17 +97,13 @@ where
             }
             match limit {
                 None => unwrap(inner.call(request).await),
-                Some(limit) => {
-                    let progress = Progress::default();
-                    let call = inner.call(request.map(|body| progress.watch(body)));
-                    progress.wait(limit, call).await.map_or_else(
-                        || {
-                            let words = format!("nothing moved for longer than {limit:?}");
-                            Refusal::Stalled.status(words).into_http()
-                        },
-                        unwrap,
-                    )
-                }
+                Some(limit) => progress.wait(limit, inner.call(request)).await.map_or_else(
+                    || {
+                        let words = format!("nothing moved for longer than {limit:?}");
+                        Refusal::Stalled.status(words).into_http()
+                    },
+                    unwrap,
+                ),
             }
         };
         let answer = answer.instrument(within);

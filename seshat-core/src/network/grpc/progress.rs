@@ -20,13 +20,18 @@ use tonic::transport::Channel;
 use tower::Service;
 
 /// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 
 /// Bytes that have passed, counted by a [`Moving`] body.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
+    /// How many have passed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Waits for `call` for as long as something moves within any `stall`. `None` if nothing did.
     pub(super) async fn wait<T>(
         &self,
@@ -34,12 +39,12 @@ impl Progress {
         call: impl Future<Output = T>,
     ) -> Option<T> {
         let mut call = std::pin::pin!(call);
-        let mut before = self.0.load(Ordering::Relaxed);
+        let mut before = self.bytes();
         loop {
             if let Ok(end) = tokio::time::timeout(stall, &mut call).await {
                 return Some(end);
             }
-            let now = self.0.load(Ordering::Relaxed);
+            let now = self.bytes();
             if now == before {
                 return None;
             }

@@ -11,21 +11,46 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::error::Refusal;
 use super::partial::{Content, Partial, Spoilt};
+use super::progress::Progress;
 use super::server::stopped;
-use super::transmission::heartbeat;
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
+use crate::network::heartbeat;
 use crate::snapshot::SnapshotData;
 use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotResponse, Vote};
 
 /// For how many times `rpc_timeout` half a snapshot is kept that nobody adds to.
 const KEPT: u32 = 24;
+
+/// The parts of a snapshot, as they come.
+pub(super) struct Incoming {
+    parts: Streaming<FullSnapshotPart>,
+    progress: Progress,
+}
+
+impl Incoming {
+    pub(super) fn of(request: Request<Streaming<FullSnapshotPart>>) -> Self {
+        let progress = request.extensions().get::<Progress>().cloned().unwrap_or_default();
+        Self { parts: request.into_inner(), progress }
+    }
+
+    /// The next part. On a slow link one may take long, as long as some of it comes within `stall`.
+    async fn next(&mut self, stall: Duration) -> Result<Option<FullSnapshotPart>, Status> {
+        match self.progress.wait(stall, self.parts.message()).await {
+            Some(part) => part,
+            None => {
+                let words = format!("nothing came for {stall:?}");
+                Err(Refusal::Stalled.status(words))
+            }
+        }
+    }
+}
 
 /// What receptions of a node have in common.
 pub(super) struct Receptions {
@@ -38,11 +63,11 @@ pub(super) struct Receptions {
     /// What has arrived. Whoever adds to it has the lock.
     partial: Mutex<Option<Partial>>,
     /// How far that is, for those who ask meanwhile.
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<HowFar>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Progress {
+struct HowFar {
     content: Option<Content>,
     offset: u64,
     installing: bool,
@@ -82,7 +107,7 @@ impl Receptions {
 
     /// How much of a snapshot is there.
     pub(super) fn offset(&self, asked: SnapshotOffsetRequest) -> SnapshotOffsetResponse {
-        let Progress { content, offset, installing } = *self.progress.borrow();
+        let HowFar { content, offset, installing } = *self.progress.borrow();
         match content {
             Some(content) if content == asked.into() => {
                 SnapshotOffsetResponse { offset, installing }
@@ -101,17 +126,14 @@ impl Receptions {
             // Whoever has the lock adds to it.
             let Ok(mut slot) = self.partial.try_lock() else { continue };
             if let Some(partial) = slot.take() {
-                self.progress.send_replace(Progress::default());
+                self.progress.send_replace(HowFar::default());
                 tracing::info!(bytes = partial.len(), "what came of a snapshot is dropped");
             }
         }
     }
 
     /// Takes in a snapshot and has it installed.
-    pub(super) async fn receive(
-        &self,
-        mut parts: Streaming<FullSnapshotPart>,
-    ) -> Result<SnapshotResponse, Status> {
+    pub(super) async fn receive(&self, mut parts: Incoming) -> Result<SnapshotResponse, Status> {
         let header = self.header(&mut parts).await?;
         if let Some(answer) = self.needless(&header) {
             return Ok(answer);
@@ -129,11 +151,8 @@ impl Receptions {
         self.install(header, data).await
     }
 
-    async fn header(
-        &self,
-        parts: &mut Streaming<FullSnapshotPart>,
-    ) -> Result<FullSnapshotHeader, Status> {
-        let header = match self.next(parts).await? {
+    async fn header(&self, parts: &mut Incoming) -> Result<FullSnapshotHeader, Status> {
+        let header = match parts.next(self.stall).await? {
             Some(FullSnapshotPart::Header(header)) => header,
             _ => return Err(Refusal::Garbled.status("the stream begins without a header")),
         };
@@ -166,7 +185,7 @@ impl Receptions {
     async fn body(
         &self,
         header: &FullSnapshotHeader,
-        parts: &mut Streaming<FullSnapshotPart>,
+        parts: &mut Incoming,
         arrived: &Notify,
     ) -> Result<SnapshotData, Status> {
         let mut slot = self.partial.lock().await;
@@ -186,7 +205,7 @@ impl Receptions {
             Err(End::Cut(status)) => Err(status),
             Err(End::Spoilt(spoilt)) => {
                 *slot = None;
-                self.progress.send_replace(Progress::default());
+                self.progress.send_replace(HowFar::default());
                 Err(Refusal::Garbled.status(spoilt))
             }
         }
@@ -196,7 +215,7 @@ impl Receptions {
         &self,
         partial: &mut Partial,
         header: &FullSnapshotHeader,
-        parts: &mut Streaming<FullSnapshotPart>,
+        parts: &mut Incoming,
         arrived: &Notify,
     ) -> Result<SnapshotData, End> {
         let (mut at, there) = (header.offset, partial.len());
@@ -206,8 +225,8 @@ impl Receptions {
         }
         let (content, installing) = (Content::of(header), false);
         loop {
-            self.progress.send_replace(Progress { content, offset: partial.len(), installing });
-            match self.next(parts).await? {
+            self.progress.send_replace(HowFar { content, offset: partial.len(), installing });
+            match parts.next(self.stall).await? {
                 Some(FullSnapshotPart::Chunk(chunk)) => {
                     arrived.notify_one();
                     let len = chunk.len() as u64;
@@ -223,19 +242,6 @@ impl Receptions {
                     let words = format!("cut after {at} of {} bytes", header.length);
                     return Err(Refusal::Garbled.status(words).into());
                 }
-            }
-        }
-    }
-
-    async fn next(
-        &self,
-        parts: &mut Streaming<FullSnapshotPart>,
-    ) -> Result<Option<FullSnapshotPart>, Status> {
-        match timeout(self.stall, parts.message()).await {
-            Ok(part) => part,
-            Err(_) => {
-                let words = format!("nothing came for {:?}", self.stall);
-                Err(Refusal::Stalled.status(words))
             }
         }
     }
@@ -259,7 +265,7 @@ impl Receptions {
         data: SnapshotData,
     ) -> Result<SnapshotResponse, Status> {
         let (content, offset) = (Content::of(&header), header.length);
-        self.progress.send_replace(Progress { content, offset, installing: true });
+        self.progress.send_replace(HowFar { content, offset, installing: true });
         let _installing = Installing(&self.progress);
         tracing::info!(
             bytes = header.length,
@@ -273,7 +279,7 @@ impl Receptions {
 }
 
 /// As long as it lives, those who ask are told that a snapshot is being installed.
-struct Installing<'a>(&'a watch::Sender<Progress>);
+struct Installing<'a>(&'a watch::Sender<HowFar>);
 
 impl Drop for Installing<'_> {
     fn drop(&mut self) {
@@ -281,7 +287,7 @@ impl Drop for Installing<'_> {
             // A newer one may have begun.
             let mine = progress.installing;
             if mine {
-                *progress = Progress::default();
+                *progress = HowFar::default();
             }
             mine
         });

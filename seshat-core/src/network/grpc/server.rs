@@ -23,7 +23,7 @@ use super::error::{AdmissionError, Refusal};
 use super::gate::Gate;
 use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
-use super::reception::Receptions;
+use super::reception::{Incoming, Receptions};
 use super::standing::{Admission, Applicant};
 use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
@@ -232,7 +232,7 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<Streaming<FullSnapshotPart>>,
     ) -> Result<Response<SnapshotResponse>, Status> {
-        self.receptions.receive(request.into_inner()).await.map(Response::new)
+        self.receptions.receive(Incoming::of(request)).await.map(Response::new)
     }
 
     async fn snapshot_offset(

@@ -3,28 +3,27 @@
 //! Guarantees: sends slices of the snapshot's own bytes, one chunk at a time, as the peer takes
 //! them, and only those that the peer hasn't. Goes on after a cut for as long as each leaves the peer
 //! with more than the one before. May take any time, and ends when nothing has moved for a while.
-//! Meanwhile the peer gets the heartbeats that openraft doesn't send.
 
 use std::hash::Hasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Response};
+use tonic::Code;
 use twox_hash::XxHash3_64;
 
 use super::error::Cause;
 use super::identity::Identity;
 use super::peer::{Lane, Peer, pauses};
+use super::progress::{Progress, Watched};
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
-use crate::types::{AppendEntriesRequest, AppendEntriesResponse, Snapshot, SnapshotResponse, Vote};
+use crate::types::{Snapshot, SnapshotResponse, Vote};
 
 /// The least that a peer installs that can't say whether it does, once it has all of a snapshot:
 /// 16 MiB a second.
@@ -78,7 +77,6 @@ pub(super) struct Transmission<'a> {
     chunk: usize,
     /// Something moves within each, or it ends.
     stall: Duration,
-    heartbeat: Duration,
 }
 
 impl<'a> Transmission<'a> {
@@ -89,7 +87,7 @@ impl<'a> Transmission<'a> {
         snapshot: Snapshot,
     ) -> Self {
         let chunk = config.grpc().snapshot_chunk_bytes;
-        let (stall, heartbeat) = (config.rpc_timeout(), config.heartbeat_interval());
+        let stall = config.rpc_timeout();
         let bytes = snapshot.snapshot.into_bytes();
         let checksum = summed.of(&snapshot.meta.snapshot_id, &bytes).await;
         let header = FullSnapshotHeader {
@@ -99,7 +97,7 @@ impl<'a> Transmission<'a> {
             offset: 0,
             checksum: Some(checksum),
         };
-        Self { peer, identity, summed, header, bytes, checksum, chunk, stall, heartbeat }
+        Self { peer, identity, summed, header, bytes, checksum, chunk, stall }
     }
 
     /// Sends it. The answer may be that another node leads.
@@ -108,35 +106,6 @@ impl<'a> Transmission<'a> {
     /// The first cause that doesn't pass, or the last cut after which the peer has no more than
     /// before.
     pub(super) async fn run(&self) -> Result<SnapshotResponse, Cause> {
-        tokio::select! {
-            end = self.transmit() => end,
-            deposed = self.beat() => Ok(deposed),
-        }
-    }
-
-    /// Sends heartbeats, as openraft sends none to whom it sends a snapshot
-    /// (`replication_handler/mod.rs`, `initiate_replication`), while it waits for the bytes to arrive
-    /// and to be installed. Ends when another node leads.
-    ///
-    /// They leave out all that a leader says of its log: the peer takes the vote and renews the lease
-    /// (`engine_impl.rs`, `append_entries`); with no previous log id there is no conflict to truncate
-    /// for, and with no commit index nothing to commit.
-    async fn beat(&self) -> SnapshotResponse {
-        loop {
-            sleep(self.heartbeat).await;
-            let Ok(channel) = self.peer.channel(Lane::Liveness) else { continue };
-            let beat = self.identity.sign(self.peer.id, heartbeat(self.header.vote));
-            let mut client = TransportClient::new(channel);
-            // A peer that installs hears it, and answers when it is done.
-            let answer = timeout(self.heartbeat, client.append_entries(beat)).await;
-            let answer = answer.map(|answer| answer.map(Response::into_inner));
-            if let Ok(Ok(AppendEntriesResponse::HigherVote(vote))) = answer {
-                return SnapshotResponse::new(vote);
-            }
-        }
-    }
-
-    async fn transmit(&self) -> Result<SnapshotResponse, Cause> {
         let started = Instant::now();
         let mut from = self.offset(Duration::ZERO).await?.unwrap_or_default();
         loop {
@@ -193,31 +162,32 @@ impl<'a> Transmission<'a> {
 
     /// Sends what is behind the first `from` bytes.
     async fn send(&self, from: u64) -> Result<SnapshotResponse, Cause> {
-        let mut client = TransportClient::new(self.peer.channel(Lane::Snapshot)?);
-        let (taken, takes) = watch::channel(());
-        let parts = tokio_stream::iter(Parts::new(self, from, taken));
+        let (channel, progress) = (self.peer.channel(Lane::Snapshot)?, Progress::default());
+        let watched = Watched { channel, progress: Some(progress.clone()) };
+        let mut client = TransportClient::new(watched);
+        let parts = tokio_stream::iter(Parts::new(self, from));
         tokio::select! {
             answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {
                 Ok(answer.map_err(Cause::of)?.into_inner())
             }
-            waited = self.stalled(from, takes) => Err(Cause::TimedOut(waited)),
+            waited = self.stalled(from, progress) => {
+                self.peer.renew(Lane::Snapshot);
+                Err(Cause::TimedOut(waited))
+            }
         }
     }
 
     /// Ends when nothing has moved for `stall`. Parts that were taken may wait in buffers for long, so
     /// that a slow link takes them in bursts, and none at the end: what the peer says that it has
     /// moves too, and so does a peer that installs.
-    async fn stalled(&self, mut had: u64, mut takes: watch::Receiver<()>) -> Duration {
+    async fn stalled(&self, from: u64, progress: Progress) -> Duration {
         let install = Duration::from_secs(self.header.length / INSTALLED_PER_SECOND);
+        let (mut had, mut taken) = (from, 0);
         let mut moved = Instant::now();
         loop {
             sleep(self.stall / 4).await;
             let told = self.ask(self.stall / 4).await;
-            let (some, all) = match takes.has_changed() {
-                Ok(some) => (some, false),
-                Err(_) => (false, true),
-            };
-            takes.mark_unchanged();
+            let before = std::mem::replace(&mut taken, progress.bytes());
             let gains = match &told {
                 Ok(Some(told)) => told.installing || told.offset > had,
                 _ => false,
@@ -225,9 +195,10 @@ impl<'a> Transmission<'a> {
             if let Ok(Some(told)) = &told {
                 had = told.offset;
             }
-            if some || gains {
+            if taken > before || gains {
                 moved = Instant::now();
             }
+            let all = taken >= self.header.length.saturating_sub(from);
             let mute = all && matches!(told, Ok(None));
             let patience = if mute { self.stall + install } else { self.stall };
             if moved.elapsed() >= patience {
@@ -237,28 +208,22 @@ impl<'a> Transmission<'a> {
     }
 }
 
-/// What a leader sends that says nothing but that it leads.
-pub(super) fn heartbeat(vote: Vote) -> AppendEntriesRequest {
-    AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
-}
-
 /// The messages of a transmission, each made when it is asked for.
 struct Parts {
     header: Option<FullSnapshotHeader>,
     rest: Bytes,
     chunk: usize,
-    checksum: u64,
-    /// Told of each part; goes with the last.
-    taken: Option<watch::Sender<()>>,
+    /// Goes with the last part.
+    checksum: Option<u64>,
 }
 
 impl Parts {
-    fn new(of: &Transmission<'_>, from: u64, taken: watch::Sender<()>) -> Self {
+    fn new(of: &Transmission<'_>, from: u64) -> Self {
         let mut rest = of.bytes.clone();
         // No more than its length.
         let rest = rest.split_off(usize::try_from(from).unwrap_or(usize::MAX).min(rest.len()));
         let header = Some(FullSnapshotHeader { offset: from, ..of.header.clone() });
-        Self { header, rest, chunk: of.chunk, checksum: of.checksum, taken: Some(taken) }
+        Self { header, rest, chunk: of.chunk, checksum: Some(of.checksum) }
     }
 }
 
@@ -266,13 +231,11 @@ impl Iterator for Parts {
     type Item = FullSnapshotPart;
 
     fn next(&mut self) -> Option<FullSnapshotPart> {
-        self.taken.as_ref()?.send_replace(());
         if let Some(header) = self.header.take() {
             return Some(FullSnapshotPart::Header(header));
         }
         if self.rest.is_empty() {
-            self.taken = None;
-            return Some(FullSnapshotPart::Trailer { checksum: self.checksum });
+            return self.checksum.take().map(|checksum| FullSnapshotPart::Trailer { checksum });
         }
         let chunk = self.rest.split_to(self.chunk.min(self.rest.len()));
         Some(FullSnapshotPart::Chunk(chunk))

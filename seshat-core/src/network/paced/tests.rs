@@ -35,16 +35,23 @@ struct Shared {
     /// What heartbeats are answered; with `None` they aren't.
     echo: Mutex<Option<fn() -> AppendEntriesResponse>>,
     carried: Mutex<Vec<Carried>>,
+    /// How long a snapshot takes.
+    snapshot_takes: Duration,
 }
 
 impl Peer {
     fn new() -> Self {
+        Self::that_installs_in(Duration::ZERO)
+    }
+
+    fn that_installs_in(snapshot_takes: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 clients: AtomicUsize::new(0),
                 heartbeats: Mutex::default(),
                 echo: Mutex::new(Some(|| AppendEntriesResponse::Success)),
                 carried: Mutex::default(),
+                snapshot_takes,
             }),
         }
     }
@@ -113,8 +120,16 @@ impl RaftNetwork<TypeConfig> for Peer {
         _: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
+        tokio::time::sleep(self.shared.snapshot_takes).await;
         Ok(SnapshotResponse::new(vote))
     }
+}
+
+async fn send_snapshot(connection: &mut PacedConnection<Peer>) -> SnapshotResponse {
+    let data = Box::new(crate::snapshot::SnapshotData::from(Bytes::new()));
+    let snapshot = Snapshot { meta: crate::types::SnapshotMeta::default(), snapshot: data };
+    let (vote, never) = (Vote::new_committed(VOTE.0, VOTE.1), std::future::pending());
+    connection.full_snapshot(vote, snapshot, never, RPCOption::new(HEARTBEAT)).await.unwrap()
 }
 
 fn log_id(index: u64) -> LogId {
@@ -275,16 +290,35 @@ async fn what_nobody_needs_is_given_up(#[case] snapshot: bool) {
     assert!(matches_prev(send(&mut connection, request(PREV, 1, 10)).await));
     let mut given_up = peer.one();
     if snapshot {
-        let data = Box::new(crate::snapshot::SnapshotData::from(Bytes::new()));
-        let snapshot = Snapshot { meta: crate::types::SnapshotMeta::default(), snapshot: data };
-        let never = std::future::pending();
-        let option = RPCOption::new(HEARTBEAT);
-        let vote = Vote::new_committed(VOTE.0, VOTE.1);
-        connection.full_snapshot(vote, snapshot, never, option).await.unwrap();
+        send_snapshot(&mut connection).await;
     } else {
         drop(connection);
     }
     given_up.answer.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_sent_a_snapshot_hears_heartbeats() {
+    let peer = Peer::that_installs_in(HEARTBEAT * 50);
+    let (_, mut connection) = connect(&peer).await;
+    // One that installs answers none.
+    peer.echoes(None);
+    send_snapshot(&mut connection).await;
+    let heartbeats = peer.heartbeats();
+    assert!((24..=50).contains(&heartbeats.len()), "{} heartbeats", heartbeats.len());
+    for AppendEntriesRequest { vote, prev_log_id, leader_commit, .. } in heartbeats {
+        assert_eq!(vote, Vote::new_committed(VOTE.0, VOTE.1));
+        assert_eq!((prev_log_id, leader_commit), (None, None), "it may be behind all of them");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_ends_when_another_node_leads() {
+    let peer = Peer::that_installs_in(HEARTBEAT * 1000);
+    let (_, mut connection) = connect(&peer).await;
+    peer.echoes(Some(|| AppendEntriesResponse::HigherVote(Vote::new(9, 2))));
+    assert_eq!(send_snapshot(&mut connection).await.vote, Vote::new(9, 2));
+    assert_eq!(peer.heartbeats().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

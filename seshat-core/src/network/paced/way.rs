@@ -16,7 +16,7 @@ use crate::types::{Membership, NodeId};
 /// The ways to all other nodes. Clones are the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
-    heartbeat: Duration,
+    pub(super) heartbeat: Duration,
     // As many as there ever were members; what each takes is a few words.
     ways: Arc<Mutex<HashMap<NodeId, Arc<Way>>>>,
 }
