@@ -21,7 +21,7 @@ use bytes::{BufMut, Bytes};
 pub(crate) use operation::check_key;
 pub use raft::{FullSnapshotHeader, FullSnapshotPart};
 pub(crate) use snapshot::{plain_record, put_record};
-pub use transport::{StandingRequest, StandingResponse};
+pub use transport::{Leadership, StandingRequest, StandingResponse};
 
 /// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
 /// the one it writes.

@@ -7,7 +7,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, StandingRequest, StandingResponse};
+use seshat_core::codec::{
+    FullSnapshotHeader, FullSnapshotPart, Leadership, StandingRequest, StandingResponse,
+};
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
 use seshat_core::snapshot::Header;
@@ -193,12 +195,18 @@ pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {
 }
 
 pub(crate) fn standing_response() -> impl Strategy<Value = StandingResponse> {
-    any::<[bool; 4]>().prop_map(|[formed, member, confirmed, heard]| StandingResponse {
-        formed,
-        member,
-        confirmed,
-        heard,
-    })
+    let leadership =
+        (vote(), log_id()).prop_map(|(vote, committed)| Leadership { vote, committed });
+    (any::<[bool; 4]>(), option::of(leadership), number()).prop_map(
+        |([formed, member, confirmed, heard], leadership, incarnation)| StandingResponse {
+            formed,
+            member,
+            confirmed,
+            heard,
+            leadership,
+            incarnation,
+        },
+    )
 }
 
 pub(crate) fn snapshot_response() -> impl Strategy<Value = SnapshotResponse> {
