@@ -52,6 +52,9 @@
 //! must the configurations. Storage must either keep everything or nothing: one that keeps what is on
 //! probation, through a restart, would pass for one that remembers.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::codec::{Leadership, StandingResponse};
