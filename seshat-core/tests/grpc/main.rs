@@ -11,6 +11,7 @@ mod encrypted;
 mod exchange;
 mod host;
 mod hostile;
+mod probation;
 mod raw;
 mod refusals;
 mod services;
