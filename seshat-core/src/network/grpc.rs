@@ -7,7 +7,9 @@
 //!
 //! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
-//!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
+//!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged. Where it
+//!   was a leader that said so, it refuses every older one from then on, and neither votes nor
+//!   campaigns before it has committed what that one had.
 //! - Every call ends, by a deadline or, a snapshot's, by lack of progress.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!

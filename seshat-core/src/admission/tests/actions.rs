@@ -193,11 +193,12 @@ impl World {
         let leader = self.node(id);
         let (vote, config) = (leader.vote, leader.config()?);
         let committed = leader.log_id(leader.committed)?;
-        let ((term, node), _) = vote;
-        let vote_of_it = Vote::new_committed(term.into(), node.into());
-        if !leader.leads() || committed.leader_id != vote_of_it.leader_id {
+        if !leader.leads() {
             return None;
         }
+        let ((term, node), _) = vote;
+        let of_it = Vote::new_committed(term.into(), node.into());
+        let leadership = proven(id.into(), Leadership { vote: of_it, committed })?;
         let ids = (1..=self.nodes.len() as u8).filter(|id| config.all_voters().has(*id));
         let follow = ids.filter(|id| self.node(*id).open && self.node(*id).vote <= vote);
         let follow = Set::of(follow);
@@ -209,7 +210,7 @@ impl World {
                 self.node_mut(id).accept(vote);
             }
         }
-        Some(Leadership { vote: vote_of_it, committed })
+        Some(leadership)
     }
 
     fn conclude(&mut self, id: u8) {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::client::GrpcTransport;
 use super::error::AdmissionError;
-use crate::admission::{Applicant, Probation, Verdict};
+use crate::admission::{Applicant, Probation, Verdict, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
 use crate::node::Elections;
 use crate::types::{AppendEntriesRequest, Node, NodeId, Raft};
@@ -33,9 +33,11 @@ const TELL_EVERY: u32 = 25;
 pub enum Admission {
     /// It has a vote or a log.
     Remembers,
-    /// The cluster is new, and so is the node.
+    /// The cluster is new, and so is the node. Where the others formed it first, the node may be
+    /// bound as one that [waits](Self::Waits), until they have sent it what they committed meanwhile.
     Forms,
-    /// The cluster doesn't have it for a member, yet.
+    /// The cluster doesn't have it for a member, yet. It refuses every leader older than the one that
+    /// said so, and neither votes nor campaigns before it has committed what that one had.
     Waits,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Standing {
     transport: GrpcTransport,
     incarnation: u64,
     state: Mutex<State>,
+    /// Held by the one that asks: a round's questions follow the last round's answers.
+    asks: tokio::sync::Mutex<()>,
     /// Somebody was heard of for the first time: it can answer now.
     news: Notify,
 }
@@ -64,7 +68,8 @@ impl Standing {
         let applicant = Applicant::new(others.collect(), config.joining());
         let incarnation = RandomState::new().hash_one(node_id);
         let state = Mutex::new(State { applicant, probation: None });
-        Self { raft, elections, transport, incarnation, state, news: Notify::new() }
+        let (asks, news) = (tokio::sync::Mutex::default(), Notify::new());
+        Self { raft, elections, transport, incarnation, state, asks, news }
     }
 
     /// What this node can say of the one that asks, within `limit`.
@@ -99,10 +104,9 @@ impl Standing {
         });
         let (vote, committed, member) = state.await?;
         let me = self.transport.config().node_id();
-        let leads = confirmed && vote.committed && vote.leader_id.node_id == me;
         let leadership = committed
-            .filter(|committed| leads && committed.leader_id == vote.leader_id)
-            .map(|committed| Leadership { vote, committed });
+            .filter(|_| confirmed)
+            .and_then(|committed| proven(me, Leadership { vote, committed }));
         let (confirmed, incarnation) = (leadership.is_some(), self.incarnation);
         Ok(StandingResponse { formed, member, confirmed, heard, leadership, incarnation })
     }
@@ -112,51 +116,53 @@ impl Standing {
         &self,
         gate: &watch::Sender<bool>,
     ) -> Result<Admission, AdmissionError> {
+        let _asks = self.asks.lock().await;
+        // Who was given up on with its probation begun has stored a vote, which is no memory.
+        let begun = self.state().probation.map(|(admission, on)| (admission, Some(on)));
+        let (admission, probation) = match begun {
+            Some(begun) => begun,
+            None => self.decide().await?,
+        };
+        if let Some(probation) = probation {
+            self.begin_probation(admission, probation).await?;
+        }
+        gate.send_replace(true);
+        if admission == Admission::Forms && probation.is_none() {
+            self.form().await?;
+        }
+        Ok(admission)
+    }
+
+    /// Asks until it knows whether the node may take part, and on which probation.
+    async fn decide(&self) -> Result<(Admission, Option<Probation>), AdmissionError> {
         let config = self.transport.config();
         let node_id = config.node_id();
-        // It gave up between the two: the vote that it stored is no memory.
-        let begun = self.state().probation;
-        if let Some((admission, probation)) = begun {
-            self.begin_probation(admission, probation).await?;
-            gate.send_replace(true);
-            return Ok(admission);
-        }
         let mut round = 0_u32;
         // A node that stopped has nothing to wait for.
         while !self.raft.is_initialized().await? {
             let answers = self.ask().await;
             let verdict = self.state().applicant.conclude(&answers);
-            let on_probation = match verdict {
-                Verdict::Waits(probation) => Some((Admission::Waits, probation)),
-                Verdict::IsLate(probation) => Some((Admission::Forms, probation)),
-                Verdict::Founds => {
-                    gate.send_replace(true);
-                    self.form().await?;
-                    return Ok(Admission::Forms);
-                }
+            match verdict {
+                Verdict::Founds => return Ok((Admission::Forms, None)),
+                Verdict::IsLate(probation) => return Ok((Admission::Forms, Some(probation))),
+                Verdict::Waits(probation) => return Ok((Admission::Waits, Some(probation))),
                 Verdict::LostMemory { asked } => {
                     let cluster = config.cluster_name().to_owned();
                     return Err(AdmissionError::LostMemory { node_id, cluster, asked });
                 }
-                Verdict::AskAgain => None,
-            };
-            if let Some((admission, probation)) = on_probation {
-                self.begin_probation(admission, probation).await?;
-                gate.send_replace(true);
-                return Ok(admission);
+                Verdict::AskAgain => {}
             }
             if round.is_multiple_of(TELL_EVERY) {
                 let answered: Vec<NodeId> = answers.iter().map(|(id, _)| *id).collect();
-                let asked = config.members().keys().filter(|id| **id != node_id);
-                let asked: Vec<NodeId> = asked.copied().collect();
+                let asked: Vec<NodeId> =
+                    config.members().keys().copied().filter(|id| *id != node_id).collect();
                 tracing::info!(node_id, ?answered, ?asked, "waiting to take part");
             }
             // Whether the pause ended or somebody new is there: ask again.
             let _ = tokio::time::timeout(PAUSE, self.news.notified()).await;
             round = round.wrapping_add(1);
         }
-        gate.send_replace(true);
-        Ok(Admission::Remembers)
+        Ok((Admission::Remembers, None))
     }
 
     /// Makes the node keep to its probation, before anybody hears of it. Twice is as good as once.
