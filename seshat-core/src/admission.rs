@@ -37,18 +37,19 @@
 //! node's earlier life. And a candidate without E that holds a promise of the earlier life, even one
 //! that is still under way, fails by E's quorum, in which neither life took part.
 //!
-//! To wait until the node's own log has it for a voter would be safe neither way: a log that is
-//! replayed from its start holds memberships of the earlier life; and where the log must have it for
-//! a voter in the present one, two that added a third, of which one fails before the third has
-//! the entry, could elect nobody. A node that has E votes by its log, as learners and members do.
+//! Nor does it need to wait until its own log has it for a voter. A log that is sent from its start
+//! holds memberships of the earlier life, which must not count; and of two that added a third, one
+//! may fail before the third has that entry, whose vote is needed then. A node that has committed E
+//! votes by its log, as learners and members do. Since nothing that is committed goes away, it may
+//! do so for good, and a look at its log is no race with what it does next.
 //!
 //! # Guarantees, and what they assume
 //!
 //! No two leaders in a term, and no acknowledged write lost, however messages are delayed or lost
 //! and members cut off, removed, restarted and added, as long as fewer than half of the voters of
 //! any membership in use have forgotten it at once. The unit tests search that, with these rules as
-//! they are, in all interleavings of a small abstract Raft, and show for each rule what happens
-//! without it.
+//! they are, in a small abstract Raft: all that a few crashes, elections, writes and changes of
+//! membership can come to. They show for each rule what happens without it.
 //!
 //! A node can only ask those that its configuration names: where the members have changed since, so
 //! must the configurations. Storage must either keep everything or nothing: one that keeps what is on

@@ -35,6 +35,7 @@ fn narrowed(mut world: World, askers: impl IntoIterator<Item = u8>) -> World {
 #[case::three_elect_and_change(World::formed(3, budget(1, 2, 0, 2)))]
 #[case::three_write(World::formed(3, budget(1, 1, 1, 1)))]
 #[case::three_forget_twice(World::formed(3, budget(2, 1, 0, 2)))]
+#[case::three_paused(World::paused_and_removed(budget(1, 1, 0, 1)))]
 #[case::five_removed(narrowed(World::removed_behind_its_back(budget(0, 1, 0, 0)), 1..=5))]
 #[case::five_added(narrowed(World::added_behind_the_leaders_back(budget(0, 1, 0, 0)), 1..=5))]
 #[case::five_met(narrowed(World::met_by_those_who_wait(budget(0, 1, 0, 0)), [3]))]
@@ -77,10 +78,7 @@ fn the_search_finds_what_a_rule_is_for(#[case] mistake: Mistake, #[case] mut wor
 /// What the rules have beyond that is for those who operate a cluster: it does no harm without.
 #[rstest]
 #[case::effective_only(Mistake::EffectiveOnly, World::formed(3, budget(1, 1, 1, 1)))]
-#[case::together_first(
-    Mistake::TogetherFirst,
-    narrowed(World::late_behind_their_backs(budget(0, 2, 0, 0)), 1..=5)
-)]
+#[case::together_first(Mistake::TogetherFirst, World::paused_and_removed(budget(1, 1, 0, 1)))]
 fn what_is_not_for_safety(#[case] mistake: Mistake, #[case] mut world: World) {
     world.mistake = Some(mistake);
     let Found { states, fault } = world.search();

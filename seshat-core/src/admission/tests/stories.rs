@@ -107,4 +107,18 @@ impl World {
         let world = world.asked(&[1], &[3]).concluded(&[3]).sent(2, &[3]).sent(2, &[3]);
         world.with(budget)
     }
+
+    /// Three that are new, of which 3 knows that it may form the cluster, but was paused: 1 and 2 have
+    /// formed it, and removed 3.
+    pub(super) fn paused_and_removed(budget: Budget) -> Self {
+        let all = [1, 2, 3];
+        let world = Self::fresh(3, Self::PLENTY).asked(&all, &all).concluded(&all);
+        let world = world.asked(&all, &all).concluded(&all).asked(&[1, 2], &all);
+        let world = world.concluded(&[1, 2]).told([
+            Action::Initialize(1),
+            Action::RequestVote(1, 2),
+            Action::Win(1),
+        ]);
+        world.sent(1, &[2]).changed(1, &[1, 2], &[2]).sent(1, &[2]).with(budget)
+    }
 }

@@ -1,4 +1,4 @@
-//! Whether a node that remembers nothing may take part: the face of [`admission`], which has the
+//! Whether a node that remembers nothing may take part: the face of [`crate::admission`], which has the
 //! rules and says why they hold. Here is who asks, who locks, and what openraft is told.
 //!
 //! Guarantees: the gate opens once the node may take part, and not before what binds it does
@@ -192,6 +192,8 @@ impl Standing {
         }
         let node_id = self.transport.config().node_id();
         tracing::info!(node_id, leader = %vote, until = %committed, "on probation");
+        // Over already, where it was begun before.
+        self.probation().await?;
         Ok(())
     }
 
