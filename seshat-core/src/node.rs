@@ -1,6 +1,7 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
 mod batcher;
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
 mod handover;
 mod membership;
