@@ -23,7 +23,7 @@ pub use raft::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 pub(crate) use snapshot::{plain_record, put_record};
-pub use transport::{StandingRequest, StandingResponse};
+pub use transport::{Leadership, StandingRequest, StandingResponse};
 
 /// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
 /// the one it writes.

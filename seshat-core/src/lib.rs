@@ -31,6 +31,8 @@
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
 //!   may be applied twice.
 
+#[cfg(feature = "grpc")]
+mod admission;
 #[cfg(feature = "storage-v2")]
 pub mod codec;
 #[cfg(feature = "storage-v2")]

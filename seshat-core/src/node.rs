@@ -1,6 +1,8 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
 mod batcher;
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
+mod elections;
 mod handover;
 mod membership;
 mod policy;
@@ -17,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::batcher::Batcher;
+pub(crate) use self::elections::Elections;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
 use crate::config::NodeConfig;
@@ -63,6 +66,7 @@ pub struct RaftNode<R = MachineReader> {
 struct Inner<R> {
     config: NodeConfig,
     raft: Raft,
+    elections: Elections,
     reader: R,
     batcher: Batcher,
     driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
@@ -140,6 +144,7 @@ impl<R: StateReader> RaftNode<R> {
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
+                elections: Elections::new(raft.clone()),
                 raft,
                 reader,
                 batcher,
@@ -252,11 +257,17 @@ impl<R: StateReader> RaftNode<R> {
         Ok(self.inner.raft.trigger().purge_log(index).await?)
     }
 
-    /// Campaigns now. Voters refuse while they hear from a leader.
+    /// Campaigns now. Voters refuse while they hear from a leader. Does nothing where the node is no
+    /// voter, or has not caught up since its cluster let it take part without a memory
+    /// (`network::grpc::Admission::Waits`).
     ///
     /// # Errors
     /// The node stopped.
     pub async fn trigger_election(&self) -> Result<(), Stopped> {
+        if !self.inner.elections.are_allowed() {
+            tracing::info!(node_id = self.id(), "no campaign before the log is caught up");
+            return Ok(());
+        }
         Ok(self.inner.raft.trigger().elect().await?)
     }
 
@@ -331,6 +342,12 @@ impl<R> RaftNode<R> {
     /// method here.
     pub fn raft(&self) -> &Raft {
         &self.inner.raft
+    }
+
+    /// Whether the node may campaign.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn elections(&self) -> &Elections {
+        &self.inner.elections
     }
 
     /// Reads the state machine, local and unconfirmed.

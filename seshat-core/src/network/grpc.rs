@@ -7,7 +7,9 @@
 //!
 //! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
-//!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged.
+//!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged. Where it
+//!   was a leader that said so, it refuses every older one from then on, and neither votes nor
+//!   campaigns before it has committed what that one had.
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
 //! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress. It

@@ -453,15 +453,32 @@ pub struct StandingResponse {
     #[prost(bool, tag = "1")]
     pub formed: bool,
     /// Whether the node asked for is in the last membership that the answering node has, committed
-    /// or not.
+    /// or not, or in the last committed one.
     #[prost(bool, tag = "2")]
     pub member: bool,
     /// Whether the answering node leads, and a quorum confirmed that after the question came: no
-    /// later membership is committed.
+    /// later membership is committed. Without `leadership` it comes from a version that didn't say
+    /// by which vote, and decides nothing.
     #[prost(bool, tag = "3")]
     pub confirmed: bool,
     /// Whether the answering node heard of that incarnation before it voted or had a log itself:
     /// there is nothing that an earlier incarnation could have told it.
     #[prost(bool, tag = "4")]
     pub heard: bool,
+    /// By what the answering node leads; absent unless confirmed.
+    #[prost(message, optional, tag = "5")]
+    pub leadership: ::core::option::Option<Leadership>,
+    /// Tells the process that answers from every other that ever ran the node. Random.
+    #[prost(fixed64, tag = "6")]
+    pub incarnation: u64,
+}
+/// What a quorum confirmed of a leader.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leadership {
+    /// Its vote. Required.
+    #[prost(message, optional, tag = "1")]
+    pub vote: ::core::option::Option<Vote>,
+    /// The last entry that it has committed, which is one of its own. Required.
+    #[prost(message, optional, tag = "2")]
+    pub committed: ::core::option::Option<LogId>,
 }

@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    FullSnapshotHeader, FullSnapshotPart, Leadership, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
@@ -211,12 +211,18 @@ pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {
 }
 
 pub(crate) fn standing_response() -> impl Strategy<Value = StandingResponse> {
-    any::<[bool; 4]>().prop_map(|[formed, member, confirmed, heard]| StandingResponse {
-        formed,
-        member,
-        confirmed,
-        heard,
-    })
+    let leadership =
+        (vote(), log_id()).prop_map(|(vote, committed)| Leadership { vote, committed });
+    (any::<[bool; 4]>(), option::of(leadership), number()).prop_map(
+        |([formed, member, confirmed, heard], leadership, incarnation)| StandingResponse {
+            formed,
+            member,
+            confirmed,
+            heard,
+            leadership,
+            incarnation,
+        },
+    )
 }
 
 pub(crate) fn snapshot_response() -> impl Strategy<Value = SnapshotResponse> {

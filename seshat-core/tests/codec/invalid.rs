@@ -111,6 +111,11 @@ fn full_header(vote: Option<v1::Vote>, meta: Option<v1::SnapshotMeta>) -> v1::Fu
     v1::FullSnapshotRequest { part: Some(Part::Header(header)) }
 }
 
+fn standing(vote: Option<v1::Vote>, committed: Option<v1::LogId>) -> v1::StandingResponse {
+    let leadership = Some(v1::Leadership { vote, committed });
+    v1::StandingResponse { confirmed: true, leadership, ..Default::default() }
+}
+
 #[rstest]
 #[case(invalid::<Entry>(v1::Entry { log_id: None, ..blank(1) }), "Entry.log_id")]
 #[case(invalid::<Entry>(entry(1, None)), "Entry.payload")]
@@ -155,6 +160,8 @@ fn full_header(vote: Option<v1::Vote>, meta: Option<v1::SnapshotMeta>) -> v1::Fu
 #[case(invalid::<FullSnapshotPart>(full_header(None, Some(meta()))), "FullSnapshotHeader.vote")]
 #[case(invalid::<FullSnapshotPart>(full_header(vote(1), None)), "FullSnapshotHeader.meta")]
 #[case(refused::<SnapshotResponse>(b""), "FullSnapshotResponse.vote")]
+#[case(invalid::<StandingResponse>(standing(None, log_id(1, 1))), "Leadership.vote")]
+#[case(invalid::<StandingResponse>(standing(vote(1), None)), "Leadership.committed")]
 fn what_is_required_and_missing_is_named(#[case] error: DecodeError, #[case] field: &str) {
     let reason = "missing, or of a kind that this version does not know";
     assert_eq!(error.to_string(), format!("{field}: {reason}"));

@@ -12,7 +12,7 @@ use crate::host::{DEADLINE, Host, Ports, leader, set};
 use crate::raw::{channel, signed, unary};
 
 /// The same address again, once its last owner is gone.
-async fn listen_again(address: &str) -> TcpListener {
+pub(crate) async fn listen_again(address: &str) -> TcpListener {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         match TcpListener::bind(address).await {

@@ -13,6 +13,7 @@ mod host;
 mod hostile;
 mod link;
 mod liveness;
+mod probation;
 mod raw;
 mod refusals;
 mod resumed;

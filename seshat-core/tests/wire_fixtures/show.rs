@@ -218,8 +218,17 @@ impl Show for StandingRequest {
 
 impl Show for StandingResponse {
     fn show(&self) -> String {
-        let Self { formed, member, confirmed, heard } = self;
-        format!("formed {formed}, member {member}, confirmed {confirmed}, heard {heard}")
+        let Self { formed, member, confirmed, heard, leadership, incarnation } = self;
+        let known =
+            format!("formed {formed}, member {member}, confirmed {confirmed}, heard {heard}");
+        let leads = leadership.map_or_else(String::new, |leads| {
+            format!("; leads by {}, committed {}", leads.vote.show(), leads.committed.show())
+        });
+        let incarnation = match incarnation {
+            0 => String::new(),
+            some => format!("; incarnation {some:#018x}"),
+        };
+        known + &leads + &incarnation
     }
 }
 

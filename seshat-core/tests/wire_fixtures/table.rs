@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    FullSnapshotHeader, FullSnapshotPart, Leadership, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
@@ -371,12 +371,27 @@ fn raft() -> Vec<Fixture> {
 }
 
 fn transport() -> Vec<Fixture> {
-    let leader = StandingResponse { formed: true, member: true, confirmed: true, heard: true };
-    let fresh = StandingResponse { formed: false, member: false, confirmed: false, heard: false };
+    let fresh = StandingResponse {
+        formed: false,
+        member: false,
+        confirmed: false,
+        heard: false,
+        leadership: None,
+        incarnation: 0,
+    };
+    let leader =
+        StandingResponse { formed: true, member: true, confirmed: true, heard: true, ..fresh };
+    let leadership = Leadership { vote: vote(4, 2, true), committed: id(4, 2, 300) };
+    let tells = StandingResponse {
+        leadership: Some(leadership),
+        incarnation: 0xfedc_ba98_7654_3210,
+        ..leader
+    };
     let asked = StandingRequest { node_id: 300, incarnation: 0x0123_4567_89ab_cdef };
     vec![
         fixture("transport/standing_request", "a node", asked),
         fixture("transport/standing_response", "a leader that knows the node", leader),
         fixture("transport/standing_response_fresh", "a node that knows nothing", fresh),
+        fixture("transport/standing_response_leadership", "a leader that says by what", tells),
     ]
 }

@@ -24,7 +24,7 @@ use super::gate::Gate;
 use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use super::reception::{Incoming, Receptions};
-use super::standing::{Admission, Applicant};
+use super::standing::{Admission, Standing};
 use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::node::RaftNode;
@@ -43,7 +43,7 @@ const MAX_HEADER_BYTES: u32 = 8 << 10;
 pub struct GrpcServer {
     local_addr: SocketAddr,
     admitted: watch::Sender<bool>,
-    applicant: Arc<Applicant>,
+    standing: Arc<Standing>,
     health: HealthReporter,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
@@ -75,13 +75,14 @@ impl GrpcServer {
         let local_addr = listener.local_addr()?;
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
-        let applicant = Arc::new(Applicant::new(node.raft().clone(), transport.clone()));
-        let receptions = Arc::new(Receptions::new(node.raft().clone(), config));
+        let (raft, elections) = (node.raft().clone(), node.elections().clone());
+        let standing = Arc::new(Standing::new(raft.clone(), elections, transport.clone()));
+        let receptions = Arc::new(Receptions::new(raft.clone(), config));
         let answers = Answers {
-            raft: node.raft().clone(),
+            raft: raft.clone(),
             limit: config.rpc_timeout(),
             receptions: Arc::clone(&receptions),
-            applicant: Arc::clone(&applicant),
+            standing: Arc::clone(&standing),
         };
         let (health, routes) = routes(answers, transport, is_admitted, more).await?;
 
@@ -113,12 +114,13 @@ impl GrpcServer {
         });
         let tasks = vec![
             tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
-            tokio::spawn(follow(node.raft().clone(), transport.clone(), health.clone())),
+            tokio::spawn(follow(raft.clone(), transport.clone(), health.clone())),
+            tokio::spawn(end_probation(raft, Arc::clone(&standing))),
             tokio::spawn(async move { receptions.expire().await }),
         ];
         tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
         let (stop, patience) = (Some(stop), limit);
-        Ok(Self { local_addr, admitted, applicant, health, stop, serving, tasks, patience })
+        Ok(Self { local_addr, admitted, standing, health, stop, serving, tasks, patience })
     }
 
     /// Where the server listens.
@@ -136,7 +138,7 @@ impl GrpcServer {
     /// # Errors
     /// The cluster has this node for a member, which the node doesn't remember; or it stopped.
     pub async fn admit(&self) -> Result<Admission, AdmissionError> {
-        let admission = self.applicant.apply(&self.admitted).await?;
+        let admission = self.standing.apply(&self.admitted).await?;
         self.health.set_service_status("", ServingStatus::Serving).await;
         let service = transport_server::SERVICE_NAME;
         self.health.set_service_status(service, ServingStatus::Serving).await;
@@ -206,12 +208,18 @@ async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
     }
 }
 
+/// Lets the node campaign once it has caught up, though nobody asks for its vote.
+async fn end_probation(raft: Raft, standing: Arc<Standing>) {
+    let mut metrics = raft.metrics();
+    while metrics.changed().await.is_ok() && standing.probation().await.is_ok() {}
+}
+
 /// The node behind the service.
 struct Answers {
     raft: Raft,
     limit: Duration,
     receptions: Arc<Receptions>,
-    applicant: Arc<Applicant>,
+    standing: Arc<Standing>,
 }
 
 #[tonic::async_trait]
@@ -225,6 +233,15 @@ impl transport_server::Transport for Answers {
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        // It can't come back once it is over, so a vote that is granted later is none too early.
+        if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
+            let committed = probation.leadership.committed;
+            let words = format!(
+                "the node remembers nothing, and votes once it has committed {committed}, as its \
+                 leader had"
+            );
+            return Err(Refusal::NotAdmitted.status(words));
+        }
         self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
     }
 
@@ -246,7 +263,7 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<StandingRequest>,
     ) -> Result<Response<StandingResponse>, Status> {
-        let answer = self.applicant.answer(request.into_inner(), self.limit / 2).await;
+        let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
         answer.map(Response::new).map_err(stopped)
     }
 }

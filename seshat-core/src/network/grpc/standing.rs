@@ -1,22 +1,11 @@
-//! Whether a node that remembers nothing may take part.
+//! Whether a node that remembers nothing may take part: the face of [`crate::admission`], which has the
+//! rules and says why they hold. Here is who asks, who locks, and what openraft is told.
 //!
-//! A member that lost its vote and its log could vote twice in a term, and would lack entries that
-//! it acknowledged. So a node whose storage is empty asks before it answers anybody:
-//!
-//! - every member of its configuration heard of its present process before it had voted or had a
-//!   log itself. Then nobody can have been promised anything by an earlier process: all take part
-//!   and form the cluster together. And it has heard of every other, so that each of them
-//!   will be told the same;
-//! - else, the leader, confirmed by a quorum, has it for a member: it lost its memory, and must
-//!   not take part;
-//! - the leader doesn't: it is new, or was removed, and waits to be added. A leader sends its vote to
-//!   whoever it adds before that one votes, so nothing that it promised before its removal can
-//!   be promised again.
-//!
-//! Anything else means to ask again. A node can only ask those that its configuration names: where
-//! the members have changed since, so must the configurations.
+//! Guarantees: the gate opens once the node may take part, and not before what binds it does
+//! ([`Standing::begin_probation`]). Memory is bounded: of the members that the configuration names a
+//! few processes each are remembered, and nothing of strangers, who also wake nobody.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,8 +16,10 @@ use tokio::task::JoinSet;
 
 use super::client::GrpcTransport;
 use super::error::AdmissionError;
-use crate::codec::{StandingRequest, StandingResponse};
-use crate::types::{Node, NodeId, Raft};
+use crate::admission::{Applicant, Probation, Verdict, proven};
+use crate::codec::{Leadership, StandingRequest, StandingResponse};
+use crate::node::Elections;
+use crate::types::{AppendEntriesRequest, Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
 const ROUND: Duration = Duration::from_secs(1);
@@ -42,51 +33,43 @@ const TELL_EVERY: u32 = 25;
 pub enum Admission {
     /// It has a vote or a log.
     Remembers,
-    /// The cluster is new, and so is the node.
+    /// The cluster is new, and so is the node. Where the others formed it first, the node may be
+    /// bound as one that [waits](Self::Waits), until they have sent it what they committed meanwhile.
     Forms,
-    /// The cluster doesn't have it for a member, yet.
+    /// The cluster doesn't have it for a member, yet. It refuses every leader older than the one that
+    /// said so, and neither votes nor campaigns before it has committed what that one had.
     Waits,
-}
-
-/// What follows from the answers of one round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Forms,
-    Waits,
-    LostMemory { asked: NodeId },
-    AskAgain,
-}
-
-/// `together`: whether every other member heard this node in time, and was heard.
-fn judge(together: bool, answers: &[(NodeId, StandingResponse)]) -> Verdict {
-    if together {
-        return Verdict::Forms;
-    }
-    match answers.iter().find(|(_, answer)| answer.confirmed) {
-        Some((_, leader)) if !leader.member => Verdict::Waits,
-        Some((asked, leader)) if !leader.heard => Verdict::LostMemory { asked: *asked },
-        _ => Verdict::AskAgain,
-    }
 }
 
 /// A node that wants to take part, and that is asked by others who want to.
-pub(super) struct Applicant {
+pub(super) struct Standing {
     raft: Raft,
+    elections: Elections,
     transport: GrpcTransport,
     incarnation: u64,
-    /// Incarnations that were heard of while this node had no vote and no log. `None` where it
-    /// can't be a founder: a cluster was formed without it, and that it knows nothing itself
-    /// says nothing about what others were promised.
-    heard: Mutex<Option<HashMap<NodeId, u64>>>,
+    state: Mutex<State>,
+    /// Held by the one that asks: a round's questions follow the last round's answers.
+    asks: tokio::sync::Mutex<()>,
     /// Somebody was heard of for the first time: it can answer now.
     news: Notify,
 }
 
-impl Applicant {
-    pub(super) fn new(raft: Raft, transport: GrpcTransport) -> Self {
-        let incarnation = RandomState::new().hash_one(transport.config().node_id());
-        let heard = (!transport.config().joining()).then(HashMap::new);
-        Self { raft, transport, incarnation, heard: Mutex::new(heard), news: Notify::new() }
+struct State {
+    applicant: Applicant,
+    /// What it was admitted for, on whose word; until it has caught up.
+    probation: Option<(Admission, Probation)>,
+}
+
+impl Standing {
+    pub(super) fn new(raft: Raft, elections: Elections, transport: GrpcTransport) -> Self {
+        let config = transport.config();
+        let node_id = config.node_id();
+        let others = config.members().keys().filter(|id| **id != node_id).copied();
+        let applicant = Applicant::new(others.collect(), config.joining());
+        let incarnation = RandomState::new().hash_one(node_id);
+        let state = Mutex::new(State { applicant, probation: None });
+        let (asks, news) = (tokio::sync::Mutex::default(), Notify::new());
+        Self { raft, elections, transport, incarnation, state, asks, news }
     }
 
     /// What this node can say of the one that asks, within `limit`.
@@ -97,22 +80,35 @@ impl Applicant {
     ) -> Result<StandingResponse, Fatal<NodeId>> {
         let StandingRequest { node_id, incarnation } = request;
         let formed = self.raft.is_initialized().await?;
-        let heard = self.heard().as_mut().is_some_and(|heard| {
-            if !formed && heard.insert(node_id, incarnation) != Some(incarnation) {
+        let heard = {
+            let applicant = &mut self.state().applicant;
+            if applicant.hear(node_id, incarnation, formed) {
                 self.news.notify_one();
             }
-            heard.get(&node_id) == Some(&incarnation)
-        });
+            applicant.has_heard(node_id, incarnation)
+        };
         let leads = self.raft.metrics().borrow().state.is_leader();
         let confirmed = leads
             && tokio::time::timeout(limit, self.raft.ensure_linearizable())
                 .await
                 .is_ok_and(|end| end.is_ok());
-        // Looked at after the leader was confirmed, so that it holds what was committed before.
-        let member = self.raft.with_raft_state(move |state| {
-            state.membership_state.effective().membership().get_node(&node_id).is_some()
+        // All at one instant, after the leader was confirmed. If it is another leadership of this
+        // node's by then, that one began, and had an entry committed, after the question as well.
+        let state = self.raft.with_raft_state(move |state| {
+            let memberships = &state.membership_state;
+            // An uncommitted removal may yet be undone.
+            let member = [memberships.effective(), memberships.committed()]
+                .iter()
+                .any(|membership| membership.membership().get_node(&node_id).is_some());
+            (*state.vote_ref(), state.committed, member)
         });
-        Ok(StandingResponse { formed, member: member.await?, confirmed, heard })
+        let (vote, committed, member) = state.await?;
+        let me = self.transport.config().node_id();
+        let leadership = committed
+            .filter(|_| confirmed)
+            .and_then(|committed| proven(me, Leadership { vote, committed }));
+        let (confirmed, incarnation) = (leadership.is_some(), self.incarnation);
+        Ok(StandingResponse { formed, member, confirmed, heard, leadership, incarnation })
     }
 
     /// Asks until it knows, then opens `gate`.
@@ -120,33 +116,36 @@ impl Applicant {
         &self,
         gate: &watch::Sender<bool>,
     ) -> Result<Admission, AdmissionError> {
+        let _asks = self.asks.lock().await;
+        // Who was given up on with its probation begun has stored a vote, which is no memory.
+        let begun = self.state().probation.map(|(admission, on)| (admission, Some(on)));
+        let (admission, probation) = match begun {
+            Some(begun) => begun,
+            None => self.decide().await?,
+        };
+        if let Some(probation) = probation {
+            self.begin_probation(admission, probation).await?;
+        }
+        gate.send_replace(true);
+        if admission == Admission::Forms && probation.is_none() {
+            self.form().await?;
+        }
+        Ok(admission)
+    }
+
+    /// Asks until it knows whether the node may take part, and on which probation.
+    async fn decide(&self) -> Result<(Admission, Option<Probation>), AdmissionError> {
         let config = self.transport.config();
         let node_id = config.node_id();
-        let others = config.members().keys().filter(|id| **id != node_id).copied();
-        let others: BTreeSet<NodeId> = others.collect();
-        // What was said once stays true.
-        let mut heard_by = BTreeSet::new();
         let mut round = 0_u32;
         // A node that stopped has nothing to wait for.
         while !self.raft.is_initialized().await? {
             let answers = self.ask().await;
-            heard_by.extend(answers.iter().filter(|(_, answer)| answer.heard).map(|(id, _)| *id));
-            let heard_all = self
-                .heard()
-                .as_ref()
-                .is_some_and(|heard| others.iter().all(|id| heard.contains_key(id)));
-            let together = heard_by == others && heard_all;
-            match judge(together, &answers) {
-                Verdict::Forms => {
-                    gate.send_replace(true);
-                    self.form().await?;
-                    return Ok(Admission::Forms);
-                }
-                Verdict::Waits => {
-                    *self.heard() = None;
-                    gate.send_replace(true);
-                    return Ok(Admission::Waits);
-                }
+            let verdict = self.state().applicant.conclude(&answers);
+            match verdict {
+                Verdict::Founds => return Ok((Admission::Forms, None)),
+                Verdict::IsLate(probation) => return Ok((Admission::Forms, Some(probation))),
+                Verdict::Waits(probation) => return Ok((Admission::Waits, Some(probation))),
                 Verdict::LostMemory { asked } => {
                     let cluster = config.cluster_name().to_owned();
                     return Err(AdmissionError::LostMemory { node_id, cluster, asked });
@@ -155,14 +154,62 @@ impl Applicant {
             }
             if round.is_multiple_of(TELL_EVERY) {
                 let answered: Vec<NodeId> = answers.iter().map(|(id, _)| *id).collect();
-                tracing::info!(node_id, ?answered, asked = ?others, "waiting to take part");
+                let asked: Vec<NodeId> =
+                    config.members().keys().copied().filter(|id| *id != node_id).collect();
+                tracing::info!(node_id, ?answered, ?asked, "waiting to take part");
             }
             // Whether the pause ended or somebody new is there: ask again.
             let _ = tokio::time::timeout(PAUSE, self.news.notified()).await;
             round = round.wrapping_add(1);
         }
-        gate.send_replace(true);
-        Ok(Admission::Remembers)
+        Ok((Admission::Remembers, None))
+    }
+
+    /// Makes the node keep to its probation, before anybody hears of it. Twice is as good as once.
+    ///
+    /// openraft itself refuses every leader whose vote is less than the stored one, and stores that
+    /// of an AppendEntries before it answers. Without entries, and without one before them, that
+    /// is all that it does: nothing is appended, truncated or committed.
+    async fn begin_probation(
+        &self,
+        admission: Admission,
+        probation: Probation,
+    ) -> Result<(), AdmissionError> {
+        self.state().probation = Some((admission, probation));
+        self.elections.allow(false);
+        let Leadership { vote, committed } = probation.leadership;
+        let only_vote = AppendEntriesRequest {
+            vote,
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: None,
+        };
+        match self.raft.append_entries(only_vote).await {
+            // A conflict can't be, and a greater vote refuses that leader's elders as well.
+            Ok(_) => {}
+            Err(RaftError::APIError(never)) => match never {},
+            Err(RaftError::Fatal(fatal)) => return Err(fatal.into()),
+        }
+        let node_id = self.transport.config().node_id();
+        tracing::info!(node_id, leader = %vote, until = %committed, "on probation");
+        // Over already, where it was begun before.
+        self.probation().await?;
+        Ok(())
+    }
+
+    /// The probation that this node is on, which ends here if it is over. Whether or not the node
+    /// goes on meanwhile, who is told that there is none may act on it: none comes back.
+    pub(super) async fn probation(&self) -> Result<Option<Probation>, Fatal<NodeId>> {
+        let Some((_, probation)) = self.state().probation else { return Ok(None) };
+        let committed = self.raft.with_raft_state(|state| state.committed).await?;
+        if !probation.is_over(committed) {
+            return Ok(Some(probation));
+        }
+        if self.state().probation.take().is_some() {
+            self.elections.allow(true);
+            tracing::info!(node_id = self.transport.config().node_id(), "caught up: it may vote");
+        }
+        Ok(None)
     }
 
     async fn ask(&self) -> Vec<(NodeId, StandingResponse)> {
@@ -203,49 +250,8 @@ impl Applicant {
         }
     }
 
-    // Every change under the lock is a single insertion or assignment.
-    fn heard(&self) -> MutexGuard<'_, Option<HashMap<NodeId, u64>>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{StandingResponse, Verdict, judge};
-
-    const FRESH: StandingResponse =
-        StandingResponse { formed: false, member: false, confirmed: false, heard: true };
-    const MEMBER: StandingResponse =
-        StandingResponse { formed: true, member: true, confirmed: false, heard: false };
-    const REMOVED: StandingResponse = StandingResponse { member: false, ..MEMBER };
-    const OTHERS: [StandingResponse; 3] = [FRESH, MEMBER, REMOVED];
-
-    fn leader(answer: StandingResponse) -> StandingResponse {
-        StandingResponse { confirmed: true, ..answer }
-    }
-
-    #[test]
-    fn the_leader_decides_whatever_others_say() {
-        for other in OTHERS {
-            let lost = [(2, other), (3, leader(MEMBER))];
-            assert_eq!(judge(false, &lost), Verdict::LostMemory { asked: 3 });
-            assert_eq!(judge(false, &[(2, other), (3, leader(REMOVED))]), Verdict::Waits);
-        }
-    }
-
-    #[test]
-    fn nobody_else_decides() {
-        for (one, other) in OTHERS.into_iter().flat_map(|one| OTHERS.map(|other| (one, other))) {
-            assert_eq!(judge(false, &[(2, one), (3, other)]), Verdict::AskAgain);
-            assert_eq!(judge(true, &[(2, one), (3, other)]), Verdict::Forms);
-        }
-    }
-
-    /// The cluster was formed while this node, which helps to form it, had not heard from all.
-    #[test]
-    fn a_founder_that_is_late_lost_no_memory() {
-        let heard = StandingResponse { heard: true, ..leader(MEMBER) };
-        assert_eq!(judge(false, &[(2, MEMBER), (3, heard)]), Verdict::AskAgain);
-        assert_eq!(judge(true, &[(2, MEMBER), (3, heard)]), Verdict::Forms);
+    // Every change under the lock is a single one.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
