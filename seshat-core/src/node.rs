@@ -4,6 +4,7 @@ mod batcher;
 mod handover;
 mod membership;
 mod policy;
+pub(crate) mod retention;
 mod waits;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use self::batcher::Batcher;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
+use self::retention::Retention;
 use crate::config::NodeConfig;
 use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
@@ -69,6 +71,7 @@ struct Inner<R> {
     /// How the shutdown ended, once it has.
     ended: OnceCell<Handover>,
     peers: Box<dyn Peers>,
+    retention: Arc<Retention>,
     /// Ends with the node.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -119,9 +122,10 @@ impl<R: StateReader> RaftNode<R> {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let (log, machine, reader) = storage.into_parts();
-        let policy = Arc::new(Policy::new(config.snapshot()));
+        let retention = Arc::new(Retention::new(&config));
+        let policy = Arc::new(Policy::new(config.snapshot(), Arc::clone(&retention)));
         let machine = Metered::new(machine, Arc::clone(&policy));
-        let network = Observed::new(node_id, network);
+        let network = Observed::new(node_id, network, Arc::clone(&retention));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft =
@@ -131,6 +135,7 @@ impl<R: StateReader> RaftNode<R> {
             Batcher::new(config.batch(), config.propose_timeout(), raft.clone());
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
+            tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
@@ -145,6 +150,7 @@ impl<R: StateReader> RaftNode<R> {
                 driver,
                 ended: OnceCell::new(),
                 peers,
+                retention,
                 tasks,
             }),
         })
@@ -183,8 +189,10 @@ impl<R: StateReader> RaftNode<R> {
     ///
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
-    /// yet be, applied.
+    /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
+    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
+        operation.check(self.limits())?;
         self.inner.batcher.propose(operation).await
     }
 
