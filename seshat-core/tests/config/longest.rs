@@ -1,5 +1,7 @@
 //! What is carried at most, against what is encoded: the largest of everything is built.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use seshat_core::codec::Message;
