@@ -58,10 +58,11 @@ impl Default for BatchConfig {
 /// ten times as large is written a tenth as often.
 ///
 /// The log is purged when a snapshot is taken, but for
-/// [`log_bytes_to_keep`](Self::log_bytes_to_keep). So it holds at most what is kept, plus what makes
-/// the next snapshot due, plus what is written while that is built, plus
-/// [`max_held_log_bytes`](Self::max_held_log_bytes) while one is sent; each of them a 64th of what is
-/// kept, or one entry, more.
+/// [`log_bytes_to_keep`](Self::log_bytes_to_keep). So it holds at most what is kept (and a 64th of
+/// that or an entry more), plus what makes the next snapshot due, plus what is written while that is
+/// built, plus [`max_held_log_bytes`](Self::max_held_log_bytes) while one is sent. Entries that are
+/// not applied yet come on top, and after a start those that were applied before, until as much as is
+/// to be kept was applied since.
 ///
 /// In TOML the table `[snapshot]`; a key that is left out keeps its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -152,7 +152,8 @@ async fn snapshots_that_fail_one_after_the_other_are_no_progress() {
     cluster.snapshots.take(timeout / 2);
     cluster.snapshots.fail();
     let (before, started) = (log_end(&leader), Instant::now());
-    let (got, expected) = lacking(leader.add_learner(4, "node-4").await, timeout);
+    let added = tokio::time::timeout(10 * timeout, leader.add_learner(4, "node-4")).await;
+    let (got, expected) = lacking(added.expect("an end"), timeout);
     assert_eq!((got, expected), (None, before));
     assert!(started.elapsed() < timeout * 2);
     assert!(cluster.snapshots.begun(4).len() > 1);
