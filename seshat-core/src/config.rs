@@ -6,6 +6,7 @@
 
 mod address;
 mod builder;
+mod carried;
 mod error;
 mod grpc;
 mod raw;
@@ -22,10 +23,6 @@ use crate::types::NodeId;
 /// The port of a member whose address names none.
 pub const DEFAULT_RAFT_PORT: u16 = 7379;
 
-/// What is around keys and values, at most: tags and lengths of a batch's operations, heads of
-/// entries, ids.
-const MESSAGE_OVERHEAD: usize = 1 << 20;
-
 /// The longest interval or timeout, 2³² - 1 ms (49 days): openraft adds its durations to each
 /// other and to the clock without looking.
 pub const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
@@ -37,10 +34,12 @@ pub const MAX_DURATION: Duration = Duration::from_millis(u32::MAX as u64);
 pub struct BatchConfig {
     /// Operations that one log entry may carry. At least 1; default 1024.
     pub max_operations: usize,
-    /// Bytes of keys and values that one log entry may carry. At least 1; default 1 MiB.
+    /// Bytes of keys and values that one log entry may carry. At least 1, and so that an entry fits
+    /// into a message with all that is around each of its keys and values; default 1 MiB.
     pub max_bytes: usize,
     /// Bytes of proposals that may wait before `propose` pushes back. At least
-    /// [`max_bytes`](Self::max_bytes) and at most 2³² - 1; default 64 MiB.
+    /// [`max_bytes`](Self::max_bytes) and at most 2³² - 1; default 64 MiB. An operation that is
+    /// larger waits until it has the queue for itself.
     pub queue_bytes: usize,
 }
 
@@ -58,6 +57,13 @@ impl Default for BatchConfig {
 /// `auto-aof-rewrite-percentage`. What snapshots cost thus follows the size of the state: a state
 /// ten times as large is written a tenth as often.
 ///
+/// The log is purged when a snapshot is taken, but for
+/// [`log_bytes_to_keep`](Self::log_bytes_to_keep). So it holds at most what is kept (and a 64th of
+/// that or an entry more), plus what makes the next snapshot due, plus what is written while that is
+/// built, plus [`max_held_log_bytes`](Self::max_held_log_bytes) while one is sent. Entries that are
+/// not applied yet come on top, and after a start those that were applied before, until as much as is
+/// to be kept was applied since.
+///
 /// In TOML the table `[snapshot]`; a key that is left out keeps its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotConfig {
@@ -68,14 +74,27 @@ pub struct SnapshotConfig {
     /// quarter as often as at 100. In a log that is kept in memory the bytes are those of the keys
     /// and values; the entries around them come on top.
     pub growth_percent: u32,
-    /// Entries kept behind a snapshot, so that a follower that lags less is sent these rather
-    /// than the whole state. Default 1000; 0 keeps none.
-    pub logs_to_keep: u64,
+    /// Log bytes kept behind a snapshot, so that a follower that lags less is sent these rather
+    /// than the whole state. Default 16 MiB: so much is written in a second or two at full rate,
+    /// a pause that is no reason to send a state of any size. 0 keeps none.
+    pub log_bytes_to_keep: u64,
+    /// Log bytes that are kept on top of that while a snapshot is on its way to a follower, and until
+    /// it has what was written meanwhile; with less it would be sent the next snapshot when it has
+    /// this one, and so on for as long as writes go on at that rate. Default 1 GiB: ten seconds of
+    /// writes at the rate of a link of 1 Gbit/s, or an hour of them at 300 KB/s. Where more is
+    /// written during a transfer the log is let go, and the follower is sent the next snapshot. 0
+    /// never keeps anything for a transfer.
+    pub max_held_log_bytes: u64,
 }
 
 impl Default for SnapshotConfig {
     fn default() -> Self {
-        Self { min_log_bytes: 64 << 20, growth_percent: 400, logs_to_keep: 1000 }
+        Self {
+            min_log_bytes: 64 << 20,
+            growth_percent: 400,
+            log_bytes_to_keep: 16 << 20,
+            max_held_log_bytes: 1 << 30,
+        }
     }
 }
 
@@ -163,7 +182,8 @@ impl NodeConfig {
     ///     [snapshot]
     ///     min_log_bytes = 67_108_864
     ///     growth_percent = 400
-    ///     logs_to_keep = 1000
+    ///     log_bytes_to_keep = 16_777_216
+    ///     max_held_log_bytes = 1_073_741_824
     ///
     ///     [limits]
     ///     max_key_bytes = 65_536
@@ -283,21 +303,39 @@ impl NodeConfig {
         &self.grpc
     }
 
-    /// The longest message that a node sends or takes in, in bytes: what one AppendEntries may carry,
-    /// or one entry of the largest operation. Members should agree on what it follows from.
+    /// The longest message that a node sends or takes in, in bytes: the largest that one AppendEntries
+    /// may be as it is encoded, whether it carries one entry of the largest operation or batch, or as
+    /// many as one read of the log returns. At most 2³² - 1, which is what gRPC can carry. Members
+    /// should agree on what it follows from.
     pub fn max_message_bytes(&self) -> usize {
-        let Limits { max_key_bytes, max_value_bytes, max_del_keys } = self.limits;
-        let set = max_key_bytes.saturating_add(max_value_bytes);
-        let del = max_key_bytes.saturating_mul(max_del_keys);
-        let entry = self.batch.max_bytes.max(set).max(del);
-        entry.saturating_add(crate::log::REPLICATION_BYTES).saturating_add(MESSAGE_OVERHEAD)
+        carried::message(&self.batch, &self.limits, self.max_payload_entries)
     }
 
-    /// What openraft is told, which passes its own validation; what is not named here is
-    /// openraft's default.
+    /// What openraft is told, which passes its own validation.
     ///
-    /// Its snapshot policy is "never": it can only count entries, so the node triggers snapshots
-    /// itself, by [size](SnapshotConfig).
+    /// An entry is a batch, of a few bytes or of many, so nothing is left to a number of entries. Of
+    /// openraft's options that count them:
+    ///
+    /// - `snapshot_policy` is "never": the node triggers snapshots itself, by [size](SnapshotConfig).
+    /// - `max_in_snapshot_log_to_keep` is endless, so that openraft never purges by itself: the node
+    ///   does, by [bytes](SnapshotConfig::log_bytes_to_keep). `purge_batch_size`, the least that
+    ///   openraft would purge by itself, has no effect then; it is 1, as 0 would be a purge of nothing.
+    /// - `replication_lag_threshold` is 0. openraft asks it only when it waits for a learner, which
+    ///   the node does itself ([`add_learner`](crate::node::RaftNode::add_learner)); through
+    ///   openraft's own handle, "caught up" then means just that.
+    /// - [`max_payload_entries`](Self::max_payload_entries) may stay: the log's reads are bounded
+    ///   by bytes besides, so it only bounds the number of entries in one call, which cost their
+    ///   heads and an allocation each.
+    ///
+    /// In bytes: `snapshot_max_chunk_size`, for transports that send snapshots in openraft's chunks,
+    /// is [`snapshot_chunk_bytes`](GrpcConfig::snapshot_chunk_bytes): a chunk has one
+    /// [`rpc_timeout`](Self::rpc_timeout) to arrive, and openraft's 3 MiB never would on a slow link.
+    /// In time: heartbeat and election timeouts; `install_snapshot_timeout` is
+    /// [`rpc_timeout`](Self::rpc_timeout), and the deprecated `send_snapshot_timeout` 0, which means
+    /// the same. The rest are switches, all of them on.
+    ///
+    /// openraft's metrics say indices (`last_log_index`, `last_applied`, `snapshot`, `purged`,
+    /// `replication`), which the node compares but never subtracts, and `millis_since_quorum_ack`.
     pub fn raft_config(&self) -> openraft::Config {
         openraft::Config {
             cluster_name: self.cluster_name.clone(),
@@ -307,7 +345,10 @@ impl NodeConfig {
             install_snapshot_timeout: millis(self.rpc_timeout),
             max_payload_entries: self.max_payload_entries,
             snapshot_policy: openraft::SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: self.snapshot.logs_to_keep,
+            max_in_snapshot_log_to_keep: u64::MAX,
+            purge_batch_size: 1,
+            replication_lag_threshold: 0,
+            snapshot_max_chunk_size: self.grpc.snapshot_chunk_bytes as u64,
             ..openraft::Config::default()
         }
     }

@@ -9,7 +9,7 @@ use openraft::error::{
 };
 
 use crate::operation::LimitError;
-use crate::types::{Node, NodeId, StorageError};
+use crate::types::{Node, NodeId, RaftMetrics, StorageError};
 
 /// Who leads, as far as the node that was asked knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +41,36 @@ impl fmt::Display for MaybeLeader<'_> {
     }
 }
 
+/// Renders `None` as well.
+struct MaybeIndex(Option<u64>);
+
+impl fmt::Display for MaybeIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(index) => write!(f, "entry {index}"),
+            None => f.write_str("no entry"),
+        }
+    }
+}
+
 /// Only the leader can do what was asked. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this node is not the leader: {}", MaybeLeader(.leader))]
 pub struct NotLeader {
     /// Who can, if it is known.
     pub leader: Option<Leader>,
+}
+
+impl NotLeader {
+    /// Of a node that reports this of itself.
+    pub(crate) fn of(metrics: &RaftMetrics) -> Self {
+        let membership = metrics.membership_config.membership();
+        let leader = metrics.current_leader.map(|id| Leader {
+            id,
+            address: membership.get_node(&id).map(|node| node.addr.clone()),
+        });
+        Self { leader }
+    }
 }
 
 impl From<ForwardToLeader<NodeId, Node>> for NotLeader {
@@ -147,9 +171,27 @@ pub enum ReadError {
 /// Why a membership did not change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MembershipError {
-    /// Only the leader changes the membership. Nothing was done.
+    /// Only the leader changes the membership. Nothing was done, but that a node that was to be
+    /// waited for may be a learner.
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
+    /// A node's log lacks something that this node's had when the change was asked for, and it takes
+    /// nothing on. It wasn't made a voter: nothing was proposed. It is a learner still, or now, and is
+    /// sent the log when it can be reached; ask again then, or remove it.
+    #[error(
+        "node {node_id} is not caught up, and made no progress for {waited:?}: its log is known to go to {}, entry {expected} is needed",
+        MaybeIndex(*.got)
+    )]
+    NotCaughtUp {
+        /// The node.
+        node_id: NodeId,
+        /// Up to where its log is known to equal this node's; `None` if nothing is known.
+        got: Option<u64>,
+        /// Where this node's log ended when the change was asked for.
+        expected: u64,
+        /// How long nothing had moved.
+        waited: Duration,
+    },
     /// openraft refused it, for example because another change is under way. Nothing was done.
     #[error("the membership can't be changed")]
     Refused(#[from] ChangeMembershipError<NodeId>),

@@ -21,7 +21,7 @@ use std::ops::{Bound, Range, RangeBounds};
 use self::leaders::Leaders;
 use self::payload::Payload;
 pub use self::store::LogStore;
-pub(crate) use self::store::{REPLICATION_BYTES, weight};
+pub(crate) use self::store::{OPERATION_OVERHEAD, REPLICATION_BYTES, weight};
 use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, Vote};
 

@@ -6,6 +6,7 @@ mod elections;
 mod handover;
 mod membership;
 mod policy;
+pub(crate) mod retention;
 mod waits;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use self::batcher::Batcher;
 pub(crate) use self::elections::Elections;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
+use self::retention::Retention;
 use crate::config::NodeConfig;
 use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
@@ -73,6 +75,7 @@ struct Inner<R> {
     /// How the shutdown ended, once it has.
     ended: OnceCell<Handover>,
     peers: Box<dyn Peers>,
+    retention: Arc<Retention>,
     /// Ends with the node.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -123,10 +126,12 @@ impl<R: StateReader> RaftNode<R> {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let (log, machine, reader) = storage.into_parts();
-        let policy = Arc::new(Policy::new(config.snapshot()));
+        let retention = Arc::new(Retention::new(&config));
+        let policy = Arc::new(Policy::new(config.snapshot(), Arc::clone(&retention)));
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
-        let network = Observed::new(node_id, Paced::new(network, ways.clone()));
+        let network = Paced::new(network, ways.clone());
+        let network = Observed::new(node_id, network, Arc::clone(&retention));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft =
@@ -136,6 +141,7 @@ impl<R: StateReader> RaftNode<R> {
             Batcher::new(config.batch(), config.propose_timeout(), raft.clone(), ways);
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
+            tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
@@ -151,6 +157,7 @@ impl<R: StateReader> RaftNode<R> {
                 driver,
                 ended: OnceCell::new(),
                 peers,
+                retention,
                 tasks,
             }),
         })
@@ -189,8 +196,10 @@ impl<R: StateReader> RaftNode<R> {
     ///
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
-    /// yet be, applied.
+    /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
+    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
+        operation.check(self.limits())?;
         self.inner.batcher.propose(operation).await
     }
 

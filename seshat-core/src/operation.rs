@@ -2,7 +2,8 @@
 //!
 //! Guarantees: an [`Operation`] that came out of a constructor or the codec is well formed (keys
 //! are never empty, DEL names at least one); one that came out of a constructor is also within
-//! the [`Limits`] it was made with. Nobody checks again.
+//! the [`Limits`] it was made with. A node checks once more what is proposed to it, which may have
+//! been made within other limits than its own ([`Operation::check`]).
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 /// No limit allows a longer key: the state machine counts its bytes in 31 bits.
 pub const MAX_KEY_BYTES: usize = (1 << 31) - 1;
 
-/// The most that an operation may carry. Checked where an operation is made, before it is
+/// The most that an operation may carry. Checked where an operation is made, and where it is
 /// proposed; a log written under wider limits stays readable.
 ///
 /// The defaults are far below Redis's 512 MiB because a Raft entry travels whole. It may take as long as
@@ -89,12 +90,9 @@ impl Operation {
         value: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let (key, value) = (key.into(), value.into());
-        check_key(&key, limits)?;
-        if value.len() > limits.max_value_bytes {
-            return Err(LimitError::ValueTooLong { got: value.len(), max: limits.max_value_bytes });
-        }
-        Ok(Self::Set(Set { key, value }))
+        let set = Self::Set(Set { key: key.into(), value: value.into() });
+        set.check(limits)?;
+        Ok(set)
     }
 
     /// `DEL key [key ...]`.
@@ -105,15 +103,37 @@ impl Operation {
         keys: impl IntoIterator<Item = K>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let keys: Box<[Bytes]> = keys.into_iter().map(Into::into).collect();
-        if keys.is_empty() {
-            return Err(LimitError::NoKey);
+        let del = Self::Del(Del { keys: keys.into_iter().map(Into::into).collect() });
+        del.check(limits)?;
+        Ok(del)
+    }
+
+    /// Whether the operation is within `limits`, which need not be those it was made with. Looks at
+    /// lengths only.
+    ///
+    /// # Errors
+    /// The first limit that it breaks.
+    pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
+        match self {
+            Self::Set(Set { key, value }) => {
+                check_key(key, limits)?;
+                let (got, max) = (value.len(), limits.max_value_bytes);
+                if got > max {
+                    return Err(LimitError::ValueTooLong { got, max });
+                }
+                Ok(())
+            }
+            Self::Del(Del { keys }) => {
+                let (got, max) = (keys.len(), limits.max_del_keys);
+                if got == 0 {
+                    return Err(LimitError::NoKey);
+                }
+                if got > max {
+                    return Err(LimitError::TooManyKeys { got, max });
+                }
+                keys.iter().try_for_each(|key| check_key(key, limits))
+            }
         }
-        if keys.len() > limits.max_del_keys {
-            return Err(LimitError::TooManyKeys { got: keys.len(), max: limits.max_del_keys });
-        }
-        keys.iter().try_for_each(|key| check_key(key, limits))?;
-        Ok(Self::Del(Del { keys }))
     }
 
     /// The command's name, as Redis spells it.

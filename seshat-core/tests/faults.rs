@@ -150,8 +150,9 @@ impl Chaos {
 
 /// Small enough that nodes that come back are sent a snapshot now and then.
 fn small_snapshots(builder: NodeConfigBuilder) -> NodeConfigBuilder {
-    let (min_log_bytes, logs_to_keep) = (4_000, 5);
-    builder.snapshot(SnapshotConfig { min_log_bytes, logs_to_keep, ..SnapshotConfig::default() })
+    let (min_log_bytes, log_bytes_to_keep) = (4_000, 1_000);
+    let rest = SnapshotConfig::default();
+    builder.snapshot(SnapshotConfig { min_log_bytes, log_bytes_to_keep, ..rest })
 }
 
 async fn survive(size: u64, seed: u64, rounds: usize) {

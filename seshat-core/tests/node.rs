@@ -10,7 +10,7 @@ use cluster::{Cluster, PATIENCE, config};
 use seshat_core::error::{InitializeError, MembershipError, ProposeError, ReadError, Stopped};
 use seshat_core::network::StubNetwork;
 use seshat_core::node::{Handover, RaftNode};
-use seshat_core::operation::{LimitError, Operation, Response};
+use seshat_core::operation::{LimitError, Limits, Operation, Response};
 use seshat_core::storage::MemStorage;
 
 #[tokio::test]
@@ -220,12 +220,39 @@ async fn a_follower_that_shuts_down_leaves_the_leader_alone() {
 }
 
 #[tokio::test]
-async fn an_operation_proposed_elsewhere_with_other_limits_still_applies() {
+async fn a_node_refuses_what_is_beyond_its_own_limits_and_applies_it_nevertheless() {
     let cluster = Cluster::start(3).await;
     let leader = cluster.leader().await;
-    let wide = seshat_core::operation::Limits { max_key_bytes: 1 << 20, ..Default::default() };
-    let operation = Operation::set(vec![b'k'; 100_000], "v", &wide).unwrap();
-    assert_eq!(leader.propose(operation).await.unwrap(), Response::Set { previous: None });
-    cluster.assert_equal_digests().await;
+    let narrow = *leader.limits();
+    let most = usize::MAX;
+    let wide = Limits { max_key_bytes: most, max_value_bytes: most, max_del_keys: most };
+    let (key, value) = (narrow.max_key_bytes + 1, narrow.max_value_bytes + 1);
+    let keys = vec!["k"; narrow.max_del_keys + 1];
+    for (operation, broken) in [
+        (
+            Operation::set(vec![b'k'; key], "v", &wide),
+            LimitError::KeyTooLong { got: key, max: key - 1 },
+        ),
+        (
+            Operation::set("k", vec![b'v'; value], &wide),
+            LimitError::ValueTooLong { got: value, max: value - 1 },
+        ),
+        (
+            Operation::del(["k".into(), vec![b'k'; key]], &wide),
+            LimitError::KeyTooLong { got: key, max: key - 1 },
+        ),
+        (
+            Operation::del(keys, &wide),
+            LimitError::TooManyKeys { got: narrow.max_del_keys + 1, max: narrow.max_del_keys },
+        ),
+    ] {
+        let operation = operation.unwrap();
+        let before = leader.metrics().borrow().last_log_index;
+        assert_eq!(leader.propose(operation.clone()).await, Err(broken.into()));
+        assert_eq!(leader.metrics().borrow().last_log_index, before);
+        // The log of a leader with wider limits.
+        leader.raft().client_write(operation.into()).await.unwrap();
+        cluster.assert_equal_digests().await;
+    }
     cluster.shutdown().await;
 }

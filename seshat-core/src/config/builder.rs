@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::address::normalise;
+use super::carried::{self, MOST_IN_AN_ENTRY};
 use super::{
     BatchConfig, ConfigError, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig,
     Violation,
@@ -164,6 +165,7 @@ impl NodeConfigBuilder {
         }
         self.check_durations(&mut broken);
         self.check_amounts(&mut broken);
+        self.check_products(&mut broken);
         if !broken.0.is_empty() {
             return Err(ConfigError::Invalid(broken.0));
         }
@@ -277,6 +279,19 @@ impl NodeConfigBuilder {
         let chunk = grpc.snapshot_chunk_bytes as u64;
         let field = Field::GrpcSnapshotChunkBytes;
         broken.unless(chunk <= MOST_IN_A_CHUNK, field, chunk, Rule::AtMost(MOST_IN_A_CHUNK));
+    }
+
+    /// Whatever an entry may carry fits into a message.
+    fn check_products(&self, broken: &mut Broken) {
+        let Self { batch, limits, .. } = self;
+        for (field, value, bytes) in [
+            (Field::LimitsMaxValueBytes, limits.max_value_bytes, carried::set_entry(limits)),
+            (Field::LimitsMaxDelKeys, limits.max_del_keys, carried::del_entry(limits)),
+            (Field::BatchMaxBytes, batch.max_bytes, carried::batch_entry(batch, limits)),
+        ] {
+            let rule = Rule::Carried { bytes, most: MOST_IN_AN_ENTRY };
+            broken.unless(bytes <= MOST_IN_AN_ENTRY, field, value, rule);
+        }
     }
 }
 

@@ -91,6 +91,8 @@ pub enum Field {
     SnapshotGrowthPercent,
     /// See [`Limits::max_key_bytes`].
     LimitsMaxKeyBytes,
+    /// See [`Limits::max_value_bytes`].
+    LimitsMaxValueBytes,
     /// See [`Limits::max_del_keys`].
     LimitsMaxDelKeys,
     /// See [`GrpcConfig::connect_timeout`].
@@ -126,6 +128,7 @@ impl fmt::Display for Field {
             Self::SnapshotMinLogBytes => "snapshot.min_log_bytes",
             Self::SnapshotGrowthPercent => "snapshot.growth_percent",
             Self::LimitsMaxKeyBytes => "limits.max_key_bytes",
+            Self::LimitsMaxValueBytes => "limits.max_value_bytes",
             Self::LimitsMaxDelKeys => "limits.max_del_keys",
             Self::GrpcConnectTimeout => "grpc.connect_timeout_ms",
             Self::GrpcMaxConnections => "grpc.max_connections",
@@ -166,6 +169,13 @@ pub enum Rule {
         /// The batch's `max_bytes`.
         usize,
     ),
+    /// The largest entry that the field allows, together with the other limits, fits into a message.
+    Carried {
+        /// The entry's length as encoded; [`usize::MAX`] if that can't be counted.
+        bytes: usize,
+        /// What fits.
+        most: usize,
+    },
     /// Text, or a host before the port.
     NotEmpty,
     /// A name or an IP address; an IPv6 address in brackets if a port follows.
@@ -207,6 +217,12 @@ impl fmt::Display for Rule {
             }
             Self::AtLeastMaxBytes(bytes) => {
                 return write!(f, "at least batch.max_bytes ({bytes})");
+            }
+            Self::Carried { bytes: usize::MAX, most } => {
+                return write!(f, "allows an entry of more bytes than can be counted, at most {most} fit into a message");
+            }
+            Self::Carried { bytes, most } => {
+                return write!(f, "allows an entry of {bytes} bytes as encoded, at most {most} fit into a message");
             }
             Self::NotEmpty => "not empty",
             Self::Host => "a host name or an IP address (IPv6 in brackets if a port follows)",

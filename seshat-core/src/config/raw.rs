@@ -62,7 +62,8 @@ struct RawBatch {
 struct RawSnapshot {
     min_log_bytes: u64,
     growth_percent: u32,
-    logs_to_keep: u64,
+    log_bytes_to_keep: u64,
+    max_held_log_bytes: u64,
 }
 
 #[derive(Deserialize)]

@@ -22,7 +22,7 @@ use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeCon
 pub(crate) const REPLICATION_BYTES: usize = 1 << 20;
 
 /// What handling an operation costs beside its payload, as bytes.
-const OPERATION_OVERHEAD: usize = 64;
+pub(crate) const OPERATION_OVERHEAD: usize = 64;
 
 /// Entries that are purged while the lock is held: some microseconds.
 const PURGED_AT_ONCE: usize = 1024;

@@ -1,6 +1,8 @@
-//! [`Observed`]: any transport, with a span around every call that elects or replicates.
+//! [`Observed`]: any transport, with a span around every call that elects or replicates, and what
+//! follows a snapshot in the log kept for as long as that is on its way.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use openraft::error::{
     Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
@@ -9,6 +11,7 @@ use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::{LogIdOptionExt, OptionalSend};
 use tracing::Instrument;
 
+use crate::node::retention::Retention;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -19,6 +22,7 @@ use crate::types::{
 pub(crate) struct Observed<N> {
     node_id: NodeId,
     inner: N,
+    retention: Arc<Retention>,
 }
 
 /// One connection of an [`Observed`] transport.
@@ -26,11 +30,12 @@ pub(crate) struct ObservedConnection<N> {
     node_id: NodeId,
     target: NodeId,
     inner: N,
+    retention: Arc<Retention>,
 }
 
 impl<N> Observed<N> {
-    pub(crate) fn new(node_id: NodeId, inner: N) -> Self {
-        Self { node_id, inner }
+    pub(crate) fn new(node_id: NodeId, inner: N, retention: Arc<Retention>) -> Self {
+        Self { node_id, inner, retention }
     }
 }
 
@@ -39,7 +44,8 @@ impl<N: RaftNetworkFactory<TypeConfig>> RaftNetworkFactory<TypeConfig> for Obser
 
     async fn new_client(&mut self, target: NodeId, node: &Node) -> Self::Network {
         let inner = self.inner.new_client(target, node).await;
-        ObservedConnection { node_id: self.node_id, target, inner }
+        let retention = Arc::clone(&self.retention);
+        ObservedConnection { node_id: self.node_id, target, inner, retention }
     }
 }
 
@@ -115,8 +121,10 @@ impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<
             snapshot_id = %snapshot.meta.snapshot_id,
             bytes = snapshot.snapshot.len(),
         );
+        let transfer = self.retention.begin(self.target, snapshot.meta.last_log_id);
         let sent = self.inner.full_snapshot(vote, snapshot, cancel, option);
         let sent = sent.instrument(span.clone()).await;
+        transfer.end(sent.is_ok());
         span.in_scope(|| match &sent {
             Ok(_) => tracing::info!("snapshot sent"),
             Err(error) => tracing::warn!(%error, "snapshot not sent"),

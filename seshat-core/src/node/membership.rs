@@ -1,34 +1,48 @@
 //! Who belongs to the cluster, and changes of that.
+//!
+//! Guarantees: no node becomes a voter before it has what the leader's log had when that was asked for
+//! (Raft dissertation, section 4.2.1). openraft's own wait is satisfied with a lag of so many entries,
+//! which may be all that there are.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use openraft::ChangeMembers;
+use openraft::{ChangeMembers, ServerState};
+use tokio::time::Instant;
 
 use super::RaftNode;
-use crate::error::MembershipError;
+use super::retention::Attempt;
+use crate::error::{MembershipError, NotLeader, Stopped};
 use crate::storage::StateReader;
-use crate::types::{Node, NodeId};
+use crate::types::{Node, NodeId, RaftMetrics};
 
 impl<R: StateReader> RaftNode<R> {
-    /// Adds a node that receives the log but doesn't vote, and waits until it has caught up with
-    /// what this node had when it began.
+    /// Adds a node that receives the log but doesn't vote, and waits until it has what this node's log
+    /// had when the call began: for as long as that takes while the node makes progress.
+    ///
+    /// Progress is an entry more that the node is known to have, or a snapshot that is on its way to it;
+    /// if that fails, the next one doesn't count. Dropping the future ends the wait, and adds the node
+    /// or doesn't.
     ///
     /// # Errors
-    /// See [`MembershipError`]. A node that can't be reached is a `NoQuorum` after
-    /// `propose_timeout`; it is a learner all the same.
+    /// See [`MembershipError`]. A node that can't be reached, or takes nothing on for
+    /// `propose_timeout`, is a `NotCaughtUp`; it is a learner all the same.
     pub async fn add_learner(
         &self,
         id: NodeId,
         address: impl Into<String>,
     ) -> Result<(), MembershipError> {
+        let expected = self.metrics().borrow().last_log_index;
         let node = Node { addr: address.into() };
-        let added = self.inner.raft.add_learner(id, node, true);
-        self.within_timeout(added).await
+        self.within_timeout(self.inner.raft.add_learner(id, node, false)).await?;
+        self.caught_up(id, expected).await
     }
 
     /// Makes exactly `voters` the voters, through joint consensus. Each must be a learner or a
     /// voter already. Voters that are left out stay as learners if `retain`, and are removed
     /// otherwise.
+    ///
+    /// A learner among them is waited for first, as [`add_learner`](Self::add_learner) does.
     ///
     /// # Errors
     /// See [`MembershipError`].
@@ -37,6 +51,14 @@ impl<R: StateReader> RaftNode<R> {
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), MembershipError> {
+        let (new, expected) = {
+            let metrics = self.metrics();
+            let now = metrics.borrow();
+            (new_voters(&voters, &now), now.last_log_index)
+        };
+        for id in new {
+            self.caught_up(id, expected).await?;
+        }
         let changed = self.inner.raft.change_membership(voters, retain);
         self.within_timeout(changed).await
     }
@@ -59,5 +81,90 @@ impl<R: StateReader> RaftNode<R> {
             Ok(changed) => changed.map(drop).map_err(Into::into),
             Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
         }
+    }
+
+    /// Waits until `id` has the log up to `expected`.
+    async fn caught_up(&self, id: NodeId, expected: Option<u64>) -> Result<(), MembershipError> {
+        let Some(expected) = expected.filter(|_| id != self.id()) else { return Ok(()) };
+        let timeout = self.inner.config.propose_timeout();
+        let mut progress = Progress::new(Instant::now());
+        let mut metrics = self.metrics();
+        loop {
+            {
+                let now = metrics.borrow_and_update();
+                now.running_state.clone().map_err(Stopped::from)?;
+                if now.state != ServerState::Leader {
+                    return Err(NotLeader::of(&now).into());
+                }
+                let got = matched(id, &now);
+                if got >= Some(expected) {
+                    return Ok(());
+                }
+                let transfer = self.inner.retention.under_way(id);
+                let waited = progress.none_for(got, transfer, Instant::now());
+                if waited >= timeout {
+                    return Err(MembershipError::NotCaughtUp {
+                        node_id: id,
+                        got,
+                        expected,
+                        waited,
+                    });
+                }
+            }
+            // A transfer's end shows nowhere else.
+            tokio::select! {
+                changed = metrics.changed() => changed.map_err(|_| Stopped::ShutDown)?,
+                () = tokio::time::sleep(self.inner.config.heartbeat_interval()) => {}
+            }
+        }
+    }
+}
+
+/// Learners that are to be voters. None if a node is to be that was never added, which openraft refuses.
+fn new_voters(voters: &BTreeSet<NodeId>, now: &RaftMetrics) -> Vec<NodeId> {
+    let membership = now.membership_config.membership();
+    if voters.iter().any(|id| membership.get_node(id).is_none()) {
+        return Vec::new();
+    }
+    let present: BTreeSet<NodeId> = membership.voter_ids().collect();
+    voters.difference(&present).copied().collect()
+}
+
+/// Up to where the log of `id` is known to equal the leader's.
+fn matched(id: NodeId, now: &RaftMetrics) -> Option<u64> {
+    let matched = now.replication.as_ref()?.get(&id)?;
+    matched.map(|last| last.index)
+}
+
+/// Whether a node that is waited for moves.
+#[derive(Debug)]
+struct Progress {
+    matched: Option<u64>,
+    /// The first since `matched`.
+    transfer: Option<Attempt>,
+    since: Instant,
+}
+
+impl Progress {
+    fn new(now: Instant) -> Self {
+        Self { matched: None, transfer: None, since: now }
+    }
+
+    /// For how long there was none, with what is known of the node now.
+    fn none_for(
+        &mut self,
+        matched: Option<u64>,
+        transfer: Option<Attempt>,
+        now: Instant,
+    ) -> Duration {
+        if matched != self.matched {
+            *self = Self { matched, transfer: None, since: now };
+        }
+        if let Some(transfer) = transfer
+            && *self.transfer.get_or_insert(transfer) == transfer
+        {
+            self.since = now;
+        }
+        now.saturating_duration_since(self.since)
     }
 }

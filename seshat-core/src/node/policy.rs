@@ -4,7 +4,8 @@
 //! large state pay for ever. Here the log must grow by a share of the last snapshot's size, as
 //! in Redis's `auto-aof-rewrite-percentage`: the work per byte written stays the same.
 //!
-//! [`Metered`] counts what passes through a state machine; [`Policy`] decides.
+//! [`Metered`] counts what passes through a state machine; [`Policy`] decides, and tells
+//! [`Retention`], which decides what of the log a snapshot makes superfluous.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use openraft::storage::RaftStateMachine;
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::Notify;
 
+use super::retention::Retention;
 use crate::config::SnapshotConfig;
 use crate::operation::EntryResponse;
 use crate::types::{
@@ -33,10 +35,11 @@ pub(super) struct Policy {
     snapshot_bytes: AtomicU64,
     building: AtomicBool,
     due: Notify,
+    retention: Arc<Retention>,
 }
 
 impl Policy {
-    pub(super) fn new(config: &SnapshotConfig) -> Self {
+    pub(super) fn new(config: &SnapshotConfig, retention: Arc<Retention>) -> Self {
         Self {
             min_log_bytes: config.min_log_bytes,
             growth_percent: config.growth_percent,
@@ -44,6 +47,7 @@ impl Policy {
             snapshot_bytes: AtomicU64::new(0),
             building: AtomicBool::new(false),
             due: Notify::new(),
+            retention,
         }
     }
 
@@ -116,7 +120,9 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     type SnapshotBuilder = Metered<M::SnapshotBuilder>;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
-        self.inner.applied_state().await
+        let state = self.inner.applied_state().await?;
+        self.policy.retention.restart(state.0);
+        Ok(state)
     }
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<EntryResponse>, StorageError>
@@ -125,7 +131,12 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         I::IntoIter: OptionalSend,
     {
         let mut bytes = 0;
-        let counted = entries.into_iter().inspect(|entry| bytes += log_bytes(entry));
+        // If applying fails, openraft stops.
+        let counted = entries.into_iter().inspect(|entry| {
+            let size = log_bytes(entry);
+            self.policy.retention.apply(entry.log_id.index, size);
+            bytes += size;
+        });
         let counted: Vec<Entry> = counted.collect();
         let responses = self.inner.apply(counted).await?;
         self.policy.applied(bytes);
@@ -134,6 +145,7 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
 
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
         self.policy.viewed();
+        self.policy.retention.view();
         let builder = self.inner.get_snapshot_builder().await;
         Metered::new(builder, Arc::clone(&self.policy))
     }
@@ -153,6 +165,9 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         self.policy.viewed();
         let installed = self.inner.install_snapshot(meta, data).await;
         self.policy.finished(installed.is_ok().then_some(bytes));
+        if installed.is_ok() {
+            self.policy.retention.restart(meta.last_log_id);
+        }
         installed
     }
 
@@ -165,6 +180,9 @@ impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Met
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let built = self.inner.build_snapshot().await;
         self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
+        if built.is_err() {
+            self.policy.retention.view_failed();
+        }
         built
     }
 }

@@ -8,6 +8,9 @@
     reason = "a test may panic"
 )]
 
+#[path = "sends.rs"]
+mod sends;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
 use seshat_core::types::{Entry, EntryPayload};
 
+use self::sends::Snapshots;
+
 /// Long enough for anything that happens at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,6 +32,7 @@ pub(crate) type Adjust = fn(NodeConfigBuilder) -> NodeConfigBuilder;
 pub(crate) struct Cluster {
     pub(crate) switchboard: Switchboard,
     pub(crate) nodes: BTreeMap<u64, RaftNode>,
+    pub(crate) snapshots: Snapshots,
     storages: BTreeMap<u64, MemStorage>,
     members: Vec<u64>,
     adjust: Adjust,
@@ -59,6 +65,7 @@ impl Cluster {
         let mut cluster = Self {
             switchboard: Switchboard::new(seed),
             nodes: BTreeMap::new(),
+            snapshots: Snapshots::default(),
             storages: BTreeMap::new(),
             members: ids.to_vec(),
             adjust,
@@ -83,7 +90,7 @@ impl Cluster {
             members.push(id);
             members
         };
-        let port = self.switchboard.port(id);
+        let port = self.snapshots.through(self.switchboard.port(id));
         let config = config_with(id, &members, self.adjust);
         let node = RaftNode::start(config, storage, port).await.unwrap();
         self.switchboard.plug(id, node.raft().clone());

@@ -14,6 +14,9 @@ use seshat_core::operation::Limits;
 
 use super::*;
 
+/// So many keys of that length are beyond what can be carried; 8 of them aren't.
+const LARGE: usize = 1 << 16;
+
 /// Input that may break any rule, as plain as it gets.
 #[derive(Debug, Clone)]
 struct Given {
@@ -61,7 +64,8 @@ impl Given {
             .collect();
         let Self { node_id, single_node, cluster_name, max_payload_entries, .. } = self;
         let BatchConfig { max_operations, max_bytes, queue_bytes } = self.batch;
-        let SnapshotConfig { min_log_bytes, growth_percent, logs_to_keep } = self.snapshot;
+        let SnapshotConfig { min_log_bytes, growth_percent, log_bytes_to_keep, max_held_log_bytes } =
+            self.snapshot;
         let Limits { max_key_bytes, max_value_bytes, max_del_keys } = self.limits;
         Some(format!(
             "node_id = {node_id}\n\
@@ -81,12 +85,21 @@ impl Given {
              [snapshot]\n\
              min_log_bytes = {min_log_bytes}\n\
              growth_percent = {growth_percent}\n\
-             logs_to_keep = {logs_to_keep}\n\
+             log_bytes_to_keep = {log_bytes_to_keep}\n\
+             max_held_log_bytes = {max_held_log_bytes}\n\
              [limits]\n\
              max_key_bytes = {max_key_bytes}\n\
              max_value_bytes = {max_value_bytes}\n\
              max_del_keys = {max_del_keys}\n"
         ))
+    }
+
+    /// Everything else is far from what a message carries; a million keys of 4 KiB are not.
+    fn fits(&self) -> bool {
+        let Limits { max_key_bytes, max_value_bytes, max_del_keys } = self.limits;
+        max_key_bytes.min(max_del_keys) < LARGE
+            && max_value_bytes <= u32::MAX as usize / 2
+            && self.batch.max_bytes < u32::MAX as usize
     }
 
     /// The rules once more, without a thought for what is said of them.
@@ -114,7 +127,7 @@ impl Given {
             && self.snapshot.growth_percent > 0
             && self.limits.max_key_bytes > 0
             && self.limits.max_del_keys > 0;
-        members && durations && amounts && !self.cluster_name.is_empty()
+        members && durations && amounts && self.fits() && !self.cluster_name.is_empty()
     }
 }
 
@@ -170,14 +183,13 @@ fn any_given() -> impl Strategy<Value = Given> {
             max_bytes,
             queue_bytes,
         });
-    let snapshot = (mostly(1..9u64, [0]), mostly(1..9u32, [0, u32::MAX]), 0..9u64).prop_map(
-        |(min_log_bytes, growth_percent, logs_to_keep)| SnapshotConfig {
-            min_log_bytes,
-            growth_percent,
-            logs_to_keep,
-        },
-    );
-    let limits = (mostly(1..9usize, [0]), 0..9usize, mostly(1..9usize, [0])).prop_map(
+    let snapshot = (mostly(1..9u64, [0]), mostly(1..9u32, [0, u32::MAX]), 0..9u64, 0..9u64)
+        .prop_map(|(min_log_bytes, growth_percent, log_bytes_to_keep, max_held_log_bytes)| {
+            SnapshotConfig { min_log_bytes, growth_percent, log_bytes_to_keep, max_held_log_bytes }
+        });
+    let lengths = || mostly(1..9usize, [0, LARGE]);
+    let values = mostly(0..9usize, [u32::MAX as usize]);
+    let limits = (lengths(), values, lengths()).prop_map(
         |(max_key_bytes, max_value_bytes, max_del_keys)| Limits {
             max_key_bytes,
             max_value_bytes,

@@ -1,6 +1,7 @@
 //! What makes a node's configuration valid, and what is said of one that is not.
 
 mod law;
+mod longest;
 mod rules;
 mod text;
 

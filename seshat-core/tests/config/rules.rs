@@ -28,7 +28,12 @@ fn defaults() {
     );
     assert_eq!(
         *config.snapshot(),
-        SnapshotConfig { min_log_bytes: 67_108_864, growth_percent: 400, logs_to_keep: 1000 }
+        SnapshotConfig {
+            min_log_bytes: 67_108_864,
+            growth_percent: 400,
+            log_bytes_to_keep: 16_777_216,
+            max_held_log_bytes: 1_073_741_824,
+        }
     );
     assert_eq!(*config.limits(), Limits::default());
     assert_eq!(*config.grpc(), GrpcConfig::default());
@@ -229,7 +234,12 @@ fn max_payload_entries(#[case] entries: u64, #[case] expected: &str) {
 #[case::no_bytes(1, 0, 0, "batch.max_bytes: 0: at least 1")]
 #[case::queue_below(1, 2, 1, "batch.queue_bytes: 1: at least batch.max_bytes (2)")]
 #[case::queue_equal(1, 2, 2, "")]
-#[case::largest(usize::MAX, u32::MAX as usize, u32::MAX as usize, "")]
+#[case::largest(usize::MAX, 1 << 29, u32::MAX as usize, "")]
+#[case::many_small_operations(
+    usize::MAX, u32::MAX as usize, u32::MAX as usize,
+    "batch.max_bytes: 4294967295: allows an entry of 31004295209 bytes as encoded, at most 4293918719 fit into a message"
+)]
+#[case::few_large_operations(1, 4_000_000_000, u32::MAX as usize, "")]
 #[case::queue_too_large(
     1, 1, u32::MAX as usize + 1, "batch.queue_bytes: 4294967296: at most 4294967295"
 )]
@@ -251,16 +261,33 @@ fn batch(
 fn snapshot(
     #[case] min_log_bytes: u64,
     #[case] growth_percent: u32,
-    #[case] logs_to_keep: u64,
+    #[case] to_keep: u64,
     #[case] expected: &str,
 ) {
-    let snapshot = SnapshotConfig { min_log_bytes, growth_percent, logs_to_keep };
+    let (log_bytes_to_keep, max_held_log_bytes) = (to_keep, to_keep);
+    let snapshot =
+        SnapshotConfig { min_log_bytes, growth_percent, log_bytes_to_keep, max_held_log_bytes };
     assert_eq!(said(valid().snapshot(snapshot)), expected);
 }
 
 #[rstest]
 #[case::smallest(1, 0, 1, "")]
-#[case::largest(usize::MAX, usize::MAX, usize::MAX, "")]
+#[case::largest(1 << 31, 1 << 30, 1, "")]
+#[case::long_value(
+    1, u32::MAX as usize, 1,
+    "limits.max_value_bytes: 4294967295: allows an entry of 4294967365 bytes as encoded, at most 4293918719 fit into a message"
+)]
+#[case::many_keys(
+    1 << 16, 1, 1 << 16,
+    "limits.max_del_keys: 65536: allows an entry of 4295229501 bytes as encoded, at most 4293918719 fit into a message"
+)]
+#[case::beyond_counting(
+    usize::MAX,
+    usize::MAX,
+    usize::MAX,
+    "limits.max_value_bytes: 18446744073709551615: allows an entry of more bytes than can be counted, at most 4293918719 fit into a message\n\
+     limits.max_del_keys: 18446744073709551615: allows an entry of more bytes than can be counted, at most 4293918719 fit into a message"
+)]
 #[case::no_key(0, 0, 1, "limits.max_key_bytes: 0: at least 1")]
 #[case::no_keys(1, 0, 0, "limits.max_del_keys: 0: at least 1")]
 fn limits(
@@ -323,17 +350,4 @@ fn joining(#[case] id: u64, #[case] asked: RangeInclusive<u64>, #[case] expected
 fn a_single_node_joins_nobody() {
     let both = node_of(1, 1..=1).single_node().joining();
     assert_eq!(said(both), "single_node: true: not together with joining");
-}
-
-#[test]
-fn the_longest_message_holds_the_largest_operation() {
-    let of = |limits| valid().limits(limits).build().unwrap().max_message_bytes();
-    let mib = 1 << 20;
-    assert_eq!(of(Limits { max_key_bytes: 1, max_value_bytes: 1, max_del_keys: 1 }), 3 * mib);
-    let value = Limits { max_key_bytes: mib, max_value_bytes: 9 * mib, max_del_keys: 1 };
-    assert_eq!(of(value), 12 * mib);
-    let keys = Limits { max_key_bytes: mib, max_value_bytes: 0, max_del_keys: 20 };
-    assert_eq!(of(keys), 22 * mib);
-    let all = Limits { max_key_bytes: usize::MAX, max_value_bytes: 1, max_del_keys: 2 };
-    assert_eq!(of(all), usize::MAX);
 }

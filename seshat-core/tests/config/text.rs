@@ -116,7 +116,8 @@ const FULL: &str = r#"
     [snapshot]
     min_log_bytes = 4
     growth_percent = 5
-    logs_to_keep = 6
+    log_bytes_to_keep = 6
+    max_held_log_bytes = 7
 
     [limits]
     max_key_bytes = 7
@@ -137,7 +138,12 @@ fn full() -> NodeConfigBuilder {
         .propose_timeout(ms(50))
         .max_payload_entries(60)
         .batch(BatchConfig { max_operations: 1, max_bytes: 2, queue_bytes: 3 })
-        .snapshot(SnapshotConfig { min_log_bytes: 4, growth_percent: 5, logs_to_keep: 6 })
+        .snapshot(SnapshotConfig {
+            min_log_bytes: 4,
+            growth_percent: 5,
+            log_bytes_to_keep: 6,
+            max_held_log_bytes: 7,
+        })
         .limits(Limits { max_key_bytes: 7, max_value_bytes: 8, max_del_keys: 9 })
 }
 
@@ -155,7 +161,8 @@ fn toml_and_builder_agree() {
     assert_eq!(config.rpc_timeout(), ms(40));
     assert_eq!(config.propose_timeout(), ms(50));
     assert_eq!(config.max_payload_entries(), 60);
-    assert_eq!(config.snapshot().logs_to_keep, 6);
+    assert_eq!(config.snapshot().log_bytes_to_keep, 6);
+    assert_eq!(config.snapshot().max_held_log_bytes, 7);
     assert_eq!(config.limits().max_value_bytes, 8);
 }
 
@@ -178,6 +185,11 @@ fn toml_defaults_are_the_builders() {
 #[case::code_name_of_a_duration("heartbeat_interval = 1", "unknown field `heartbeat_interval`")]
 #[case::unknown_in_batch("[batch]\nbytes = 1", "unknown field `bytes`")]
 #[case::unknown_in_snapshot("[snapshot]\nbytes = 1", "unknown field `bytes`")]
+#[case::entries_to_keep(
+    "[snapshot]\nlogs_to_keep = 1000",
+    "unknown field `logs_to_keep`, expected one of `min_log_bytes`, `growth_percent`, \
+     `log_bytes_to_keep`, `max_held_log_bytes`"
+)]
 #[case::unknown_in_limits("[limits]\nbytes = 1", "unknown field `bytes`")]
 #[case::unknown_in_member("[[members]]\nid = 1\naddress = \"n\"\nport = 1", "unknown field `port`")]
 #[case::member_without_id("[[members]]\naddress = \"n\"", "missing field `id`")]
@@ -220,13 +232,13 @@ fn raft_config_says_what_was_asked() {
     assert_eq!(raft.election_timeout_max, 30);
     assert_eq!(raft.install_snapshot_timeout, 40);
     assert_eq!(raft.max_payload_entries, 60);
-    assert_eq!(raft.max_in_snapshot_log_to_keep, 6);
+    assert_eq!(raft.snapshot_max_chunk_size, 262_144);
     assert_eq!(raft.snapshot_policy, openraft::SnapshotPolicy::Never);
 
-    let theirs = openraft::Config::default();
-    assert_eq!(raft.replication_lag_threshold, theirs.replication_lag_threshold);
-    assert_eq!(raft.snapshot_max_chunk_size, theirs.snapshot_max_chunk_size);
-    assert_eq!(raft.purge_batch_size, theirs.purge_batch_size);
+    // Nothing is left to a number of entries.
+    assert_eq!(raft.replication_lag_threshold, 0);
+    assert_eq!(raft.max_in_snapshot_log_to_keep, u64::MAX);
+    assert_eq!(raft.purge_batch_size, 1);
     assert!(raft.enable_tick && raft.enable_heartbeat && raft.enable_elect);
     raft.validate().unwrap();
 }

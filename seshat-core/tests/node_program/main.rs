@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod history;
 mod memory;
+mod mistyped;
 mod once;
 mod partition;
 mod program;

@@ -3,7 +3,8 @@
 use crate::cluster::Cluster;
 
 /// What was applied is in a snapshot, and no log is kept behind it.
-const SNAPSHOTS: &str = "snapshot = { min_log_bytes = 1, growth_percent = 1, logs_to_keep = 0 }";
+const SNAPSHOTS: &str =
+    "snapshot = { min_log_bytes = 1, growth_percent = 1, log_bytes_to_keep = 0 }";
 
 async fn comes_back_as_a_new_member(settings: &'static str) {
     let mut cluster = Cluster::start(settings).await;

@@ -74,6 +74,8 @@ impl From<MembershipError> for Not {
             MembershipError::NotLeader(error) => error.into(),
             MembershipError::Refused(why @ Why::InProgress(_)) => Self::now(why),
             MembershipError::Refused(why) => Self::ever(why),
+            // It had its time: somebody should look at it before it is asked for again.
+            MembershipError::NotCaughtUp { .. } => Self::ever(error),
             MembershipError::NoQuorum { .. } | MembershipError::Stopped(_) => Self::known(error),
         }
     }
