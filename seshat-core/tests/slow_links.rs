@@ -10,10 +10,11 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE};
-use seshat_core::config::NodeConfigBuilder;
+use seshat_core::config::{NodeConfigBuilder, SnapshotConfig};
 use seshat_core::network::switchboard::Faults;
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Limits, Operation};
+use seshat_core::types::RaftMetrics;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -32,6 +33,17 @@ fn patient(config: NodeConfigBuilder) -> NodeConfigBuilder {
 /// The same, with values and keys as long as 64 MiB and 64 KiB.
 fn generous(config: NodeConfigBuilder) -> NodeConfigBuilder {
     patient(config).limits(Limits { max_value_bytes: 64 * MIB, ..Limits::default() })
+}
+
+/// A snapshot is due after each 4 MiB, and nothing of the log is kept behind it.
+fn often(config: NodeConfigBuilder) -> NodeConfigBuilder {
+    let due = SnapshotConfig {
+        min_log_bytes: 4 << 20,
+        growth_percent: 1,
+        log_bytes_to_keep: 0,
+        ..SnapshotConfig::default()
+    };
+    patient(config).snapshot(due)
 }
 
 /// Three nodes with the same link from each to each.
@@ -171,4 +183,44 @@ async fn a_follower_that_lags_behind_a_slow_link_catches_up(
     assert!(writes > 0, "it lagged");
     lags.wait_for_applied(PATIENCE, index).await.unwrap();
     steady.end(&cluster).await;
+}
+
+/// Six seconds, in which the follower's election timeout passes six times and more. With writes, of half
+/// of what the link carries, some snapshots become due meanwhile; the first one has to do.
+#[rstest::rstest]
+#[case::nobody_writes(0)]
+#[case::writes_go_on(2_000_000)]
+#[tokio::test(start_paused = true)]
+async fn a_follower_catches_up_by_one_snapshot(#[case] bytes_per_second: u64) {
+    let mut cluster = cluster(Faults::default(), often).await;
+    let leader = cluster.leader().await;
+    let away = cluster.follower_of(&leader).id();
+    cluster.kill(away).await;
+    burst(&leader, 6 * 1024, 4 * KIB).await;
+    let purged = |now: &RaftMetrics| now.purged.is_some();
+    leader.wait_until(PATIENCE, "a purge", purged).await.unwrap();
+    let steady = Steady::begin(&cluster).await;
+    for other in cluster.ids() {
+        cluster.switchboard.set_faults(other, away, bandwidth(4_000_000));
+        cluster.switchboard.set_faults(away, other, bandwidth(4_000_000));
+    }
+    let follower = cluster.start_node(away).await;
+    let index = leader.metrics().borrow().last_log_index.unwrap();
+    let writer = tokio::spawn(async move {
+        for n in 0.. {
+            if bytes_per_second == 0 {
+                return;
+            }
+            leader.set(format!("burst-{}", n % 6000), vec![8; 64 * KIB]).await.unwrap();
+            let pause = 64.0 * 1024.0 / bytes_per_second as f64;
+            tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+        }
+    });
+    follower.wait_for_applied(3 * PATIENCE, index).await.unwrap();
+    // It has what was written while it caught up, too, and goes on with entries.
+    let last = steady.leader.metrics().borrow().last_log_index.unwrap();
+    follower.wait_for_applied(3 * PATIENCE, last).await.unwrap();
+    writer.abort();
+    steady.end(&cluster).await;
+    assert_eq!(cluster.snapshots.begun(away).len(), 1, "{:?}", cluster.snapshots.begun(away));
 }
