@@ -122,7 +122,8 @@ fn trickle(more: watch::Receiver<bool>) -> impl Stream<Item = v1::FullSnapshotRe
 async fn cluster(ports: Ports) -> Vec<Host> {
     let config = ports.cluster_with(3, |config| {
         // A sender that stops is not given up before the test.
-        let config = config.rpc_timeout(2 * DEADLINE);
+        let config = config.rpc_timeout(2 * DEADLINE).propose_timeout(2 * DEADLINE);
+        let config = config.limits(Limits { max_value_bytes: 3 << 20, ..Limits::default() });
         let config = config.heartbeat_interval(Duration::from_millis(100));
         let config = config.election_timeout_min(Duration::from_millis(800));
         config.election_timeout_max(Duration::from_millis(1600))
@@ -174,6 +175,35 @@ async fn a_leader_that_is_deposed_meanwhile_learns_it() {
     answer.await.unwrap();
     let answer = tokio::time::timeout(DEADLINE, sent).await.expect("it is told").unwrap().unwrap();
     assert!(answer.vote.unwrap().term >= 10_000, "{answer:?}");
+}
+
+/// Each follower takes three seconds to get the value, and then the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_value_on_slow_links_costs_no_election() {
+    let mut ports = Ports::of(3).await;
+    let mut links = Vec::new();
+    for id in 1..=3 {
+        let link = Link::to(ports.address(id), FAST, u64::MAX).await;
+        ports.found_at(id, link.address);
+        links.push(link);
+    }
+    let hosts = cluster(ports).await;
+    set(&hosts, "key", "value").await;
+    let leads = &leader(&hosts).await.node;
+    let vote = leads.metrics().borrow().vote;
+    links.iter().for_each(|link| link.set(1 << 20, u64::MAX));
+    let before: u64 = links.iter().map(Link::carried).sum();
+    for key in ["long", "longer"] {
+        leads.set(key, vec![7; 3 << 20]).await.unwrap();
+    }
+    let index = leads.last_applied().unwrap().index;
+    for host in &hosts {
+        host.node.wait_for_applied(DEADLINE, index).await.unwrap();
+        assert_eq!(host.node.metrics().borrow().vote, vote, "nobody campaigned");
+        assert_eq!(host.node.reader().digest(), leads.reader().digest());
+    }
+    let carried = links.iter().map(Link::carried).sum::<u64>() - before;
+    assert!(carried < 13 << 20, "{carried} bytes for two values of 3 MiB to two followers");
 }
 
 /// A voter that was away gets a snapshot over a link that is slower than elections are.
