@@ -138,7 +138,7 @@ impl GrpcConnection {
     /// something moves within `limit`.
     async fn call<M: Message, T, F>(
         &self,
-        (rpc, entries): (&'static str, usize),
+        (rpc, entries): (&'static str, Option<usize>),
         message: M,
         limit: Duration,
         send: impl FnOnce(Client, tonic::Request<M>) -> F,
@@ -160,11 +160,12 @@ impl GrpcConnection {
         }
         let started = Instant::now();
         let request = self.shared.identity.sign(self.peer.id, message);
-        let lane = Lane::of(entries);
+        let place = self.peer.place(entries);
+        let long = entries.is_some_and(|count| count > 0);
         let end = async {
             let progress = Progress::default();
-            let watched = (lane == Lane::Bulk).then(|| progress.clone());
-            let answer = progress.wait(limit, send(self.client(lane, watched)?, request));
+            let watched = long.then(|| progress.clone());
+            let answer = progress.wait(limit, send(self.client(place.lane, watched)?, request));
             match answer.await {
                 Some(Ok(response)) => Ok(response.into_inner()),
                 Some(Err(status)) => Err(Cause::of(status)),
@@ -172,8 +173,10 @@ impl GrpcConnection {
             }
         };
         let end = end.instrument(span.clone()).await;
-        if matches!(end, Err(Cause::TimedOut(_))) {
-            self.peer.renew(lane);
+        match &end {
+            Ok(_) => place.answered(),
+            Err(Cause::TimedOut(_)) if long => self.peer.renew(place.lane),
+            Err(_) => {}
         }
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
@@ -187,7 +190,7 @@ impl GrpcConnection {
         limit: Duration,
     ) -> Result<StandingResponse, CallError> {
         let send = async |mut client: Client, request| client.standing(request).await;
-        self.call(("Standing", 0), request, limit, send).await
+        self.call(("Standing", None), request, limit, send).await
     }
 
     /// Where the peer can't be reached, or takes no part yet, tries again: openraft wouldn't before
@@ -203,7 +206,7 @@ impl GrpcConnection {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let send = async |mut client: Client, request| client.vote(request).await;
-            let end = self.call(("Vote", 0), rpc.clone(), left, send).await;
+            let end = self.call(("Vote", None), rpc.clone(), left, send).await;
             let transient = end.as_ref().is_err_and(|error| error.cause.is_transient());
             match pauses.next() {
                 Some(pause) if transient && Instant::now() + pause < deadline => {
@@ -231,7 +234,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let limit =
             if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
         let send = async |mut client: Client, request| client.append_entries(request).await;
-        let end = self.call(("AppendEntries", entries), rpc, limit, send).await;
+        let end = self.call(("AppendEntries", Some(entries)), rpc, limit, send).await;
         let me = self.shared.identity.node_id;
         end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
     }

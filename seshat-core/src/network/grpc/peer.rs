@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,19 +31,13 @@ pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// in the order in which they were sent, and on a slow link a window of them takes seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Short messages that somebody's election timeout waits for: heartbeats, votes, standings.
+    /// Short messages that somebody's election timeout waits for: votes, standings, and heartbeats
+    /// while entries are on their way.
     Liveness,
-    /// Entries.
+    /// Entries, and heartbeats while there are none.
     Bulk,
     /// Snapshots.
     Snapshot,
-}
-
-impl Lane {
-    /// Of a message with that many entries.
-    pub(super) fn of(entries: usize) -> Self {
-        if entries == 0 { Self::Liveness } else { Self::Bulk }
-    }
 }
 
 /// The channel of each lane.
@@ -96,6 +90,37 @@ pub(super) struct Peer {
     channels: Result<Channels, Arc<dyn Error + Send + Sync>>,
     /// Calls without an answer since the last one that had one.
     failures: AtomicU64,
+    bulk: Traffic,
+}
+
+/// What is known of the bulk lane.
+#[derive(Debug, Default)]
+struct Traffic {
+    under_way: AtomicUsize,
+    /// Whether the last call that began there has been answered.
+    answered: AtomicBool,
+}
+
+/// A call's place on a lane.
+pub(super) struct Place<'a> {
+    pub(super) lane: Lane,
+    traffic: Option<&'a Traffic>,
+}
+
+impl Place<'_> {
+    pub(super) fn answered(&self) {
+        if let Some(traffic) = self.traffic {
+            traffic.answered.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(traffic) = self.traffic {
+            traffic.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Peer {
@@ -103,7 +128,29 @@ impl Peer {
         let endpoint = endpoint(address, connect_timeout, tls);
         let channels = endpoint.map(Channels::new);
         let channels = channels.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
-        Self { id, address: address.to_owned(), channels, failures: AtomicU64::new(0) }
+        Self {
+            id,
+            address: address.to_owned(),
+            channels,
+            failures: AtomicU64::new(0),
+            bulk: Traffic::default(),
+        }
+    }
+
+    /// The lane for a message with that many entries; `None` if it is of a kind that has none. A heartbeat
+    /// goes where entries go as long as none are on their way and all was well there: to wake one
+    /// connection takes less than to wake two.
+    pub(super) fn place(&self, entries: Option<usize>) -> Place<'_> {
+        let Traffic { under_way, answered } = &self.bulk;
+        let free = under_way.load(Ordering::Relaxed) == 0 && answered.load(Ordering::Relaxed);
+        match entries {
+            Some(1..) => {}
+            Some(0) if free => {}
+            _ => return Place { lane: Lane::Liveness, traffic: None },
+        }
+        under_way.fetch_add(1, Ordering::Relaxed);
+        answered.store(false, Ordering::Relaxed);
+        Place { lane: Lane::Bulk, traffic: Some(&self.bulk) }
     }
 
     /// # Errors
