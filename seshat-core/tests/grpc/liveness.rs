@@ -131,6 +131,18 @@ async fn cluster(ports: Ports) -> Vec<Host> {
     config.await
 }
 
+/// The same, with the link to each.
+async fn linked_cluster() -> (Vec<Host>, Vec<Link>) {
+    let mut ports = Ports::of(3).await;
+    let mut links = Vec::new();
+    for id in 1..=3 {
+        let link = Link::to(ports.address(id), FAST, u64::MAX).await;
+        ports.found_at(id, link.address);
+        links.push(link);
+    }
+    (cluster(ports).await, links)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_long_as_bytes_come_the_leader_lives() {
     let ports = Ports::of(3).await;
@@ -180,14 +192,7 @@ async fn a_leader_that_is_deposed_meanwhile_learns_it() {
 /// Each follower takes three seconds to get the value, and then the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_value_on_slow_links_costs_no_election() {
-    let mut ports = Ports::of(3).await;
-    let mut links = Vec::new();
-    for id in 1..=3 {
-        let link = Link::to(ports.address(id), FAST, u64::MAX).await;
-        ports.found_at(id, link.address);
-        links.push(link);
-    }
-    let hosts = cluster(ports).await;
+    let (hosts, links) = linked_cluster().await;
     set(&hosts, "key", "value").await;
     let leads = &leader(&hosts).await.node;
     let vote = leads.metrics().borrow().vote;
@@ -209,14 +214,7 @@ async fn a_long_value_on_slow_links_costs_no_election() {
 /// A voter that was away gets a snapshot over a link that is slower than elections are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_on_a_slow_link_costs_no_election() {
-    let mut ports = Ports::of(3).await;
-    let mut links = Vec::new();
-    for id in 1..=3 {
-        let link = Link::to(ports.address(id), FAST, u64::MAX).await;
-        ports.found_at(id, link.address);
-        links.push(link);
-    }
-    let hosts = cluster(ports).await;
+    let (hosts, links) = linked_cluster().await;
     set(&hosts, "key", "value").await;
     let leads = &leader(&hosts).await.node;
     let away = hosts.iter().position(|host| host.node.id() != leads.id()).unwrap();
