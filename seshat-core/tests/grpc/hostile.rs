@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http_body::Frame;
 use http_body_util::StreamBody;
 use rstest::rstest;
 use seshat_core::config::GrpcConfig;
@@ -38,22 +39,24 @@ async fn assert_serves(address: &str) {
 
 /// Sends these bytes as the body of AppendEntries, then ends it or leaves it open.
 async fn send(address: &str, body: Vec<u8>, open: bool) -> Status {
-    send_by(channel(address), address, body, open).await
+    send_by(channel(address), address, body_of(body, open)).await
+}
+
+fn body_of(bytes: Vec<u8>, open: bool) -> Body {
+    let frames = stream::once(async { Ok::<_, Status>(Frame::data(Bytes::from(bytes))) });
+    match open {
+        true => Body::new(StreamBody::new(stream::StreamExt::chain(frames, stream::pending()))),
+        false => Body::new(StreamBody::new(frames)),
+    }
 }
 
 /// The same, over a connection that is there.
 fn send_by(
     mut channel: Channel,
     address: &str,
-    body: Vec<u8>,
-    open: bool,
+    body: Body,
 ) -> impl Future<Output = Status> + Send + use<> {
     let (metadata, ..) = signed("seshat", 1, ()).into_parts();
-    let frames = stream::once(async { Ok::<_, Status>(http_body::Frame::data(Bytes::from(body))) });
-    let body = match open {
-        true => Body::new(StreamBody::new(stream::StreamExt::chain(frames, stream::pending()))),
-        false => Body::new(StreamBody::new(frames)),
-    };
     let mut request =
         http::Request::post(format!("http://{address}/seshat.v1.Transport/AppendEntries"));
     *request.headers_mut().unwrap() = metadata.into_headers();
@@ -107,6 +110,23 @@ async fn bodies(
     assert_serves(&address).await;
 }
 
+/// On a slow link a message takes longer than a call may take that doesn't move.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_moves_is_waited_for() {
+    let (_host, address) = impatient(GrpcConfig::default()).await;
+    let bytes = claimed(20, &[0xff; 20]);
+    let frames = stream::unfold(bytes.into_iter(), async |mut rest| {
+        let byte = rest.next()?;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        Some((Ok::<_, Status>(Frame::data(Bytes::from(vec![byte]))), rest))
+    });
+    let body = Body::new(StreamBody::new(Box::pin(frames)));
+    let started = tokio::time::Instant::now();
+    let status = send_by(channel(&address), &address, body).await;
+    assert_eq!(status.code(), Code::InvalidArgument, "it was read to its end: {status}");
+    assert!(started.elapsed() > Duration::from_millis(600));
+}
+
 /// Reads until the other end hangs up.
 async fn until_closed(mut stream: TcpStream) -> usize {
     let mut heard = 0;
@@ -146,7 +166,8 @@ async fn one_call_too_many() {
     };
     // By the first answer the caller knows how many it may make; before, it would be refused.
     ask().await.unwrap();
-    let stuck = tokio::spawn(send_by(shared.clone(), &address, claimed(100, b"half"), true));
+    let stuck =
+        tokio::spawn(send_by(shared.clone(), &address, body_of(claimed(100, b"half"), true)));
     tokio::time::timeout(DEADLINE, ask()).await.expect("its turn comes").unwrap();
     assert!(stuck.await.unwrap().message().contains("longer than 300ms"));
 }
