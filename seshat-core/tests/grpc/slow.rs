@@ -156,6 +156,24 @@ async fn a_peer_that_never_answers_costs_no_longer_than_openraft_waits() {
     }
 }
 
+/// Who sends entries knows the link; on a connection that works nothing is lost, so less makes no sense.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_waited_for_as_long_as_their_sender_says_and_no_less_than_a_call_may_take() {
+    let mut connection = connection(&Deaf::default().serve().await).await;
+    let entry = Entry { log_id: LogId::new(LeaderId::new(1, 1), 0), payload: EntryPayload::Blank };
+    let request = AppendEntriesRequest {
+        vote: Vote::new(1, 1),
+        prev_log_id: None,
+        entries: vec![entry],
+        leader_commit: None,
+    };
+    for (waits, said) in [(100, "300ms"), (700, "700ms")] {
+        let option = RPCOption::new(Duration::from_millis(waits));
+        let end = connection.append_entries(request.clone(), option).await.unwrap_err();
+        assert_eq!(end.to_string(), format!("timeout after {said} when AppendEntries 1->2"));
+    }
+}
+
 /// openraft sends half as many then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_a_message_holds_is_not_sent() {
