@@ -19,8 +19,9 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
-/// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that.
-const PIECE: usize = 16 << 10;
+/// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that. What many
+/// clients propose at once is less, and goes out in one write.
+const PIECE: usize = 64 << 10;
 
 /// Bytes that have passed, counted by a [`Moving`] body.
 #[derive(Debug, Clone, Default)]

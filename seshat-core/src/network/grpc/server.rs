@@ -114,8 +114,11 @@ impl GrpcServer {
         });
         let tasks = vec![
             tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
-            tokio::spawn(follow(raft.clone(), transport.clone(), health.clone())),
-            tokio::spawn(end_probation(raft, Arc::clone(&standing))),
+            tokio::spawn(follow(raft, transport.clone(), health.clone())),
+            tokio::spawn({
+                let standing = Arc::clone(&standing);
+                async move { standing.end_probation().await }
+            }),
             tokio::spawn(async move { receptions.expire().await }),
         ];
         tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
@@ -206,12 +209,6 @@ async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
     for service in ["", transport_server::SERVICE_NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
     }
-}
-
-/// Lets the node campaign once it has caught up, though nobody asks for its vote.
-async fn end_probation(raft: Raft, standing: Arc<Standing>) {
-    let mut metrics = raft.metrics();
-    while metrics.changed().await.is_ok() && standing.probation().await.is_ok() {}
 }
 
 /// The node behind the service.

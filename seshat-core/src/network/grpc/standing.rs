@@ -18,8 +18,9 @@ use super::client::GrpcTransport;
 use super::error::AdmissionError;
 use crate::admission::{Applicant, Probation, Verdict, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
+use crate::network::heartbeat;
 use crate::node::Elections;
-use crate::types::{AppendEntriesRequest, Node, NodeId, Raft};
+use crate::types::{Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
 const ROUND: Duration = Duration::from_secs(1);
@@ -52,6 +53,8 @@ pub(super) struct Standing {
     asks: tokio::sync::Mutex<()>,
     /// Somebody was heard of for the first time: it can answer now.
     news: Notify,
+    /// There is a probation to be ended.
+    begun: Notify,
 }
 
 struct State {
@@ -68,8 +71,8 @@ impl Standing {
         let applicant = Applicant::new(others.collect(), config.joining());
         let incarnation = RandomState::new().hash_one(node_id);
         let state = Mutex::new(State { applicant, probation: None });
-        let (asks, news) = (tokio::sync::Mutex::default(), Notify::new());
-        Self { raft, elections, transport, incarnation, state, asks, news }
+        let (asks, news, begun) = (tokio::sync::Mutex::default(), Notify::new(), Notify::new());
+        Self { raft, elections, transport, incarnation, state, asks, news, begun }
     }
 
     /// What this node can say of the one that asks, within `limit`.
@@ -178,13 +181,7 @@ impl Standing {
         self.state().probation = Some((admission, probation));
         self.elections.allow(false);
         let Leadership { vote, committed } = probation.leadership;
-        let only_vote = AppendEntriesRequest {
-            vote,
-            prev_log_id: None,
-            entries: Vec::new(),
-            leader_commit: None,
-        };
-        match self.raft.append_entries(only_vote).await {
+        match self.raft.append_entries(heartbeat(vote)).await {
             // A conflict can't be, and a greater vote refuses that leader's elders as well.
             Ok(_) => {}
             Err(RaftError::APIError(never)) => match never {},
@@ -194,7 +191,22 @@ impl Standing {
         tracing::info!(node_id, leader = %vote, until = %committed, "on probation");
         // Over already, where it was begun before.
         self.probation().await?;
+        self.begun.notify_one();
         Ok(())
+    }
+
+    /// Lets the node campaign once it has caught up, though nobody asks for its vote. Runs as long as
+    /// the server does, and looks at what the node does only while it is on probation.
+    pub(super) async fn end_probation(&self) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            self.begun.notified().await;
+            while let Ok(Some(_)) = self.probation().await {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 
     /// The probation that this node is on, which ends here if it is over. Whether or not the node
