@@ -138,7 +138,8 @@ async fn beats(mut network: impl RaftNetwork<TypeConfig>, vote: Vote, interval: 
     }
 }
 
-fn weight(entry: &Entry) -> usize {
+/// Bytes that an entry counts for.
+pub(crate) fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
         EntryPayload::Blank | EntryPayload::Membership(_) => 1,

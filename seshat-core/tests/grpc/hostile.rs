@@ -61,6 +61,7 @@ fn send_by(
         http::Request::post(format!("http://{address}/seshat.v1.Transport/AppendEntries"));
     *request.headers_mut().unwrap() = metadata.into_headers();
     let request = request
+        .header("seshat-long", "1")
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(body)

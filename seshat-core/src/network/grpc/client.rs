@@ -12,6 +12,7 @@ use openraft::error::{
 };
 use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 use tokio::time::Instant;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::{Response, Status};
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -20,11 +21,12 @@ use super::error::{CallError, Cause, TransportError};
 use super::identity::Identity;
 use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
-use super::progress::{Progress, Watched};
+use super::progress::{LONG, PIECE, Progress, Watched};
 use super::tls::Tls;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
+use crate::network::weight;
 use crate::proto::services::transport_client::TransportClient;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
@@ -113,6 +115,22 @@ impl RaftNetworkFactory<TypeConfig> for GrpcTransport {
     }
 }
 
+/// What is known of a call before its message is looked at.
+#[derive(Clone, Copy)]
+struct Kind {
+    rpc: &'static str,
+    /// `None` where there are none by nature.
+    entries: Option<usize>,
+    /// Whether it may take a while to arrive. To watch those that don't costs more than it tells.
+    long: bool,
+}
+
+impl Kind {
+    fn short(rpc: &'static str) -> Self {
+        Self { rpc, entries: None, long: false }
+    }
+}
+
 /// [`GrpcTransport`] towards one node. All of them share three HTTP/2 connections: one for what is
 /// urgent, one for entries, one for snapshots.
 pub struct GrpcConnection {
@@ -134,11 +152,11 @@ impl GrpcConnection {
         self.shared.config.rpc_timeout().min(ttl - ttl / 16)
     }
 
-    /// Sends one message and waits for one: within `limit`, and if it carries entries, for as long as
-    /// something moves within `limit`.
+    /// Sends one message and waits for one: within `limit`, and if it is long, for as long as something
+    /// moves within `limit`.
     async fn call<M: Message, T, F>(
         &self,
-        (rpc, entries): (&'static str, Option<usize>),
+        Kind { rpc, entries, long }: Kind,
         message: M,
         limit: Duration,
         send: impl FnOnce(Client, tonic::Request<M>) -> F,
@@ -159,9 +177,11 @@ impl GrpcConnection {
             span.record("bytes", message.encoded_len());
         }
         let started = Instant::now();
-        let request = self.shared.identity.sign(self.peer.id, message);
+        let mut request = self.shared.identity.sign(self.peer.id, message);
+        if long {
+            request.metadata_mut().insert(LONG, AsciiMetadataValue::from_static("1"));
+        }
         let place = self.peer.place(entries);
-        let long = entries.is_some_and(|count| count > 0);
         let end = async {
             let progress = Progress::default();
             let watched = long.then(|| progress.clone());
@@ -175,7 +195,7 @@ impl GrpcConnection {
         let end = end.instrument(span.clone()).await;
         match &end {
             Ok(_) => place.answered(),
-            Err(Cause::TimedOut(_)) if long => self.peer.renew(place.lane),
+            Err(Cause::TimedOut(_)) if entries > Some(0) => self.peer.renew(place.lane),
             Err(_) => {}
         }
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
@@ -190,7 +210,7 @@ impl GrpcConnection {
         limit: Duration,
     ) -> Result<StandingResponse, CallError> {
         let send = async |mut client: Client, request| client.standing(request).await;
-        self.call(("Standing", None), request, limit, send).await
+        self.call(Kind::short("Standing"), request, limit, send).await
     }
 
     /// Where the peer can't be reached, or takes no part yet, tries again: openraft wouldn't before
@@ -206,7 +226,7 @@ impl GrpcConnection {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let send = async |mut client: Client, request| client.vote(request).await;
-            let end = self.call(("Vote", None), rpc.clone(), left, send).await;
+            let end = self.call(Kind::short("Vote"), rpc.clone(), left, send).await;
             let transient = end.as_ref().is_err_and(|error| error.cause.is_transient());
             match pauses.next() {
                 Some(pause) if transient && Instant::now() + pause < deadline => {
@@ -233,8 +253,10 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let rpc_timeout = self.shared.config.rpc_timeout();
         let limit =
             if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
+        let long = rpc.entries.iter().map(weight).sum::<usize>() > PIECE;
+        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long };
         let send = async |mut client: Client, request| client.append_entries(request).await;
-        let end = self.call(("AppendEntries", Some(entries)), rpc, limit, send).await;
+        let end = self.call(kind, rpc, limit, send).await;
         let me = self.shared.identity.node_id;
         end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
     }

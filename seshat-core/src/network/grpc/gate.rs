@@ -1,8 +1,8 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-//! Guarantees: what passes is meant for this node, and this node takes part; it ends when none of it
-//! came for as long as a call may take (a snapshot sees to that itself, by the [`Progress`] that goes
-//! with it); it leaves a span and, if it fails, an event.
+//! Guarantees: what passes is meant for this node, and this node takes part; it ends within the time a
+//! call may take or, where it says that it is long, when none of it came for that time (a snapshot sees
+//! to that itself, by the [`Progress`] that goes with it); it leaves a span and, if it fails, an event.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,7 +23,7 @@ use tracing::field::Empty;
 
 use super::error::Refusal;
 use super::identity::{Identity, caller};
-use super::progress::Progress;
+use super::progress::{LONG, Progress};
 
 /// A service of which only admitted calls hear.
 #[derive(Clone)]
@@ -82,10 +82,13 @@ where
             outcome = Empty,
         );
         let admitted = span.in_scope(|| self.admit(&rpc, &request));
-        let progress = Progress::default();
-        let mut request = request.map(|body| progress.watch(body));
-        request.extensions_mut().insert(progress.clone());
         let limit = (rpc != "FullSnapshot").then_some(self.limit);
+        let progress = Progress::default();
+        let mut request = request;
+        if limit.is_none() || request.headers().contains_key(LONG) {
+            request = request.map(|body| progress.watch(body));
+            request.extensions_mut().insert(progress.clone());
+        }
         let fresh = self.inner.clone();
         // The one that was polled until it was ready.
         let mut inner = std::mem::replace(&mut self.inner, fresh);

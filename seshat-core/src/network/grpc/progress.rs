@@ -21,7 +21,10 @@ use tower::Service;
 
 /// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that. What many
 /// clients propose at once is less, and goes out in one write.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
+
+/// Metadata of a call whose message may take a while to arrive: it is worth being watched.
+pub(super) const LONG: &str = "seshat-long";
 
 /// Bytes that have passed, counted by a [`Moving`] body.
 #[derive(Debug, Clone, Default)]
