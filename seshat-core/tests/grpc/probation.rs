@@ -89,7 +89,9 @@ impl OneWaits {
 async fn who_waits_votes_for_nobody_and_follows_no_older_leader() {
     let world = OneWaits::start().await;
     let vote = leader(&world.hosts).await.node.metrics().borrow().vote;
-    assert_eq!(world.waits.node.metrics().borrow().vote, vote, "stored before it answers anybody");
+    // What it reports of itself lags behind what it has.
+    let stored = || world.waits.node.raft().with_raft_state(|state| *state.vote_ref());
+    assert_eq!(stored().await.unwrap(), vote, "stored before it answers anybody");
 
     let refused = world.vote().await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
@@ -100,7 +102,7 @@ async fn who_waits_votes_for_nobody_and_follows_no_older_leader() {
     let older = v1::Vote { term: vote.leader_id.term - 1, node_id: 9, committed: true };
     let stale = v1::AppendEntriesRequest { vote: Some(older), ..Default::default() };
     assert_eq!(world.append(stale).await, Append::HigherVote(sent(vote)));
-    assert_eq!(world.waits.node.metrics().borrow().vote, vote);
+    assert_eq!(stored().await.unwrap(), vote);
 }
 
 /// The log that it is sent begins with a membership that has it for a voter, in its earlier life.
