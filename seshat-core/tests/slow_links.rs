@@ -35,12 +35,13 @@ fn generous(config: NodeConfigBuilder) -> NodeConfigBuilder {
     patient(config).limits(Limits { max_value_bytes: 64 * MIB, ..Limits::default() })
 }
 
-/// A snapshot is due after each 4 MiB, and nothing of the log is kept behind it.
+/// A snapshot is due after each 4 MiB, and little of the log is kept behind it: as much as a follower that
+/// has caught up may be behind when it is purged.
 fn often(config: NodeConfigBuilder) -> NodeConfigBuilder {
     let due = SnapshotConfig {
         min_log_bytes: 4 << 20,
         growth_percent: 1,
-        log_bytes_to_keep: 0,
+        log_bytes_to_keep: 1 << 20,
         ..SnapshotConfig::default()
     };
     patient(config).snapshot(due)
