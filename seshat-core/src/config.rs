@@ -264,7 +264,8 @@ impl NodeConfig {
         self.election_timeout_max
     }
 
-    /// How long a call to another node may take. Default 5 s, in TOML `rpc_timeout_ms`.
+    /// How long a call to another node may take; one that carries much, a large entry or a snapshot, how
+    /// long without anything of it moving. Default 5 s, in TOML `rpc_timeout_ms`.
     pub fn rpc_timeout(&self) -> Duration {
         self.rpc_timeout
     }

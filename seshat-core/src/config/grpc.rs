@@ -23,7 +23,7 @@ pub struct GrpcConfig {
     pub max_connections: usize,
     /// Calls that each of them may have under way. At least 1 and at most 2³² - 1; default 128.
     pub max_calls: u32,
-    /// Bytes of a snapshot in one message, of which one must arrive within each `rpc_timeout`. At
+    /// Bytes of a snapshot in one message, some of which must arrive within each `rpc_timeout`. At
     /// least 1 and at most 1 MiB; default 256 KiB.
     pub snapshot_chunk_bytes: usize,
     /// The longest snapshot that is taken in. At most one is there in part: while it arrives, and for

@@ -12,8 +12,8 @@
 //!   campaigns before it has committed what that one had.
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
-//! - Every call ends: by a deadline or, one that carries entries or a snapshot, by lack of progress. It
-//!   may take any time as long as it moves.
+//! - Every call ends: by a deadline or, one that carries much, by lack of progress. That may take any
+//!   time as long as it moves.
 //! - Who receives a snapshot hears from its leader as long as that leads or bytes come, and sends no
 //!   leader away because a snapshot takes longer than an election.
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use openraft::{ChangeMembers, ServerState};
+use openraft::{ChangeMembers, LogIdOptionExt, ServerState};
 use tokio::time::Instant;
 
 use super::RaftNode;
 use super::retention::Attempt;
 use crate::error::{MembershipError, NotLeader, Stopped};
 use crate::storage::StateReader;
-use crate::types::{Node, NodeId, RaftMetrics};
+use crate::types::{Membership, Node, NodeId, RaftMetrics};
 
 impl<R: StateReader> RaftNode<R> {
     /// Adds a node that receives the log but doesn't vote, and waits until it has what this node's log
@@ -32,7 +32,7 @@ impl<R: StateReader> RaftNode<R> {
         id: NodeId,
         address: impl Into<String>,
     ) -> Result<(), MembershipError> {
-        let expected = self.metrics().borrow().last_log_index;
+        let (expected, _) = self.to_catch_up(&BTreeSet::new()).await?;
         let node = Node { addr: address.into() };
         self.within_timeout(self.inner.raft.add_learner(id, node, false)).await?;
         self.caught_up(id, expected).await
@@ -51,11 +51,7 @@ impl<R: StateReader> RaftNode<R> {
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), MembershipError> {
-        let (new, expected) = {
-            let metrics = self.metrics();
-            let now = metrics.borrow();
-            (new_voters(&voters, &now), now.last_log_index)
-        };
+        let (expected, new) = self.to_catch_up(&voters).await?;
         for id in new {
             self.caught_up(id, expected).await?;
         }
@@ -81,6 +77,23 @@ impl<R: StateReader> RaftNode<R> {
             Ok(changed) => changed.map(drop).map_err(Into::into),
             Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
         }
+    }
+
+    /// What a node must have to be caught up, and which of `voters` are learners. Metrics lag: they may
+    /// lack an entry that was acknowledged, or a learner that was added. openraft keeps to itself where
+    /// its log ends, so what isn't committed yet counts as far as they say.
+    async fn to_catch_up(
+        &self,
+        voters: &BTreeSet<NodeId>,
+    ) -> Result<(Option<u64>, Vec<NodeId>), Stopped> {
+        let reported = self.metrics().borrow().last_log_index;
+        let voters = voters.clone();
+        let state = self.inner.raft.with_raft_state(move |state| {
+            let membership = state.membership_state.effective().membership();
+            (state.committed.index(), new_voters(&voters, membership))
+        });
+        let (committed, new) = state.await?;
+        Ok((committed.max(reported), new))
     }
 
     /// Waits until `id` has the log up to `expected`.
@@ -121,8 +134,7 @@ impl<R: StateReader> RaftNode<R> {
 }
 
 /// Learners that are to be voters. None if a node is to be that was never added, which openraft refuses.
-fn new_voters(voters: &BTreeSet<NodeId>, now: &RaftMetrics) -> Vec<NodeId> {
-    let membership = now.membership_config.membership();
+fn new_voters(voters: &BTreeSet<NodeId>, membership: &Membership) -> Vec<NodeId> {
     if voters.iter().any(|id| membership.get_node(id).is_none()) {
         return Vec::new();
     }
