@@ -67,6 +67,7 @@
 //! [`GrpcConfig`]: crate::config::GrpcConfig
 
 mod accept;
+mod answers;
 mod client;
 mod error;
 mod gate;

@@ -13,10 +13,10 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 use tonic::{Request, Status, Streaming};
 
+use super::answers::stopped;
 use super::error::Refusal;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;
-use super::server::stopped;
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };

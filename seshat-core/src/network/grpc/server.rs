@@ -6,32 +6,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{Fatal, RaftError};
+use openraft::error::Fatal;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status, Streaming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::accept::accept;
+use super::answers::Answers;
 use super::client::GrpcTransport;
-use super::error::{AdmissionError, Refusal};
+use super::error::AdmissionError;
 use super::gate::Gate;
-use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
-use super::reception::{Incoming, Receptions};
+use super::reception::Receptions;
 use super::standing::{Admission, Standing};
-use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::node::RaftNode;
 use crate::proto::services::transport_server::{self, TransportServer};
-use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Raft, SnapshotResponse, VoteRequest, VoteResponse,
-};
+use crate::types::Raft;
 
 /// Headers of a call: ours are a few hundred bytes.
 const MAX_HEADER_BYTES: u32 = 8 << 10;
@@ -208,68 +204,6 @@ async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
     }
     for service in ["", transport_server::SERVICE_NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
-    }
-}
-
-/// The node behind the service.
-struct Answers {
-    raft: Raft,
-    limit: Duration,
-    receptions: Arc<Receptions>,
-    standing: Arc<Standing>,
-}
-
-#[tonic::async_trait]
-impl transport_server::Transport for Answers {
-    async fn append_entries(
-        &self,
-        request: Request<AppendEntriesRequest>,
-    ) -> Result<Response<AppendEntriesResponse>, Status> {
-        let answer = self.raft.append_entries(request.into_inner()).await;
-        answer.map(Response::new).map_err(stopped)
-    }
-
-    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
-        // It can't come back once it is over, so a vote that is granted later is none too early.
-        if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
-            let committed = probation.leadership.committed;
-            let words = format!(
-                "the node remembers nothing, and votes once it has committed {committed}, as its \
-                 leader had"
-            );
-            return Err(Refusal::NotAdmitted.status(words));
-        }
-        self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
-    }
-
-    async fn full_snapshot(
-        &self,
-        request: Request<Streaming<FullSnapshotPart>>,
-    ) -> Result<Response<SnapshotResponse>, Status> {
-        self.receptions.receive(Incoming::of(request)).await.map(Response::new)
-    }
-
-    async fn snapshot_offset(
-        &self,
-        request: Request<SnapshotOffsetRequest>,
-    ) -> Result<Response<SnapshotOffsetResponse>, Status> {
-        Ok(Response::new(self.receptions.offset(request.into_inner())))
-    }
-
-    async fn standing(
-        &self,
-        request: Request<StandingRequest>,
-    ) -> Result<Response<StandingResponse>, Status> {
-        let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
-        answer.map(Response::new).map_err(stopped)
-    }
-}
-
-/// The answer of a node that stopped.
-pub(super) fn stopped(error: impl Into<RaftError<u64>>) -> Status {
-    match error.into() {
-        RaftError::Fatal(fatal) => Refusal::Stopped.status(Stopped::from(fatal)),
-        RaftError::APIError(never) => match never {},
     }
 }
 

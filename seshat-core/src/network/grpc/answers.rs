@@ -1,0 +1,82 @@
+//! [`Answers`]: the node behind the service, one method for each call.
+//!
+//! What arrives here was decoded, and passed the [gate](super::gate).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::RaftError;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::error::Refusal;
+use super::message::{SnapshotOffsetRequest, StandingRequest};
+use super::reception::{Incoming, Receptions};
+use super::standing::Standing;
+use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
+use crate::error::Stopped;
+use crate::proto::services::transport_server;
+use crate::types::{
+    AppendEntriesRequest, AppendEntriesResponse, Raft, SnapshotResponse, VoteRequest, VoteResponse,
+};
+
+/// The node behind the service.
+pub(super) struct Answers {
+    pub(super) raft: Raft,
+    pub(super) limit: Duration,
+    pub(super) receptions: Arc<Receptions>,
+    pub(super) standing: Arc<Standing>,
+}
+
+#[tonic::async_trait]
+impl transport_server::Transport for Answers {
+    async fn append_entries(
+        &self,
+        request: Request<AppendEntriesRequest>,
+    ) -> Result<Response<AppendEntriesResponse>, Status> {
+        let answer = self.raft.append_entries(request.into_inner()).await;
+        answer.map(Response::new).map_err(stopped)
+    }
+
+    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        // It can't come back once it is over, so a vote that is granted later is none too early.
+        if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
+            let committed = probation.leadership.committed;
+            let words = format!(
+                "the node remembers nothing, and votes once it has committed {committed}, as its \
+                 leader had"
+            );
+            return Err(Refusal::NotAdmitted.status(words));
+        }
+        self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
+    }
+
+    async fn full_snapshot(
+        &self,
+        request: Request<Streaming<FullSnapshotPart>>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        self.receptions.receive(Incoming::of(request)).await.map(Response::new)
+    }
+
+    async fn snapshot_offset(
+        &self,
+        request: Request<SnapshotOffsetRequest>,
+    ) -> Result<Response<SnapshotOffsetResponse>, Status> {
+        Ok(Response::new(self.receptions.offset(request.into_inner())))
+    }
+
+    async fn standing(
+        &self,
+        request: Request<StandingRequest>,
+    ) -> Result<Response<StandingResponse>, Status> {
+        let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
+        answer.map(Response::new).map_err(stopped)
+    }
+}
+
+/// The answer of a node that stopped.
+pub(super) fn stopped(error: impl Into<RaftError<u64>>) -> Status {
+    match error.into() {
+        RaftError::Fatal(fatal) => Refusal::Stopped.status(Stopped::from(fatal)),
+        RaftError::APIError(never) => match never {},
+    }
+}
