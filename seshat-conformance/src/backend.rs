@@ -4,13 +4,9 @@
 //! of. Everything else is optional, and each check that needs it is skipped, with that reason,
 //! where it is missing. What is declared here is believed; what isn't is never assumed.
 
-mod capabilities;
-mod command;
-mod hooks;
 pub(crate) mod suite;
-pub(crate) mod transfer;
+mod transfer;
 
-use std::error::Error;
 use std::future::Future;
 use std::path::Path;
 
@@ -18,14 +14,9 @@ use openraft::RaftTypeConfig;
 use openraft::impls::OneshotResponder;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
-pub use self::capabilities::{Capabilities, Halves, Keeps};
-pub use self::command::{Command, Shape};
-pub use self::hooks::{Hook, Hooks};
 pub use self::suite::{NoSuite, OpenraftSuite, Suite, SuiteFunction};
-pub use self::transfer::{Chunks, Piece, Transfer, Whole};
-
-/// Whatever a back end's own code fails with.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+pub use self::transfer::{Chunks, Transfer, Whole};
+pub use crate::words::{BoxError, Capabilities, Command, Halves, Hook, Hooks, Keeps, Piece, Shape};
 
 /// A storage back end under test, for the type configuration of its author.
 ///

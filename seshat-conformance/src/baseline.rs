@@ -1,7 +1,7 @@
 //! The known failures of a back end: each must still fail, or the run fails.
 
-use crate::check::Outcome;
 use crate::failure::{Failure, Kind};
+use crate::outcome::Outcome;
 
 /// What the outcome of a check becomes in the light of the list.
 pub(crate) fn judge(known: &[String], id: &str, outcome: Outcome) -> Outcome {

@@ -31,14 +31,17 @@ use clap::{CommandFactory, Parser};
 pub(crate) use self::args::seconds;
 use self::args::{Cli, Command, Format, How, RunArgs};
 use crate::backend::Backend;
-use crate::check::{Outcome, Spec};
+use crate::driver::{self, Driver};
 use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden, serve};
 use crate::model::Step;
+use crate::options::{Filter, Options};
+use crate::outcome::Outcome;
+use crate::outcome::{CheckResult, Report, Rerun};
 use crate::preflight::Unfit;
 use crate::registry::registry;
-use crate::report::{CheckResult, Report, Rerun};
-use crate::runner::{Filter, Options, fit};
+use crate::runner::fit;
+use crate::spec::Spec;
 use crate::{replay, report};
 
 /// The exit code of a run that could not begin, or whose report could not be written.
@@ -88,10 +91,14 @@ impl fmt::Display for Near {
 /// Checks run in child processes: this program again, told apart by its first argument. Do nothing
 /// before the call that must not happen twice.
 pub fn main<B: Backend>(backend: B) -> ExitCode {
+    face(driver::of(backend))
+}
+
+fn face(driver: Arc<dyn Driver>) -> ExitCode {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_else(|| "seshat-conformance".to_owned());
     if arguments.next().as_deref() == Some(CHILD) {
-        return child(backend, &arguments.next().unwrap_or_default());
+        return child(driver, &arguments.next().unwrap_or_default());
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -101,13 +108,12 @@ pub fn main<B: Backend>(backend: B) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
-    let backend = Arc::new(backend);
     let done = match cli.command {
-        None => run(backend, &program, &cli.run),
-        Some(Command::Run(args)) => run(backend, &program, &args),
-        Some(Command::List { checks }) => list::<B>(&checks),
-        Some(Command::Explain { check }) => explain::<B>(&check),
-        Some(Command::Replay { file, how }) => replay_file(backend, &program, &file, &how),
+        None => run(&driver, &program, &cli.run),
+        Some(Command::Run(args)) => run(&driver, &program, &args),
+        Some(Command::List { checks }) => list(&checks),
+        Some(Command::Explain { check }) => explain(&check),
+        Some(Command::Replay { file, how }) => replay_file(&driver, &program, &file, &how),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -123,8 +129,8 @@ pub fn main<B: Backend>(backend: B) -> ExitCode {
 }
 
 /// The other side of [`Warden`].
-pub(crate) fn child<B: Backend>(backend: B, orders: &str) -> ExitCode {
-    match serve(backend, orders, io::BufReader::new(io::stdin()), &mut io::stdout()) {
+pub(crate) fn child(driver: Arc<dyn Driver>, orders: &str) -> ExitCode {
+    match serve(driver, orders, io::BufReader::new(io::stdin()), &mut io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(io::stderr(), "error: {error}"));
@@ -133,23 +139,23 @@ pub(crate) fn child<B: Backend>(backend: B, orders: &str) -> ExitCode {
     }
 }
 
-fn run<B: Backend>(backend: Arc<B>, program: &str, args: &RunArgs) -> Result<u8, Stop> {
+fn run(driver: &Arc<dyn Driver>, program: &str, args: &RunArgs) -> Result<u8, Stop> {
     let filter = Filter { include: args.checks.clone(), exclude: args.exclude.clone() };
-    known_words(&filter, &specs::<B>())?;
+    known_words(&filter, &specs())?;
     let options = Options { filter, ..args.how.options() };
-    fit(&backend, &options)?;
+    fit(driver, &options)?;
     let output = Output::open(&args.how)?;
     let (halt, warden) = warden(&options, &args.how)?;
     let mut progress = progress::Progress::new(options.jobs);
-    let mut report = warden.run(&*backend, &mut |event| progress.show(&event));
+    let mut report = warden.run(&**driver, &mut |event| progress.show(&event));
     progress.clear();
     report.rerun = Rerun::Program(quoted(program));
     output.write(&report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
-fn replay_file<B: Backend>(
-    backend: Arc<B>,
+fn replay_file(
+    driver: &Arc<dyn Driver>,
     program: &str,
     file: &Path,
     how: &How,
@@ -166,7 +172,7 @@ fn replay_file<B: Backend>(
         Ok(_) => {}
     }
     let options = how.options();
-    fit(&backend, &options)?;
+    fit(driver, &options)?;
     let output = Output::open(how)?;
     let (halt, warden) = warden(&options, how)?;
     let started = std::time::Instant::now();
@@ -174,7 +180,7 @@ fn replay_file<B: Backend>(
     if let Some(Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })) = outcome {
         return Err(Stop::NotReplayable { path, why });
     }
-    let mut report = Report::empty(&backend.name(), &options);
+    let mut report = Report::empty(&driver.name(), &options);
     report.elapsed = started.elapsed();
     let flags = report.flags();
     report.rerun = Rerun::Replay(format!("{} replay {}{flags}", quoted(program), file.display()));
@@ -186,15 +192,15 @@ fn replay_file<B: Backend>(
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
-fn list<B: Backend>(checks: &[String]) -> Result<u8, Stop> {
-    let (filter, specs) = (Filter::only(checks), specs::<B>());
+fn list(checks: &[String]) -> Result<u8, Stop> {
+    let (filter, specs) = (Filter::only(checks), specs());
     known_words(&filter, &specs)?;
     print(&print::list(&filter, &specs))?;
     Ok(0)
 }
 
-fn explain<B: Backend>(id: &str) -> Result<u8, Stop> {
-    let specs = specs::<B>();
+fn explain(id: &str) -> Result<u8, Stop> {
+    let specs = specs();
     let Some(spec) = specs.iter().find(|spec| spec.id == id) else {
         return Err(Stop::NoCheck(id.to_owned(), Near(args::near(id, &ids(&specs)))));
     };
@@ -212,8 +218,8 @@ fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
     Ok((halt, warden))
 }
 
-fn specs<B: Backend>() -> Vec<Spec> {
-    registry::<B>().iter().map(|check| check.spec).collect()
+fn specs() -> Vec<Spec> {
+    registry().iter().map(|check| check.spec).collect()
 }
 
 fn ids(specs: &[Spec]) -> Vec<&'static str> {

@@ -39,13 +39,17 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use crate::backend::Backend;
 use crate::baseline;
 use crate::budget::Budget;
-use crate::check::{Edition, Need, Outcome, Spec};
+use crate::driver::{self, Driver};
 use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden};
 use crate::model::Step;
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::outcome::{CheckResult, Report, Rerun};
 use crate::registry::registry;
-use crate::report::{self, CheckResult, Report, Rerun, excuse, failure_text};
-use crate::runner::{Options, fit};
+use crate::report::{self, excuse, failure_text};
+use crate::runner::fit;
+use crate::spec::{Edition, Need, Spec};
 use crate::{cli, preflight, replay};
 
 /// The whole of a test target: each check of this back end is one test. See [`harness`](crate::harness).
@@ -60,12 +64,16 @@ macro_rules! conformance_main {
 
 /// What [`conformance_main!`](crate::conformance_main) expands to.
 pub fn main<B: Backend>(backend: B) -> ExitCode {
+    face(&driver::of(backend))
+}
+
+fn face(driver: &Arc<dyn Driver>) -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(CHILD) {
-        return cli::child(backend, &arguments.next().unwrap_or_default());
+        return cli::child(Arc::clone(driver), &arguments.next().unwrap_or_default());
     }
     let mut arguments = Arguments::from_args();
-    match trials(backend, &mut arguments) {
+    match trials(driver, &mut arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
             // The exit code says it too, where nothing can be printed.
@@ -83,16 +91,16 @@ struct Target {
     context: Report,
 }
 
-fn trials<B: Backend>(backend: B, arguments: &mut Arguments) -> io::Result<Vec<Trial>> {
-    let (options, backend) = (options()?, Arc::new(backend));
+fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec<Trial>> {
+    let options = options()?;
     let halt = Arc::new(Halt::default());
     // Under nextest output is captured by test; `cargo test` has nobody to capture it.
     let nextest = std::env::var_os("NEXTEST").is_some();
     let echo: Echo = Arc::new(|line| drop(writeln!(io::stderr(), "{line}")));
     let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
-    let specs: Vec<Spec> = registry::<B>().iter().map(|check| check.spec).collect();
+    let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
-    if let Err(unfit) = fit(&backend, &options) {
+    if let Err(unfit) = fit(driver, &options) {
         let what = unfit.to_string();
         return Ok(alone(arguments, Trial::test(preflight::ID, || Err(Failed::from(what)))));
     }
@@ -102,10 +110,10 @@ fn trials<B: Backend>(backend: B, arguments: &mut Arguments) -> io::Result<Vec<T
     }
     let marked = arguments.list || arguments.ignored || arguments.include_ignored;
     let skips =
-        if marked { warden.cell().skips(&*backend, &specs) } else { vec![None; specs.len()] };
-    let known = backend.known_failures();
+        if marked { warden.cell().skips(&**driver, &specs) } else { vec![None; specs.len()] };
+    let known = driver.known_failures();
     let strangers = baseline::strangers(&known, &ids);
-    let mut context = Report::empty(&backend.name(), &options);
+    let mut context = Report::empty(&driver.name(), &options);
     context.rerun = Rerun::Test(test_name());
     if let Some(file) = variable::<PathBuf>("replay")? {
         let history = history(&file)?;

@@ -1,8 +1,8 @@
 //! Histories by choice: whatever the numbers, what comes out is legal. So random numbers make
 //! random histories, and fewer or smaller numbers make shorter ones.
 
-use crate::backend::{Command, Shape};
 use crate::model::{Ballot, Id, Item, Members, Model, Payload, Step};
+use crate::words::{Command, Shape};
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,13 +19,15 @@ pub(crate) use self::child::serve;
 pub(crate) use self::halt::Halt;
 use self::process::{Heard, Process};
 use self::wire::{Orders, Request, Trace};
-use crate::backend::Backend;
-use crate::check::{Need, Outcome, Spec};
+use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::outcome::Report;
 use crate::registry::registry;
 use crate::replay;
-use crate::report::Report;
-use crate::runner::{self, Gifts, Options, Progress};
+use crate::runner::{self, Gifts, Progress};
+use crate::spec::{Need, Spec};
 
 /// The first argument of a child; its orders are the second.
 pub(crate) const CHILD: &str = "__seshat-conformance-child";
@@ -58,13 +60,9 @@ impl Warden {
     }
 
     /// Runs the checks that the filter lets through, until they end or the halt is pulled.
-    pub(crate) fn run<B: Backend>(
-        &self,
-        backend: &B,
-        watch: &mut dyn FnMut(Progress<'_>),
-    ) -> Report {
-        let specs: Vec<Spec> = registry::<B>().iter().map(|check| check.spec).collect();
-        runner::run_with(backend, &specs, &self.options, watch, || {
+    pub(crate) fn run(&self, driver: &dyn Driver, watch: &mut dyn FnMut(Progress<'_>)) -> Report {
+        let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
+        runner::run_with(driver, &specs, &self.options, watch, || {
             let mut cell = self.cell();
             move |spec: &Spec| cell.run(spec)
         })
@@ -94,10 +92,10 @@ impl Cell<'_> {
     }
 
     /// Why each check will be skipped, if it will.
-    pub(crate) fn skips<B: Backend>(&mut self, backend: &B, specs: &[Spec]) -> Vec<Option<Need>> {
+    pub(crate) fn skips(&mut self, driver: &dyn Driver, specs: &[Spec]) -> Vec<Option<Need>> {
         let mut asked = None;
         let mut gifts = || *asked.get_or_insert_with(|| self.gifts());
-        specs.iter().map(|spec| runner::missing(backend, spec.needs, &mut gifts)).collect()
+        specs.iter().map(|spec| runner::missing(driver, spec.needs, &mut gifts)).collect()
     }
 
     /// All are taken for given where the store can't be asked: its checks will say why.

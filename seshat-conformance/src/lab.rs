@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::Backend;
 use crate::budget::Budget;
+use crate::driver::Driver;
 use crate::failure::Failure;
-use crate::runner::Options;
 
 /// A check's surroundings.
-pub struct Lab<B: Backend> {
+pub struct Lab {
     /// The store under test.
-    pub backend: Arc<B>,
+    pub(crate) driver: Arc<dyn Driver>,
     /// How much to try.
     pub budget: Budget,
     /// What random choices come from.
@@ -29,6 +28,16 @@ pub struct Lab<B: Backend> {
     stores: AtomicU64,
     began: Instant,
     limit: Duration,
+}
+
+/// What a run grants each check.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Means {
+    pub(crate) budget: Budget,
+    pub(crate) seed: u64,
+    pub(crate) patience: Duration,
+    /// What the check may take.
+    pub(crate) limit: Duration,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -125,18 +134,17 @@ impl Record {
     }
 }
 
-impl<B: Backend> Lab<B> {
-    /// A lab that puts its stores below `dir`, for a check that may take `limit`.
+impl Lab {
+    /// A lab that puts its stores below `dir`.
     pub(crate) fn new(
-        backend: Arc<B>,
+        driver: Arc<dyn Driver>,
         dir: &Path,
-        options: &Options,
-        limit: Duration,
+        means: Means,
         record: Arc<Record>,
     ) -> Self {
-        let Options { budget, seed, patience, .. } = *options;
+        let Means { budget, seed, patience, limit } = means;
         Self {
-            backend,
+            driver,
             budget,
             seed,
             patience,

@@ -38,9 +38,30 @@
 //!
 //! The README tells how to read a report; `CHECKS.md` lists every check.
 //!
-//! In the order in which things happen: a [`check`] of the [`registry`] gets a [`lab`], the
-//! [`runner`] runs it, in this process or in another one, and what comes of it goes to the
-//! [`report`].
+//! # The house
+//!
+//! From the bottom up; each room uses only those that stand before it, which `tests/layers.rs`
+//! holds. A back end is generic, as openraft is, so whatever is written against it is compiled for
+//! each. That ends at the seam: the driver asks in words of the kit's own, and all that follows is
+//! compiled once, and names neither openraft nor `Backend`, but for the doors where one comes in:
+//! those of `runner`, `record`, `cli` and `harness`.
+//!
+//! ```text
+//! words budget requirement failure   what is said of a store, of a run, of openraft
+//! model history story                what is right, and what may happen
+//! backend                            what an author implements
+//! reference embedded                 back ends of the kit's own
+//! driver                             the seam; below it driver/openraft09, a Backend as a driver
+//! spec options outcome               a check before it runs, how to run, what was found
+//! lab check                          what a check works with, and what it is
+//! poll subject                       the store under test, with the oracle at its side
+//! fixtures checks                    the checks, a file a family
+//! registry                           all of them, in order
+//! baseline preflight replay runner   runs them, in this process
+//! isolation                          and in others
+//! report                             what was found, as text, JSON, JUnit, Markdown
+//! record cli harness                 the faces
+//! ```
 
 pub mod backend;
 mod baseline;
@@ -48,17 +69,18 @@ pub mod budget;
 pub mod check;
 mod checks;
 pub mod cli;
+mod driver;
 #[cfg(feature = "storage-v2")]
 pub mod embedded;
 pub mod failure;
 mod fixtures;
-#[cfg(feature = "storage-v2")]
-mod flush;
 pub mod harness;
 mod history;
 mod isolation;
 pub mod lab;
 pub mod model;
+mod options;
+mod outcome;
 mod poll;
 mod preflight;
 pub mod record;
@@ -69,6 +91,7 @@ mod replay;
 pub mod report;
 pub mod requirement;
 pub mod runner;
+mod spec;
 mod story;
 mod subject;
 mod words;
@@ -84,5 +107,21 @@ mod tests {
         let (readme, backend) = (include_str!("../README.md"), include_str!("../docs/backend.rs"));
         assert!(readme.contains(backend), "README.md and docs/backend.rs differ");
         assert!(backend.lines().count() <= 30, "the README promises 30 lines");
+    }
+
+    #[test]
+    fn the_page_on_checks_shows_one_that_is_compiled() {
+        let (page, family) = (include_str!("../docs/check.md"), include_str!("checks/vote.rs"));
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: Vec<_> = page.split("```rust\n").skip(1).collect();
+        assert_eq!(shown.len(), 2);
+        for code in shown {
+            let code = code.split("```").next().unwrap_or_default();
+            assert!(
+                flat(family).contains(&flat(code)),
+                "checks/vote.rs has no such lines:\n{code}"
+            );
+            assert!(code.lines().count() <= 10, "the page promises ten lines");
+        }
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::backend::{Command, Keeps};
+use crate::words::{Command, Keeps};
 
 pub use self::step::{ParseError, Step, StepError};
 

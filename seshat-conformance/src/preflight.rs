@@ -2,20 +2,17 @@
 //! of entries and go by ids of nodes, so one that says the same of everything lets every store
 //! pass.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::RaftLogId;
-use openraft::entry::RaftPayload;
-
-use crate::backend::{Backend, Command, Shape};
-use crate::check::{Edition, Level, Outcome, Spec};
+use crate::driver::Driver;
+use crate::driver::seen::{Entry, Named};
 use crate::failure::{Failure, Kind};
 use crate::model::{Id, Item, Members, Payload};
-use crate::report::CheckResult;
-use crate::words::{self, Entry};
+use crate::outcome::{CheckResult, Outcome};
+use crate::spec::{Edition, Level, Spec};
+use crate::words::{Command, Shape};
 
 /// The name of the test that fails where a back end's own answers are wrong; in a report, its id.
 pub(crate) const ID: &str = "backend";
@@ -75,19 +72,19 @@ impl Asking {
 }
 
 /// Looks at everything that can be asked without a store.
-pub(crate) fn look<B: Backend>(backend: &B, asking: &Asking) -> Result<(), Unfit> {
-    Look { backend, asking }.all()
+pub(crate) fn look(driver: &dyn Driver, asking: &Asking) -> Result<(), Unfit> {
+    Look { driver, asking }.all()
 }
 
-struct Look<'a, B> {
-    backend: &'a B,
+struct Look<'a> {
+    driver: &'a dyn Driver,
     asking: &'a Asking,
 }
 
 /// An entry, and what it has that its neighbours don't.
 type Labelled = (&'static str, Item);
 
-impl<B: Backend> Look<'_, B> {
+impl Look<'_> {
     fn all(&self) -> Result<(), Unfit> {
         self.node_ids()?;
         self.commands()?;
@@ -98,39 +95,40 @@ impl<B: Backend> Look<'_, B> {
         Ok(())
     }
 
-    fn ask<T>(&self, method: &'static str, call: impl FnOnce(&B) -> T) -> T {
+    fn ask<T>(&self, method: &'static str, call: impl FnOnce(&dyn Driver) -> T) -> T {
         self.asking.begin(method);
-        call(self.backend)
+        call(self.driver)
     }
 
-    fn fingerprint(&self, entry: &Entry<B>) -> Vec<u8> {
-        self.ask("fingerprint", |backend| backend.fingerprint(entry))
+    fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
+        self.ask("fingerprint", |driver| driver.fingerprint(entry))
     }
 
     fn node_ids(&self) -> Result<(), Unfit> {
-        let mut seen = HashMap::new();
+        let mut seen: Vec<(Named, u64)> = Vec::new();
         for n in 1..=NODES {
-            let [id, again] = [(); 2].map(|()| self.ask("node_id", |backend| backend.node_id(n)));
+            let [id, again] = [(); 2].map(|()| self.ask("node_id", |driver| driver.node_id(n)));
             if id != again {
                 let what = format!(
                     "gives the node {n} two ids, {id} and {again}: give it the same one each time"
                 );
                 return Err(Unfit::new("node_id", what));
             }
-            if let Some(other) = seen.insert(id.clone(), n) {
+            if let Some((_, other)) = seen.iter().find(|(seen, _)| *seen == id) {
                 let what = format!(
                     "gives the nodes {other} and {n} the same id, {id}: give each of the nodes 1 \
                      to {NODES} one of its own"
                 );
                 return Err(Unfit::new("node_id", what));
             }
+            seen.push((id, n));
         }
         Ok(())
     }
 
     fn commands(&self) -> Result<(), Unfit> {
         for n in 0..4 {
-            if self.ask("command", |backend| backend.command(&Command::plain(n))).is_none() {
+            if !self.ask("command", |driver| driver.has(&Command::plain(n))) {
                 let what = format!(
                     "gives `None` for the plain command {n}: give one for every number whose \
                      shape is `Shape::Plain`; only the other shapes are optional"
@@ -140,13 +138,13 @@ impl<B: Backend> Look<'_, B> {
         }
         for shape in [Shape::Empty, Shape::Large(300), Shape::Binary, Shape::Delete, Shape::Refused]
         {
-            self.ask("command", |backend| drop(backend.command(&Command { n: 1, shape })));
+            let _ = self.ask("command", |driver| driver.has(&Command { n: 1, shape }));
         }
         Ok(())
     }
 
-    fn entry(&self, item: &Item) -> Result<Entry<B>, Unfit> {
-        let entry = self.ask("command", |backend| words::entry(backend, item));
+    fn entry(&self, item: &Item) -> Result<Entry, Unfit> {
+        let entry = self.ask("command", |driver| driver.entry(item));
         entry.ok_or_else(|| Unfit::new("command", "gives `None` for what it gave a command before"))
     }
 
@@ -182,11 +180,13 @@ impl<B: Backend> Look<'_, B> {
 
     /// Entries that differ, each in one thing, have different fingerprints.
     fn different_entries(&self) -> Result<(), Unfit> {
-        let mut seen: Vec<(Vec<u8>, Labelled, Entry<B>)> = Vec::new();
+        let mut seen: Vec<(Vec<u8>, Labelled, Entry)> = Vec::new();
         for (label, item) in entries() {
             let entry = self.entry(&item)?;
             let fingerprint = self.fingerprint(&entry);
-            for (old, (_, other), _) in seen.iter().filter(|(_, _, old)| differ::<B>(old, &entry)) {
+            for (old, (_, other), _) in
+                seen.iter().filter(|(_, _, old)| self.driver.differ(old, &entry))
+            {
                 if *old == fingerprint {
                     return Err(alike(label, &item, other));
                 }
@@ -198,24 +198,14 @@ impl<B: Backend> Look<'_, B> {
 
     /// Memberships of the same nodes at other addresses, where a node has any.
     fn different_nodes(&self) -> Result<(), Unfit> {
-        let ids = [1, 2].map(|n| self.ask("node_id", |backend| backend.node_id(n)));
-        let nodes = [1, 2].map(|n| self.ask("node", |backend| backend.node(n)));
-        let [one, two] = &nodes;
-        if one == two {
+        let Some([one, two]) = self.ask("node", |driver| driver.nodes([1, 2])) else {
             return Ok(());
-        }
-        let id = words::log_id(self.backend, BASE);
-        let entry = |nodes: [&words::NodeOf<B>; 2]| {
-            let nodes = ids.iter().cloned().zip(nodes.into_iter().cloned());
-            let nodes: std::collections::BTreeMap<_, _> = nodes.collect();
-            let voters = vec![ids.iter().cloned().collect()];
-            let membership = openraft::Membership::new(voters, nodes);
-            <Entry<B> as openraft::entry::RaftEntry<_, _>>::new_membership(id.clone(), membership)
         };
-        if self.fingerprint(&entry([one, two])) == self.fingerprint(&entry([two, one])) {
+        let [entry, exchanged] = self.ask("node", |driver| driver.exchanged(BASE, [1, 2]));
+        if self.fingerprint(&entry) == self.fingerprint(&exchanged) {
             let what = format!(
                 "gives the same bytes for two memberships of the same nodes at other addresses \
-                 ({one:?}, {two:?}): put in what `Backend::node` gives, too"
+                 ({one}, {two}): put in what `Backend::node` gives, too"
             );
             return Err(Unfit::new("fingerprint", what));
         }
@@ -225,21 +215,13 @@ impl<B: Backend> Look<'_, B> {
     /// Methods whose answers are believed, so that one which panics is named here.
     fn the_rest(&self) {
         let first = [Command::plain(0)];
-        self.ask("name", |backend| drop(backend.name()));
-        let _ = self.ask("capabilities", |backend| backend.capabilities());
-        self.ask("hooks", |backend| drop(backend.hooks()));
-        self.ask("known_failures", |backend| drop(backend.known_failures()));
-        self.ask("expected_reply", |backend| drop(backend.expected_reply(&first)));
-        self.ask("expected_digest", |backend| drop(backend.expected_digest(&first)));
+        self.ask("name", |driver| drop(driver.name()));
+        let _ = self.ask("capabilities", |driver| driver.capabilities());
+        self.ask("hooks", |driver| drop(driver.hooks()));
+        self.ask("known_failures", |driver| drop(driver.known_failures()));
+        self.ask("expected_reply", |driver| drop(driver.expected_reply(&first)));
+        self.ask("expected_digest", |driver| drop(driver.expected_digest(&first)));
     }
-}
-
-/// Whether two entries differ in the author's own types: a log id without the leader's node, as
-/// of openraft's `single-term-leader`, is the same for all leaders of a term. Commands can't be
-/// compared, and are as different as their numbers.
-fn differ<B: Backend>(one: &Entry<B>, two: &Entry<B>) -> bool {
-    let members = one.get_membership().is_none() || one.get_membership() != two.get_membership();
-    one.get_log_id() != two.get_log_id() || members
 }
 
 fn alike(label: &str, item: &Item, other: &Item) -> Unfit {

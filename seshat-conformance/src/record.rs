@@ -14,9 +14,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend::{Backend, Command, Shape};
+use crate::backend::Backend;
+use crate::driver;
 use crate::model::{Id, Item, Members, Payload};
-use crate::words;
+use crate::words::{Command, Shape};
 
 /// The greatest term and index: openraft adds one to them.
 const MAX: u64 = u64::MAX - 1;
@@ -41,7 +42,7 @@ macro_rules! record_wire {
 /// Commands that the back end doesn't have are left out.
 pub fn wire<B: Backend>(backend: &B) -> Vec<(String, String)> {
     let recorded = entries().into_iter().filter_map(|(name, item)| {
-        let bytes = backend.fingerprint(&words::entry(backend, &item)?);
+        let bytes = backend.fingerprint(&driver::entry(backend, &item)?);
         Some((name.to_owned(), format!("# {} {}\n{}", item.id, item.payload, dump(&bytes))))
     });
     recorded.collect()

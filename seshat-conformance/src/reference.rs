@@ -188,7 +188,7 @@ mod types;
 pub use self::log::{LogConfig, ReferenceLog, ReferenceLogs};
 pub use self::machine::{MachineConfig, ReferenceBuilder, ReferenceMachine, ReferenceMachines};
 pub use self::types::{Reply, Request, TypeConfig, command, fingerprint, node};
-use crate::backend::{Capabilities, Halves, Keeps};
+use crate::words::{Capabilities, Halves, Keeps};
 
 /// What to declare of a log store alone, paired with a [`ReferenceMachine`].
 pub fn log_alone() -> Capabilities {

@@ -1,12 +1,11 @@
 //! The one ordered table of checks. Ids are unique.
 
-use crate::backend::Backend;
 use crate::check::Check;
 use crate::checks;
 
 /// Every check there is, in the order of the report.
-pub fn registry<B: Backend>() -> Vec<Check<B>> {
-    let families: Vec<Vec<Check<B>>> = vec![
+pub fn registry() -> Vec<Check> {
+    let families: Vec<Vec<Check>> = vec![
         checks::suite::checks(),
         checks::log::checks(),
         #[cfg(feature = "storage-v2")]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::backend::Backend;
-use crate::check::{Check, Edition, Level, Spec};
+use crate::check::Check;
 use crate::checks::model;
 use crate::model::Step;
+use crate::spec::{Edition, Level, Spec};
 
 /// The id of a replay, in no registry.
 pub(crate) const ID: &str = "replay";
@@ -23,7 +23,7 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// A check that replays `steps`, each with the number of its line.
-pub(crate) fn check<B: Backend>(steps: Vec<(usize, Step)>) -> Check<B> {
+pub(crate) fn check(steps: Vec<(usize, Step)>) -> Check {
     Check {
         spec: SPEC,
         run: Box::new(move |lab| {

@@ -6,7 +6,6 @@
 //! line and the test harness run checks in a process of their own for that.
 
 mod bench;
-mod filter;
 mod needs;
 mod panics;
 
@@ -14,60 +13,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use self::bench::{Bench, fit, hang, hollow, with_context};
-pub use self::filter::Filter;
 pub(crate) use self::needs::{Gifts, missing};
 use crate::backend::Backend;
-use crate::baseline;
-use crate::budget::Budget;
-use crate::check::{Edition, Outcome, Spec};
+use crate::driver::{self, Driver};
 use crate::model::{ParseError, Step};
+pub use crate::options::{Filter, Options};
+use crate::outcome::{CheckResult, Outcome, Report};
 use crate::registry::registry;
-use crate::report::{CheckResult, Report};
-use crate::{preflight, replay};
-
-/// How to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// How much to try.
-    pub budget: Budget,
-    /// What random choices come from. The same seed tries the same.
-    pub seed: u64,
-    /// Checks of later editions only warn.
-    pub edition: Edition,
-    /// Which checks to run.
-    pub filter: Filter,
-    /// A single call of the store that takes longer hangs.
-    pub patience: Duration,
-    /// How many checks run side by side.
-    pub jobs: usize,
-    /// Time limits are this many times as long: for slow machines and instrumented builds.
-    pub limit_scale: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            budget: Budget::Default,
-            seed: 1,
-            edition: Edition::LATEST,
-            filter: Filter::all(),
-            patience: Duration::from_secs(2),
-            // Checks wait as often as they work: for elections, callbacks, and openraft's suite.
-            jobs: 2 * thread::available_parallelism().map_or(1, usize::from),
-            limit_scale: 1,
-        }
-    }
-}
-
-impl Options {
-    /// The limit of a check that declares `limit`.
-    pub(crate) fn limit(&self, limit: Duration) -> Duration {
-        limit.saturating_mul(self.limit_scale.max(1)).saturating_mul(self.budget.pick(1, 1, 10))
-    }
-}
+use crate::spec::Spec;
+use crate::{baseline, preflight, replay};
 
 /// What happens during a run, as it happens.
 #[derive(Debug)]
@@ -106,23 +63,14 @@ pub fn run<B: Backend>(
     options: &Options,
     watch: &mut dyn FnMut(Progress<'_>),
 ) -> Report {
-    let checks = Arc::new(registry::<B>());
-    let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
-    let backend = Arc::new(backend);
-    if let Err(unfit) = fit(&backend, options) {
-        let results = vec![unfit.result()];
-        // Not by its own name: asking for it may be what panics.
-        return Report { results, ..Report::empty(std::any::type_name::<B>(), options) };
-    }
-    let shared = Bench::new(Arc::clone(&backend), checks, options.clone());
-    run_with(&*backend, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
+    run_all(&driver::of(backend), options, watch)
 }
 
 /// Runs one check, whatever the filter says. `None` if there is none of that id. For a back end that
 /// no check can run on, that is the result, as of [`run`].
 pub fn run_one<B: Backend>(backend: B, options: &Options, id: &str) -> Option<CheckResult> {
     let options = Options { filter: Filter::only([id]), jobs: 1, ..options.clone() };
-    let mut results = run(backend, &options, &mut |_| {}).results.into_iter();
+    let mut results = run_all(&driver::of(backend), &options, &mut |_| {}).results.into_iter();
     results.find(|result| result.spec.id == id || result.spec.id == preflight::ID)
 }
 
@@ -135,16 +83,39 @@ pub fn replay<B: Backend>(
     options: &Options,
     history: &str,
 ) -> Result<Outcome, ParseError> {
+    replay_all(driver::of(backend), options, history)
+}
+
+fn run_all(
+    driver: &Arc<dyn Driver>,
+    options: &Options,
+    watch: &mut dyn FnMut(Progress<'_>),
+) -> Report {
+    let checks = Arc::new(registry());
+    let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
+    if let Err(unfit) = fit(driver, options) {
+        let results = vec![unfit.result()];
+        // Not by its own name: asking for it may be what panics.
+        return Report { results, ..Report::empty(driver.type_name(), options) };
+    }
+    let shared = Bench::new(Arc::clone(driver), checks, options.clone());
+    run_with(&**driver, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
+}
+
+fn replay_all(
+    driver: Arc<dyn Driver>,
+    options: &Options,
+    history: &str,
+) -> Result<Outcome, ParseError> {
     let check = replay::check(Step::parse_numbered(history)?);
-    let backend = Arc::new(backend);
-    if let Err(unfit) = fit(&backend, options) {
+    if let Err(unfit) = fit(&driver, options) {
         return Ok(unfit.result().outcome);
     }
-    let bench = Bench::new(backend, Arc::new(vec![check]), options.clone());
+    let bench = Bench::new(driver, Arc::new(vec![check]), options.clone());
     Ok(in_process(&bench, replay::ID))
 }
 
-pub(crate) fn in_process<B: Backend>(bench: &Bench<B>, id: &str) -> Outcome {
+pub(crate) fn in_process(bench: &Bench, id: &str) -> Outcome {
     in_directory(|dir| bench.run(id, dir, Arc::default()))
 }
 
@@ -163,8 +134,8 @@ enum Event {
 
 /// Runs what the filter lets through with `options.jobs` workers, each made by `worker`; a worker
 /// runs a check, or says by `None` that the run is to end.
-pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
-    backend: &B,
+pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
+    driver: &dyn Driver,
     specs: &[Spec],
     options: &Options,
     watch: &mut dyn FnMut(Progress<'_>),
@@ -172,7 +143,7 @@ pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
 ) -> Report {
     let started = Instant::now();
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
-    let known = backend.known_failures();
+    let known = driver.known_failures();
     let chosen: Vec<(usize, Spec)> = specs
         .iter()
         .copied()
@@ -210,7 +181,7 @@ pub(crate) fn run_with<B: Backend, W: FnMut(&Spec) -> Option<Outcome>>(
         elapsed: started.elapsed(),
         not_run,
         unknown_known_failures: baseline::strangers(&known, &ids),
-        ..Report::empty(&backend.name(), options)
+        ..Report::empty(&driver.name(), options)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Short legal histories that checks begin with.
 
-use crate::backend::Command;
 use crate::model::{Ballot, Id, Item, Members, Payload, Step};
+use crate::words::Command;
 
 /// A log id.
 pub(crate) fn id(term: u64, node: u64, index: u64) -> Id {

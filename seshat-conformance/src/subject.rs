@@ -11,14 +11,13 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
-
-use crate::backend::{Backend, Transfer, transfer};
+use crate::driver::Opened;
+use crate::driver::seen::{Entry, LogId, Meta};
+use crate::driver::store::{Data, Log, Machine, Reader, Snapshot};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
-use crate::model::{Item, Model, Step};
-use crate::words::{self, Entry, Meta, Nid};
+use crate::model::{Id, Item, Model, Step};
+use crate::words::pieces;
 
 use self::held::Held;
 pub(crate) use self::origin::Origin;
@@ -28,24 +27,24 @@ pub(crate) use self::verify::text;
 const CHUNK: usize = 61;
 
 /// An open store and what it must show.
-pub(crate) struct Subject<'l, B: Backend> {
-    pub(crate) lab: &'l Lab<B>,
+pub(crate) struct Subject<'l> {
+    pub(crate) lab: &'l Lab,
     pub(crate) dir: PathBuf,
-    pub(crate) log: Held<B::Log>,
-    pub(crate) machine: Held<B::Machine>,
+    pub(crate) log: Held<Box<dyn Log>>,
+    pub(crate) machine: Held<Box<dyn Machine>>,
     /// Made when the store was opened, as a replication task's is when a leader begins.
-    pub(crate) reader: Held<<B::Log as RaftLogStorage<B::C>>::LogReader>,
+    pub(crate) reader: Held<Box<dyn Reader>>,
     pub(crate) model: Model,
     /// Whether `read_committed` ever gave anything: it is optional, but all or nothing.
     committed_kept: Option<bool>,
     /// The current snapshot's meta, as it was built or installed.
-    pub(crate) meta: Option<Meta<B>>,
-    twin: Option<Origin<'l, B>>,
+    pub(crate) meta: Option<Meta>,
+    twin: Option<Origin<'l>>,
 }
 
-impl<'l, B: Backend> Subject<'l, B> {
+impl<'l> Subject<'l> {
     /// A fresh store.
-    pub(crate) async fn fresh(lab: &'l Lab<B>) -> Result<Self, Failure> {
+    pub(crate) async fn fresh(lab: &'l Lab) -> Result<Self, Failure> {
         lab.record.forget_steps();
         let dir = lab.directory()?;
         Self::open(lab, dir, Model::new()).await
@@ -53,7 +52,7 @@ impl<'l, B: Backend> Subject<'l, B> {
 
     /// A fresh store on which `steps` were performed.
     pub(crate) async fn with(
-        lab: &'l Lab<B>,
+        lab: &'l Lab,
         steps: impl IntoIterator<Item = Step>,
     ) -> Result<Self, Failure> {
         let mut subject = Self::fresh(lab).await?;
@@ -62,9 +61,9 @@ impl<'l, B: Backend> Subject<'l, B> {
     }
 
     /// The store in a directory, of which the oracle knows `model`.
-    pub(crate) async fn open(lab: &'l Lab<B>, dir: PathBuf, model: Model) -> Result<Self, Failure> {
+    pub(crate) async fn open(lab: &'l Lab, dir: PathBuf, model: Model) -> Result<Self, Failure> {
         let (mut log, machine) = open(lab, &dir).await?;
-        let reader = lab.call("get_log_reader", async { ok(log.get_log_reader().await) }).await?;
+        let reader = lab.call("get_log_reader", log.reader()).await?;
         Ok(Self {
             lab,
             dir,
@@ -101,25 +100,25 @@ impl<'l, B: Backend> Subject<'l, B> {
         self.lab.record.step(step.to_string());
         match &step {
             Step::Vote(ballot) => {
-                let vote = words::vote(&*self.lab.backend, *ballot);
-                self.lab.call("save_vote", self.log.save_vote(&vote)).await?;
+                let vote = self.lab.driver.vote(Some(*ballot));
+                self.lab.call("save_vote", self.log.save_vote(vote)).await?;
             }
             Step::Append(items) => {
                 let entries = self.entries(items)?;
-                self.lab.call("append", self.log.blocking_append(entries)).await?;
+                self.lab.call("append", self.log.append(entries)).await?;
             }
             Step::Truncate(index) => {
                 let Some(item) = self.model.log.get(*index) else { return Ok(()) };
-                let id = words::log_id(&*self.lab.backend, item.id);
+                let id = self.lab.driver.id(item.id);
                 self.lab.call("truncate", self.log.truncate(id)).await?;
             }
             Step::Purge(upto) => {
-                let id = words::log_id(&*self.lab.backend, *upto);
+                let id = self.lab.driver.id(*upto);
                 self.lab.call("purge", self.log.purge(id)).await?;
             }
             Step::Commit(index) => {
                 let id = self.model.log.get(*index).map(|item| item.id);
-                let id = id.map(|id| words::log_id(&*self.lab.backend, id));
+                let id = id.map(|id| self.lab.driver.id(id));
                 self.lab.call("save_committed", self.log.save_committed(id)).await?;
                 // What a restart lost, the next save brings back.
                 self.committed_kept = self.committed_kept.filter(|kept| *kept);
@@ -137,9 +136,9 @@ impl<'l, B: Backend> Subject<'l, B> {
 
     /// Purges the log up to an id, whatever the state machine has applied: the only way to a high
     /// index. For checks of a log store alone, which can't know of the state machine.
-    pub(crate) async fn skip_to(&mut self, id: crate::model::Id) -> Result<(), Failure> {
+    pub(crate) async fn skip_to(&mut self, id: Id) -> Result<(), Failure> {
         self.lab.record.step(format!("purge {id}"));
-        let upto = words::log_id(&*self.lab.backend, id);
+        let upto = self.lab.driver.id(id);
         self.lab.call("purge", self.log.purge(upto)).await?;
         self.model.log.purge(id);
         Ok(())
@@ -152,7 +151,7 @@ impl<'l, B: Backend> Subject<'l, B> {
     }
 
     /// Items as entries of the back end's own.
-    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry<B>>, Failure> {
+    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry>, Failure> {
         self.lab.entries(items)
     }
 
@@ -162,15 +161,15 @@ impl<'l, B: Backend> Subject<'l, B> {
         let entries = self.entries(&items)?;
         let replies = self.lab.call("apply", self.machine.apply(entries)).await?;
         let before = self.model.commands_at(from);
-        self.lab.replies(&before, &items, &replies)
+        self.lab.replies(&before, &items, &*replies)
     }
 
     /// Builds a snapshot and notes its meta. The oracle doesn't follow.
-    pub(crate) async fn build(&mut self) -> Result<openraft::Snapshot<B::C>, Failure> {
+    pub(crate) async fn build(&mut self) -> Result<Snapshot, Failure> {
         let lab = self.lab;
-        let making = async { ok(self.machine.get_snapshot_builder().await) };
+        let making = self.machine.builder();
         let mut builder = lab.call("get_snapshot_builder", making).await?;
-        let snapshot = lab.call("build_snapshot", builder.build_snapshot()).await?;
+        let snapshot = lab.call("build_snapshot", builder.build()).await?;
         self.meta = Some(snapshot.meta.clone());
         Ok(snapshot)
     }
@@ -186,54 +185,37 @@ impl<'l, B: Backend> Subject<'l, B> {
     }
 
     /// Receives a snapshot as openraft does, chunk by chunk, and installs it.
-    pub(crate) async fn receive(
-        &mut self,
-        snapshot: openraft::Snapshot<B::C>,
-    ) -> Result<(), Failure> {
-        let openraft::Snapshot { meta, snapshot: data } = self.arrive(snapshot).await?;
-        let installing = self.machine.install_snapshot(&meta, data);
+    pub(crate) async fn receive(&mut self, snapshot: Snapshot) -> Result<(), Failure> {
+        let Snapshot { meta, data } = self.arrive(snapshot).await?;
+        let installing = self.machine.install(&meta, data);
         self.lab.call("install_snapshot", installing).await?;
         self.meta = Some(meta);
         Ok(())
     }
 
     /// A snapshot in the store's own handle, ready to be installed.
-    pub(crate) async fn arrive(
-        &mut self,
-        mut snapshot: openraft::Snapshot<B::C>,
-    ) -> Result<openraft::Snapshot<B::C>, Failure> {
-        if let Some(bytes) = self.lab.snapshot_bytes(&mut snapshot.snapshot).await? {
-            snapshot.snapshot = self.receive_bytes(&bytes).await?;
+    pub(crate) async fn arrive(&mut self, mut snapshot: Snapshot) -> Result<Snapshot, Failure> {
+        if let Some(bytes) = self.lab.snapshot_bytes(&mut *snapshot.data).await? {
+            snapshot.data = self.receive_bytes(&bytes).await?;
         }
         Ok(snapshot)
     }
 
     /// The store's own blank handle, with `bytes` written to it.
-    pub(crate) async fn receive_bytes(
-        &mut self,
-        bytes: &[u8],
-    ) -> Result<Box<<B::C as openraft::RaftTypeConfig>::SnapshotData>, Failure> {
-        let beginning = self.machine.begin_receiving_snapshot();
+    pub(crate) async fn receive_bytes(&mut self, bytes: &[u8]) -> Result<Box<dyn Data>, Failure> {
+        let beginning = self.machine.receive();
         let blank = self.lab.call("begin_receiving_snapshot", beginning).await?;
-        let pieces = transfer::pieces(bytes, CHUNK.max(bytes.len() / 16));
-        self.lab.call("writing a snapshot's chunks", B::Transfer::write(blank, &pieces)).await
+        let pieces = pieces(bytes, CHUNK.max(bytes.len() / 16));
+        self.lab.call("writing a snapshot's chunks", blank.write(&pieces)).await
     }
 }
 
 /// Opens the store in `dir`.
-pub(crate) async fn open<B: Backend>(
-    lab: &Lab<B>,
-    dir: &Path,
-) -> Result<(B::Log, B::Machine), Failure> {
-    lab.call("open", lab.backend.open(dir)).await
+pub(crate) async fn open(lab: &Lab, dir: &Path) -> Result<Opened, Failure> {
+    lab.call("open", lab.driver.open(dir)).await
 }
 
-/// For calls that can't fail.
-pub(crate) fn ok<T>(value: T) -> Result<T, std::convert::Infallible> {
-    Ok(value)
-}
-
-impl<B: Backend> Lab<B> {
+impl Lab {
     /// Waits for a call of the store, but not for ever.
     ///
     /// # Errors
@@ -243,24 +225,32 @@ impl<B: Backend> Lab<B> {
         name: &str,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
+        self.answer(name, call).await?.map_err(|error| Failure::error(name, error))
+    }
+
+    /// Waits for a call of the store, whatever it answers, but not for ever.
+    ///
+    /// # Errors
+    /// It hung.
+    pub(crate) async fn answer<T>(
+        &self,
+        name: &str,
+        call: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         self.record.begin(name);
-        let ended = tokio::time::timeout(self.patience, call).await;
+        let answer = tokio::time::timeout(self.patience, call).await;
         self.record.end(name);
-        match ended {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Failure::error(name, error)),
-            Err(_) => {
-                let what = format!("{name} did not return");
-                let expected = format!("an answer within {:?}", self.patience);
-                Err(Failure::new(Kind::Hang, what, expected, "nothing"))
-            }
-        }
+        answer.map_err(|_| {
+            let what = format!("{name} did not return");
+            let expected = format!("an answer within {:?}", self.patience);
+            Failure::new(Kind::Hang, what, expected, "nothing")
+        })
     }
 
     /// Items as entries of the back end's own.
-    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry<B>>, Failure> {
+    pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry>, Failure> {
         let entry = |item: &Item| {
-            words::entry(&*self.backend, item).ok_or_else(|| {
+            self.driver.entry(item).ok_or_else(|| {
                 let what = format!("`Backend::command` gave no command for {}", item.payload);
                 Failure::broken(what, "a command for every plain description", "None")
             })
@@ -271,16 +261,13 @@ impl<B: Backend> Lab<B> {
     /// A snapshot's bytes, if they can be reached.
     pub(crate) async fn snapshot_bytes(
         &self,
-        data: &mut <B::C as openraft::RaftTypeConfig>::SnapshotData,
+        data: &mut dyn Data,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        self.call("reading a snapshot's bytes", B::Transfer::read(data)).await
+        self.call("reading a snapshot's bytes", data.bytes()).await
     }
 }
 
 /// Ids of the store's own type, for comparison.
-pub(crate) fn log_id<B: Backend>(
-    lab: &Lab<B>,
-    id: Option<crate::model::Id>,
-) -> Option<openraft::LogId<Nid<B>>> {
-    id.map(|id| words::log_id(&*lab.backend, id))
+pub(crate) fn log_id(lab: &Lab, id: Option<Id>) -> Option<LogId> {
+    id.map(|id| lab.driver.id(id))
 }

@@ -69,7 +69,7 @@ fn each_fault<T: Send>(faults: &[Fault], act: impl Fn(Fault) -> T + Sync) -> BTr
 }
 
 fn specs() -> Vec<Spec> {
-    registry::<Store>().iter().map(|check| check.spec).collect()
+    registry().iter().map(|check| check.spec).collect()
 }
 
 #[test]

@@ -6,10 +6,7 @@ use std::io::SeekFrom;
 use openraft::RaftTypeConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 
-use super::BoxError;
-
-/// A chunk of a snapshot, and where it begins.
-pub type Piece<'a> = (u64, &'a [u8]);
+use crate::words::{BoxError, Piece};
 
 /// How the kit reaches into `SnapshotData`.
 pub trait Transfer<C: RaftTypeConfig>: Send + Sync + 'static {
@@ -34,13 +31,6 @@ pub trait Transfer<C: RaftTypeConfig>: Send + Sync + 'static {
         blank: Box<C::SnapshotData>,
         pieces: &[Piece<'_>],
     ) -> impl Future<Output = Result<Box<C::SnapshotData>, BoxError>> + Send;
-}
-
-/// `bytes` in order, in pieces of `size` bytes at most.
-pub(crate) fn pieces(bytes: &[u8], size: usize) -> Vec<Piece<'_>> {
-    let size = size.max(1);
-    let begin = (0_u64..).step_by(size);
-    begin.zip(bytes.chunks(size)).collect()
 }
 
 /// For `SnapshotData` that is a reader, writer and seeker.

@@ -1,19 +1,16 @@
 //! Family `callback`: returned is not flushed; each append's callback is called once, with the
 //! truth.
 
-use openraft::RaftLogReader;
-use openraft::storage::RaftLogStorage;
-
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
+use crate::driver::Flushed;
 use crate::failure::{Failure, Kind};
-use crate::flush::{Flushed, flush};
 use crate::lab::Lab;
 use crate::model::{Item, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "callback/called", Must, [10, 50], needs: [Log, Callback],
@@ -49,23 +46,23 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// Appends and returns as soon as `append` does. The oracle has followed.
-pub(crate) async fn append<B: Backend>(
-    subject: &mut Subject<'_, B>,
+pub(crate) async fn append(
+    subject: &mut Subject<'_>,
     items: Vec<Item>,
-) -> Result<Flushed<B::C>, Failure> {
-    let Some((callback, flushed)) = flush::<B::C>().await else {
+) -> Result<Flushed, Failure> {
+    let Some((callback, flushed)) = subject.lab.driver.callback().await else {
         return Err(Failure::new(Kind::Kit, "no callback could be made", "", ""));
     };
     let step = Step::Append(items.clone());
     subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
     let entries = subject.entries(&items)?;
-    subject.lab.call("append", subject.log.append(entries, callback)).await?;
+    subject.lab.call("append", subject.log.append_with(entries, callback)).await?;
     subject.follow(&step)?;
     Ok(flushed)
 }
 
 /// The callback is called with success before patience ends.
-pub(crate) async fn await_flush<B: Backend>(lab: &Lab<B>, flushed: Flushed<B::C>) -> Verdict {
+pub(crate) async fn await_flush(lab: &Lab, flushed: Flushed) -> Verdict {
     let outcome = tokio::time::timeout(lab.patience, flushed).await;
     lab.record.case();
     match outcome {
@@ -84,7 +81,7 @@ pub(crate) async fn await_flush<B: Backend>(lab: &Lab<B>, flushed: Flushed<B::C>
     }
 }
 
-async fn called<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn called(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for from in [0, 1, 2, 7, 8] {
         let to = subject.model.log.next_index().max(from) + 1 + from % 3;
@@ -103,14 +100,14 @@ async fn called<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn readable<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn readable(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for (from, to) in [(0, 1), (1, 4), (4, 70), (70, 71), (71, 1_200)] {
         let flushed = append(&mut subject, story::entries(1, 1, from, to)).await?;
         // The callback may have been called or not: nobody has asked. Whatever comes between gives
         // it time, so the read comes first.
         let items = subject.model.log.range(from, to);
-        let read = subject.reader.limited_get_log_entries(from, to);
+        let read = subject.reader.read_limited(from, to);
         let got = lab.call("limited_get_log_entries by an old reader", read).await?;
         let expected: Vec<Item> = items.into_iter().take(got.len().max(1)).collect();
         lab.same("a limited read before the flush", &got, &expected)?;
@@ -120,7 +117,7 @@ async fn readable<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn outstanding<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn outstanding(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     let mut waiting = Vec::new();
     for (from, to) in [(0, 1), (1, 2), (2, 5), (5, 6), (6, 40), (40, 41), (41, 42), (42, 50)] {
@@ -133,9 +130,9 @@ async fn outstanding<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn every_size<B: Backend>(lab: &Lab<B>) -> Verdict {
-    use crate::backend::{Command, Shape};
+async fn every_size(lab: &Lab) -> Verdict {
     use crate::model::Payload;
+    use crate::words::{Command, Shape};
 
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for count in [1, 2, 10, 64, 65, 128, 129, 500, 1_001, 4_097] {
@@ -145,7 +142,7 @@ async fn every_size<B: Backend>(lab: &Lab<B>) -> Verdict {
     }
     for bytes in [0, 1 << 10, 1 << 16, (1 << 20) + 1] {
         let command = Command { n: bytes as u64, shape: Shape::Large(bytes) };
-        if lab.backend.command(&command).is_some() {
+        if lab.driver.has(&command) {
             let id = story::id(1, 1, subject.model.log.next_index());
             let item = story::item(id, Payload::Command(command));
             let flushed = append(&mut subject, vec![item]).await?;
@@ -155,7 +152,7 @@ async fn every_size<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn abandoned<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn abandoned(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for (from, to) in [(0, 1), (1, 9)] {
         drop(append(&mut subject, story::entries(1, 1, from, to)).await?);

@@ -4,23 +4,21 @@
 mod agree;
 mod client;
 mod nodes;
-mod wire;
 
 use std::time::Duration;
 
-use openraft::ChangeMembers;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use self::agree::agree;
 use self::client::{History, finish, load};
 use self::nodes::Cluster;
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::outcome::Verdict;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "cluster/replicates", Must, [3, 11, 21, 22, 42], needs: [],
@@ -68,8 +66,8 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// Clients write until all is written; nothing else happens.
-async fn written<B: Backend>(
-    cluster: &Cluster<'_, B>,
+async fn written(
+    cluster: &Cluster<'_>,
     history: &History,
     clients: usize,
     writes: usize,
@@ -78,14 +76,14 @@ async fn written<B: Backend>(
     cluster.all_run()
 }
 
-async fn replicates<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn replicates(lab: &Lab) -> Verdict {
     let cluster = Cluster::of_three(lab).await?;
     let history = History::default();
     written(&cluster, &history, 4, lab.budget.pick(20, 50, 1_000)).await?;
     agree(cluster, &history).await
 }
 
-async fn leader_killed<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn leader_killed(lab: &Lab) -> Verdict {
     let mut cluster = Cluster::of_three(lab).await?;
     let history = History::default();
     for _ in 0..lab.budget.pick(1, 2, 10) {
@@ -102,7 +100,7 @@ async fn leader_killed<B: Backend>(lab: &Lab<B>) -> Verdict {
     agree(cluster, &history).await
 }
 
-async fn partitioned<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn partitioned(lab: &Lab) -> Verdict {
     let cluster = Cluster::of_three(lab).await?;
     let history = History::default();
     for _ in 0..lab.budget.pick(1, 2, 10) {
@@ -121,7 +119,7 @@ async fn partitioned<B: Backend>(lab: &Lab<B>) -> Verdict {
     agree(cluster, &history).await
 }
 
-async fn caught_up_by_snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn caught_up_by_snapshot(lab: &Lab) -> Verdict {
     let mut cluster = Cluster::of_three(lab).await?;
     let history = History::default();
     written(&cluster, &history, 2, 10).await?;
@@ -133,44 +131,42 @@ async fn caught_up_by_snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
     purge(&cluster).await?;
     cluster.start(away).await?;
     cluster.settle().await?;
-    let raft = cluster.node(away)?;
-    let installed = || raft.metrics().borrow().snapshot.clone();
+    let node = cluster.node(away)?;
+    let installed = || node.metrics().snapshot;
     cluster.until("the node was not caught up by a snapshot", installed).await?;
     written(&cluster, &history, 2, 10).await?;
     agree(cluster, &history).await
 }
 
 /// The leader makes a snapshot and purges its log up to it.
-async fn purge<B: Backend>(cluster: &Cluster<'_, B>) -> Verdict {
+async fn purge(cluster: &Cluster<'_>) -> Verdict {
     let lab = cluster.lab;
-    let raft = cluster.node(cluster.leader().await?)?;
-    let applied = raft.metrics().borrow().last_applied.clone().map(|id| id.index);
+    let leader = cluster.node(cluster.leader().await?)?;
+    let applied = leader.metrics().applied;
     lab.record.step(format!("the leader builds a snapshot up to {applied:?} and purges its log"));
-    lab.call("trigger().snapshot()", raft.trigger().snapshot()).await?;
-    let built = || raft.metrics().borrow().snapshot.clone().filter(|id| Some(id.index) >= applied);
+    lab.call("trigger().snapshot()", leader.build()).await?;
+    let built = || leader.metrics().snapshot.filter(|index| Some(*index) >= applied);
     let upto = cluster.until("no snapshot was built", built).await?;
-    lab.call("trigger().purge_log()", raft.trigger().purge_log(upto.index)).await?;
-    let purged = || raft.metrics().borrow().purged.clone().filter(|id| *id >= upto);
+    lab.call("trigger().purge_log()", leader.purge(upto)).await?;
+    let purged = || leader.metrics().purged.filter(|index| *index >= upto);
     cluster.until("the log was not purged", purged).await?;
     Ok(())
 }
 
-async fn membership_changes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership_changes(lab: &Lab) -> Verdict {
     let mut cluster = Cluster::of_three(lab).await?;
     let history = History::default();
     written(&cluster, &history, 2, 10).await?;
     cluster.start(4).await?;
     let leader = cluster.leader().await?;
-    let raft = cluster.node(leader)?;
-    let (id, node) = (lab.backend.node_id(4), lab.backend.node(4));
+    let node = cluster.node(leader)?;
     let writing = load(&cluster, &history, 2, 20).await;
     lab.record.step("add node 4 as a learner, then as a voter; remove a follower");
-    let added = tokio::time::timeout(nodes::PATIENCE, raft.add_learner(id.clone(), node, true));
+    let added = tokio::time::timeout(nodes::PATIENCE, node.add_learner(4));
     change("add_learner", added.await)?;
     let gone = (1..=3).find(|n| *n != leader).unwrap_or(1);
-    let voters = [1, 2, 3, 4].into_iter().filter(|n| *n != gone);
-    let voters = voters.map(|n| lab.backend.node_id(n)).collect();
-    let changed = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false);
+    let voters: Vec<u64> = [1, 2, 3, 4].into_iter().filter(|n| *n != gone).collect();
+    let changed = node.change_voters(&voters);
     change("change_membership", tokio::time::timeout(nodes::PATIENCE, changed).await)?;
     finish(writing).await?;
     cluster.kill(gone).await?;
@@ -189,7 +185,7 @@ fn change<T, E: std::fmt::Display>(
     }
 }
 
-async fn at_random<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn at_random(lab: &Lab) -> Verdict {
     let mut rng = SmallRng::seed_from_u64(lab.seed);
     let mut cluster = Cluster::of_three(lab).await?;
     let history = History::default();

@@ -1,14 +1,14 @@
 //! Family `committed`: optional, but what is read was saved, and saved last.
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 use crate::subject::restart::Closed;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "committed/last-saved", Must, [9], needs: [Log],
@@ -37,7 +37,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn last_saved(lab: &Lab) -> Verdict {
     const COUNT: u64 = 15;
     let mut subject = Subject::with(lab, story::log_of(COUNT)).await?;
     for index in [0, 1, 4, 5, 9, 10, 14] {
@@ -48,7 +48,7 @@ async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_vote().await
 }
 
-async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn ids(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::leaders()).await?;
     for index in 0..subject.model.log.next_index() {
         subject.perform(Step::Commit(index)).await?;
@@ -67,7 +67,7 @@ async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beside_the_log(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(12)).await?;
     let steps = [
         Step::Commit(7),
@@ -91,7 +91,7 @@ async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn reopen<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn reopen(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(12)).await?;
     for index in [0, 3, 4, 11] {
         subject.perform(Step::Commit(index)).await?;

@@ -8,21 +8,19 @@ mod readers;
 use std::task::Poll;
 use std::time::Duration;
 
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
-
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::snapshot::{newest, verify_data};
+use crate::driver::store::{Builder, Snapshot};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Step, StepError};
+use crate::outcome::Verdict;
 use crate::poll::poll_times;
 use crate::story;
-use crate::subject::{Origin, Subject, ok};
-use crate::words::{Nid, StoreError};
+use crate::subject::{Origin, Subject};
+use crate::words::BoxError;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     let mut checks = readers::checks();
     checks.extend([
         check!(
@@ -69,11 +67,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// A task's panic is the store's, or the check's own failure.
-async fn join<B: Backend, T>(
-    lab: &Lab<B>,
-    name: &str,
-    task: tokio::task::JoinHandle<T>,
-) -> Result<T, Failure> {
+async fn join<T>(lab: &Lab, name: &str, task: tokio::task::JoinHandle<T>) -> Result<T, Failure> {
     match tokio::time::timeout(lab.patience * 4, task).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
@@ -86,7 +80,7 @@ async fn join<B: Backend, T>(
     }
 }
 
-async fn log_beside_machine<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn log_beside_machine(lab: &Lab) -> Verdict {
     let rounds = lab.budget.pick(60, 300, 1_500);
     let total = rounds * 3;
     let committed = story::entries(1, 1, 0, total);
@@ -101,12 +95,12 @@ async fn log_beside_machine<B: Backend>(lab: &Lab<B>) -> Verdict {
         for round in 0..rounds {
             let batch: Vec<_> = entries.by_ref().take(3).collect();
             machine.apply(batch).await?;
-            machine.applied_state().await?;
+            machine.applied().await?;
             if round % 16 == 5 {
-                machine.get_snapshot_builder().await.build_snapshot().await?;
+                machine.builder().await?.build().await?;
             }
         }
-        Ok::<_, openraft::StorageError<Nid<B>>>(machine)
+        Ok::<_, BoxError>(machine)
     });
     for round in 0..rounds {
         let (from, term) = (subject.model.log.next_index(), 1 + round / 8);
@@ -127,7 +121,7 @@ fn closed() -> Failure {
     Failure::new(Kind::Kit, "the store is closed", "", "")
 }
 
-async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_beside_apply_and_install(lab: &Lab) -> Verdict {
     for round in 0..lab.budget.pick(14_u32, 28, 280) {
         if lab.enough() {
             break;
@@ -137,7 +131,7 @@ async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
         let mut building = Vec::new();
         for count in [1, 5, 14] {
             let mut builder = make_builder(&mut subject).await?;
-            building.push(tokio::spawn(async move { builder.build_snapshot().await }));
+            building.push(tokio::spawn(async move { builder.build().await }));
             subject.perform(Step::Apply(count)).await?;
         }
         subject.perform(Step::Truncate(40)).await?;
@@ -154,25 +148,19 @@ async fn build_beside_apply_and_install<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-type Built<B> = Result<openraft::Snapshot<<B as Backend>::C>, StoreError<B>>;
+type Built = Result<Snapshot, BoxError>;
 
 /// It may have failed: what it was to give is of no use any more. What it gives is of one moment.
-async fn verify_built<B: Backend>(
-    lab: &Lab<B>,
-    subject: &Subject<'_, B>,
-    built: Built<B>,
-) -> Verdict {
+async fn verify_built(lab: &Lab, subject: &Subject<'_>, built: Built) -> Verdict {
     match built {
         Ok(built) => verify_data(lab, &subject.model, built).await,
         Err(_) => Ok(()),
     }
 }
 
-async fn make_builder<B: Backend>(
-    subject: &mut Subject<'_, B>,
-) -> Result<<B::Machine as RaftStateMachine<B::C>>::SnapshotBuilder, Failure> {
+async fn make_builder(subject: &mut Subject<'_>) -> Result<Box<dyn Builder>, Failure> {
     let lab = subject.lab;
-    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let making = subject.machine.builder();
     let builder = lab.call("get_snapshot_builder", making).await?;
     lab.record.step("get_snapshot_builder, build_snapshot, beside which:");
     Ok(builder)
@@ -180,11 +168,7 @@ async fn make_builder<B: Backend>(
 
 /// Installs a snapshot of `upto` entries. When the install was polled so many times, a builder
 /// that was made before builds to its end, unless it has to wait for the install.
-async fn install_amid<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    upto: u64,
-    polls: u32,
-) -> Result<Built<B>, Failure> {
+async fn install_amid(subject: &mut Subject<'_>, upto: u64, polls: u32) -> Result<Built, Failure> {
     let lab = subject.lab;
     let step = Step::Install(story::entries(9, 2, 40, upto));
     let mut after = subject.model.clone();
@@ -193,23 +177,23 @@ async fn install_amid<B: Backend>(
     let mut origin = Origin::new(lab).await?;
     origin.apply(&after.truth).await?;
     let snapshot = origin.snapshot().await?;
-    let openraft::Snapshot { meta, snapshot } = subject.arrive(snapshot).await?;
+    let Snapshot { meta, data } = subject.arrive(snapshot).await?;
     let mut builder = make_builder(subject).await?;
     lab.record.step(format!("{step} (polled {polls} times before the build)"));
-    let mut installing = Box::pin(subject.machine.install_snapshot(&meta, snapshot));
+    let mut installing = subject.machine.install(&meta, data);
     let installed = poll_times(installing.as_mut(), polls).await;
     // A builder that is done is dropped, and with it what it may hold.
-    let mut build = Box::pin(async move { builder.build_snapshot().await });
+    let mut build = Box::pin(async move { builder.build().await });
     let early = tokio::time::timeout(Duration::from_millis(50), &mut build).await;
     let installed = match installed {
         Some(outcome) => outcome,
-        None => lab.call("install_snapshot", async { ok(installing.as_mut().await) }).await?,
+        None => lab.answer("install_snapshot", installing.as_mut()).await?,
     };
     drop(installing);
     installed.map_err(|error| Failure::error("install_snapshot", error))?;
     let built = match early {
         Ok(built) => built,
-        Err(_) => lab.call("build_snapshot", async { ok(build.as_mut().await) }).await?,
+        Err(_) => lab.answer("build_snapshot", build.as_mut()).await?,
     };
     drop(build);
     subject.follow(&step)?;
@@ -217,22 +201,22 @@ async fn install_amid<B: Backend>(
     Ok(built)
 }
 
-async fn held_builder<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn held_builder(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(60, 5)).await?;
     subject.perform(Step::Commit(59)).await?;
-    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let making = subject.machine.builder();
     let mut builder = lab.call("get_snapshot_builder", making).await?;
     lab.record.step("get_snapshot_builder; it is held while:");
     for _ in 0..20 {
         subject.perform(Step::Apply(2)).await?;
     }
     subject.verify_applied().await?;
-    let snapshot = lab.call("build_snapshot", builder.build_snapshot()).await?;
+    let snapshot = lab.call("build_snapshot", builder.build()).await?;
     verify_data(lab, &subject.model, snapshot).await
 }
 
 /// Polls an append once and drops it. Then the log is what it was, or longer by a prefix.
-async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn dropped_call(lab: &Lab) -> Verdict {
     for count in [1, 8, 300] {
         let mut subject = Subject::with(lab, story::log_of(6)).await?;
         subject.perform(story::leader(5, 1)).await?;
@@ -240,15 +224,15 @@ async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
         let entries = subject.entries(&items)?;
         lab.record.step(format!("append {count} entries, polled once and dropped"));
         {
-            let mut append = Box::pin(subject.log.blocking_append(entries));
+            let mut append = subject.log.append(entries);
             let polled =
                 std::future::poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx).is_ready())).await;
             lab.record.step(if polled { "(it was done)" } else { "(it was not done)" });
         }
         // Whatever goes on by itself has an end.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let state = lab.call("get_log_state", subject.log.get_log_state()).await?;
-        let last = state.last_log_id.map_or(0, |id| id.index + 1);
+        let state = lab.call("get_log_state", subject.log.state()).await?;
+        let last = state.last.map_or(0, |id| id.index + 1);
         let kept = items.iter().take(last.saturating_sub(6) as usize).cloned();
         subject.model.log.items.extend(kept);
         subject.verify_log().await?;
@@ -260,14 +244,14 @@ async fn dropped_call<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// Whatever the second one does by being opened and closed, what the first one wrote stands.
-async fn two_handles<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn two_handles(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(9)).await?;
     lab.record.step("open the directory a second time");
-    let second = tokio::time::timeout(lab.patience, lab.backend.open(&subject.dir)).await;
+    let second = tokio::time::timeout(lab.patience, lab.driver.open(&subject.dir)).await;
     subject.verify_log().await?;
     let written = subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await;
     if let Ok(Ok((log, machine))) = second {
-        lab.call("close", lab.backend.close(&subject.dir, log, machine)).await?;
+        lab.call("close", lab.driver.close(&subject.dir, log, machine)).await?;
     }
     match written {
         // The older handle is fenced off: what it had written must still be there.
@@ -278,7 +262,7 @@ async fn two_handles<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.perform(Step::Restart).await
 }
 
-async fn reopen_at_once<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn reopen_at_once(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(9)).await?;
     for _ in 0..lab.budget.pick(15, 50, 500) {
         if lab.enough() {

@@ -1,14 +1,14 @@
 //! Family `model`, what it found before: every shrunk history that ever showed a fault, again.
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::model;
 use crate::failure::{Failure, Kind};
 use crate::fixtures::{File, embedded};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "model/counter-examples/store", Must, [1, 4, 6, 8, 9, 15, 17, 19, 21, 23, 29, 30, 34, 40], needs: [],
@@ -34,19 +34,19 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn store<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn store(lab: &Lab) -> Verdict {
     replay(lab, STORE).await
 }
 
-async fn restarts<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn restarts(lab: &Lab) -> Verdict {
     replay(lab, RESTARTS).await
 }
 
-async fn power<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn power(lab: &Lab) -> Verdict {
     replay(lab, POWER).await
 }
 
-async fn replay<B: Backend>(lab: &Lab<B>, files: &[File]) -> Verdict {
+async fn replay(lab: &Lab, files: &[File]) -> Verdict {
     for (name, text) in files {
         let steps = Step::parse_numbered(text).map_err(|error| {
             Failure::new(Kind::Kit, format!("counter-example {name}: {error}"), "", "")

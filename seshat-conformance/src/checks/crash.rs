@@ -4,23 +4,21 @@
 mod killed;
 mod midway;
 
-use openraft::storage::RaftLogStorage;
-
 use super::reopen::each_pair;
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::callback;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     [after_calls(), midway::checks(), killed::checks()].into_iter().flatten().collect()
 }
 
-fn after_calls<B: Backend>() -> Vec<Check<B>> {
+fn after_calls() -> Vec<Check> {
     vec![
         check!(
             "crash/vote", Must, [7, 51], needs: [Log, CutPower, LogSurvivesRestart],
@@ -100,7 +98,7 @@ fn after_calls<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn vote(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for kind in [Kind::Vote, Kind::Elect, Kind::Vote, Kind::Vote, Kind::Elect] {
         subject.run(history::steps(&subject.model, kind.choice())).await?;
@@ -113,7 +111,7 @@ async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.perform(Step::CutPower).await
 }
 
-async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn append(lab: &Lab) -> Verdict {
     let sizes: &[u64] = lab.budget.pick(
         &[1, 2, 5, 64, 300],
         &[1, 2, 3, 5, 8, 9, 10, 33, 64, 65, 128, 257, 1_000, 1_100],
@@ -144,12 +142,7 @@ async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// Writes without waiting for the callback, and notes what a power cut may leave: any prefix.
-async fn append_unawaited<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    from: u64,
-    to: u64,
-    term: u64,
-) -> Verdict {
+async fn append_unawaited(subject: &mut Subject<'_>, from: u64, to: u64, term: u64) -> Verdict {
     let before = subject.model.survivors.clone();
     let log = subject.model.log.clone();
     let items = story::entries(term, 1, from, to);
@@ -159,7 +152,7 @@ async fn append_unawaited<B: Backend>(
     Ok(())
 }
 
-async fn append_unfinished<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn append_unfinished(lab: &Lab) -> Verdict {
     for (had, count) in [(0, 1), (0, 4), (3, 1), (3, 9), (12, 70)] {
         let mut subject = Subject::with(lab, story::log_of(had)).await?;
         subject.perform(story::leader(5, 1)).await?;
@@ -172,7 +165,7 @@ async fn append_unfinished<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn order<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn order(lab: &Lab) -> Verdict {
     for awaited in [true, false] {
         let mut subject = Subject::with(lab, story::log_of(6)).await?;
         // A new leader: its vote, then its entries, then a vote for the next one.
@@ -183,10 +176,10 @@ async fn order<B: Backend>(lab: &Lab<B>) -> Verdict {
             append_unawaited(&mut subject, 6, 9, 5).await?;
         }
         subject.perform(Step::CutPower).await?;
-        let last = lab.call("get_log_state", subject.log.get_log_state()).await?.last_log_id;
-        let vote = lab.call("read_vote", subject.log.read_vote()).await?;
-        let term = last.map_or(0, |id| id.leader_id.get_term());
-        let voted = vote.as_ref().map_or(0, |vote| vote.leader_id().get_term());
+        let last = lab.call("get_log_state", subject.log.state()).await?.last;
+        let vote = lab.call("read_vote", subject.log.vote()).await?;
+        let term = last.map_or(0, |id| id.term);
+        let voted = vote.as_ref().map_or(0, |vote| vote.term);
         lab.assert(term <= voted, || {
             crate::failure::Failure::broken(
                 "after a power cut the log is of a later term than the vote",
@@ -202,7 +195,7 @@ async fn order<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.run([story::leader(6, 2), Step::CutPower]).await
 }
 
-async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncate_then_append(lab: &Lab) -> Verdict {
     for from in [1, 3, 6, 8] {
         for appended in [1, 2, 12] {
             let mut subject = Subject::with(lab, story::log_of(9)).await?;
@@ -217,7 +210,7 @@ async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn truncate_alone<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncate_alone(lab: &Lab) -> Verdict {
     for from in [1, 3, 5, 8] {
         let mut subject = Subject::with(lab, story::log_of(9)).await?;
         subject.run([Step::Truncate(from), Step::CutPower]).await?;
@@ -227,7 +220,7 @@ async fn truncate_alone<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn purge(lab: &Lab) -> Verdict {
     for upto in [0, 2, 4, 8] {
         for followed in [false, true] {
             let mut subject = Subject::with(lab, story::purged_of(9, upto)).await?;
@@ -246,7 +239,7 @@ async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.perform(Step::CutPower).await
 }
 
-async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn apply(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(60, 1)).await?;
     subject.perform(Step::Commit(59)).await?;
     for count in [1, 2, 7, 20] {
@@ -258,7 +251,7 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn build_then_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_then_purge(lab: &Lab) -> Verdict {
     for purged in [false, true] {
         let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
         subject.perform(Step::Build).await?;
@@ -279,7 +272,7 @@ async fn build_then_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install(lab: &Lab) -> Verdict {
     for had in [0, 6] {
         for kind in [Kind::InstallOnly, Kind::Install] {
             let mut subject = Subject::with(lab, story::applied_of(had, had / 2)).await?;
@@ -293,7 +286,7 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn again(lab: &Lab) -> Verdict {
     let kinds =
         [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
     let mut subject = Subject::fresh(lab).await?;
@@ -313,6 +306,6 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn pairs<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn pairs(lab: &Lab) -> Verdict {
     each_pair(lab, &Step::CutPower).await
 }

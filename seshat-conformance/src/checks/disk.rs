@@ -3,9 +3,8 @@
 mod damage;
 mod refuse;
 
-use crate::backend::Backend;
 use crate::check::Check;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     [refuse::checks(), damage::checks()].into_iter().flatten().collect()
 }

@@ -6,12 +6,11 @@ mod purge;
 mod range;
 mod truncate;
 
-use crate::backend::Backend;
 use crate::check::Check;
 
 pub(crate) use self::append::memberships;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     [range::checks(), append::checks(), truncate::checks(), purge::checks()]
         .into_iter()
         .flatten()

@@ -1,18 +1,16 @@
 //! Family `machine`: applying entries: replies, what was applied last, membership, contents.
 
-use openraft::storage::RaftStateMachine;
-
-use crate::backend::{Backend, Command, Shape};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::log::memberships;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Payload, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
-use crate::words::Reply;
+use crate::words::{Command, Shape};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "machine/fresh", Must, [19, 57], needs: [Machine],
@@ -115,7 +113,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn fresh(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     subject.verify_applied().await?;
     subject.verify_current_snapshot().await
@@ -138,7 +136,7 @@ fn members(ids: &[u64]) -> Payload {
     Payload::Members(Members::new(ids, &[]))
 }
 
-async fn replies_count<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn replies_count(lab: &Lab) -> Verdict {
     let batches: [&[Payload]; 7] = [
         &[Payload::Blank],
         &[members(&[1, 2])],
@@ -156,7 +154,7 @@ async fn replies_count<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn replies_order<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn replies_order(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(120)).await?;
     subject.perform(Step::Commit(119)).await?;
     for count in [1, 2, 3, 10, 1, 40, 63] {
@@ -166,7 +164,7 @@ async fn replies_order<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn applied_every_kind<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn applied_every_kind(lab: &Lab) -> Verdict {
     let payloads = [
         members(&[1, 2, 3]),
         Payload::Blank,
@@ -189,7 +187,7 @@ async fn applied_every_kind<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn applied_last_of_batch<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn applied_last_of_batch(lab: &Lab) -> Verdict {
     for kinds in
         [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 1, 0], [1, 0, 0]]
     {
@@ -207,12 +205,12 @@ async fn applied_last_of_batch<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_applied().await
 }
 
-async fn applied_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn applied_ids(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::leaders()).await?;
     for index in 0..subject.model.log.next_index() {
         subject.run([Step::Commit(index), Step::Apply(1)]).await?;
         subject.verify_applied().await?;
-        let built = subject.build().await?.meta.last_log_id;
+        let built = subject.build().await?.meta.last;
         subject.follow(&Step::Build)?;
         let last = crate::subject::log_id(lab, subject.model.applied_id());
         lab.equal("a snapshot says it ends elsewhere", &built, &last)?;
@@ -220,7 +218,7 @@ async fn applied_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn applied_many<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn applied_many(lab: &Lab) -> Verdict {
     const COUNT: u64 = 66_000;
     // Blank ones cost little; a command now and then shows that the state is still fed.
     let payload = |index| if index % 512 == 1 { command(index) } else { Payload::Blank };
@@ -229,12 +227,12 @@ async fn applied_many<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.perform(Step::Apply(count)).await?;
         subject.verify_applied().await?;
     }
-    let built = subject.build().await?.meta.last_log_id;
+    let built = subject.build().await?.meta.last;
     let last = crate::subject::log_id(lab, subject.model.applied_id());
     lab.equal("a snapshot says it ends elsewhere", &built, &last)
 }
 
-async fn membership_any_place<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership_any_place(lab: &Lab) -> Verdict {
     let (one, two) = (members(&[1, 2, 3]), members(&[4, 5]));
     let batches: [Vec<Payload>; 8] = [
         vec![one.clone(), Payload::Blank, command(1)],
@@ -255,7 +253,7 @@ async fn membership_any_place<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn membership_every_form<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership_every_form(lab: &Lab) -> Verdict {
     let forms = memberships();
     let count = forms.len();
     let mut subject = Subject::with(lab, log_with(forms.into_iter().map(Payload::Members))).await?;
@@ -266,7 +264,7 @@ async fn membership_every_form<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn membership_stays<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership_stays(lab: &Lab) -> Verdict {
     let payloads = std::iter::once(members(&[1, 2])).chain((1..20).map(command));
     let mut subject = Subject::with(lab, log_with(payloads)).await?;
     for count in [1, 1, 4, 1, 12] {
@@ -276,7 +274,7 @@ async fn membership_stays<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn batches_any_split<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn batches_any_split(lab: &Lab) -> Verdict {
     const COUNT: u64 = 60;
     for split in
         [vec![60], vec![1, 59], vec![59, 1], vec![20, 20, 20], vec![1; 60], vec![7, 13, 2, 30, 8]]
@@ -289,7 +287,7 @@ async fn batches_any_split<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn batches_large<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn batches_large(lab: &Lab) -> Verdict {
     let counts: &[u64] = lab.budget.pick(
         &[65, 129, 257, 1_025, 3_000],
         &[63, 64, 65, 100, 101, 127, 128, 129, 255, 257, 513, 1_001, 1_025, 4_097],
@@ -302,7 +300,7 @@ async fn batches_large<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn contents<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn contents(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(100)).await?;
     subject.perform(Step::Commit(99)).await?;
     for _ in 0..100 {
@@ -313,7 +311,7 @@ async fn contents<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// Commands of every shape that the application has, each upon what an earlier one made.
-pub(crate) fn shaped<B: Backend>(lab: &Lab<B>) -> Vec<Payload> {
+pub(crate) fn shaped(lab: &Lab) -> Vec<Payload> {
     let shapes = [
         Shape::Plain,
         Shape::Empty,
@@ -329,10 +327,10 @@ pub(crate) fn shaped<B: Backend>(lab: &Lab<B>) -> Vec<Payload> {
         Shape::Empty,
     ];
     let commands = (0..2).flat_map(|n| shapes.map(|shape| Command { n, shape }));
-    commands.filter(|c| lab.backend.command(c).is_some()).map(Payload::Command).collect()
+    commands.filter(|c| lab.driver.has(c)).map(Payload::Command).collect()
 }
 
-async fn shapes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn shapes(lab: &Lab) -> Verdict {
     let payloads = shaped(lab);
     let count = payloads.len();
     let mut subject = Subject::with(lab, log_with(payloads.clone())).await?;
@@ -345,7 +343,7 @@ async fn shapes<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_applied().await
 }
 
-async fn deterministic<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn deterministic(lab: &Lab) -> Verdict {
     let steps = || story::applied_of(40, 1);
     let mut one = Subject::with(lab, steps()).await?;
     let mut two = Subject::with(lab, steps()).await?;
@@ -354,12 +352,9 @@ async fn deterministic<B: Backend>(lab: &Lab<B>) -> Verdict {
     let mut single = Vec::new();
     for item in &items {
         let entry = lab.entries(std::slice::from_ref(item))?;
-        single.extend(lab.call("apply", two.machine.apply(entry)).await?);
+        single.extend(lab.call("apply", two.machine.apply(entry)).await?.texts());
     }
-    let show = |replies: &[Reply<B>]| -> Vec<Option<String>> {
-        replies.iter().map(|reply| lab.backend.show_reply(reply)).collect()
-    };
-    let (whole, single) = (show(&whole), show(&single));
+    let whole = whole.texts();
     lab.assert(whole == single, || {
         let differs = whole.iter().zip(&single).position(|(a, b)| a != b).unwrap_or(single.len());
         let what = format!("reply {differs} differs between one batch and single entries");
@@ -368,7 +363,7 @@ async fn deterministic<B: Backend>(lab: &Lab<B>) -> Verdict {
     })
 }
 
-async fn isolated<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn isolated(lab: &Lab) -> Verdict {
     let mut one = Subject::with(lab, story::applied_of(9, 5)).await?;
     let mut other = Subject::open(lab, lab.directory()?, crate::model::Model::new()).await?;
     other.verify_applied().await?;

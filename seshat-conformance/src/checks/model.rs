@@ -7,15 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::failure::{self, Failure};
 use crate::history::{self, Choice, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "model/log", Must, [1, 4, 6, 8, 9, 11, 15, 17, 40], needs: [Log],
@@ -123,19 +123,19 @@ const POWER: &[Kind] = &[
     Kind::CutPower,
 ];
 
-async fn log<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn log(lab: &Lab) -> Verdict {
     random(lab, LOG)
 }
 
-async fn store<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn store(lab: &Lab) -> Verdict {
     random(lab, STORE)
 }
 
-async fn restarts<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn restarts(lab: &Lab) -> Verdict {
     random(lab, RESTARTS)
 }
 
-async fn power<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn power(lab: &Lab) -> Verdict {
     random(lab, POWER)
 }
 
@@ -148,7 +148,7 @@ fn choice(kinds: &'static [Kind]) -> impl Strategy<Value = Choice> {
 }
 
 /// Histories of these kinds. The first failure ends it, shrunk.
-fn random<B: Backend>(lab: &Lab<B>, kinds: &'static [Kind]) -> Verdict {
+fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
     let config = Config {
         cases: lab.budget.pick(30, 120, 5_000),
         max_shrink_time: 4_000,
@@ -187,7 +187,7 @@ fn random<B: Backend>(lab: &Lab<B>, kinds: &'static [Kind]) -> Verdict {
 }
 
 /// One history. A panic of the store is a failure like any other, with its steps.
-fn caught<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
+fn caught(lab: &Lab, choices: &[Choice]) -> Verdict {
     let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices)));
     catch_unwind(run).unwrap_or_else(|_| {
         let panics = lab.record.panics();
@@ -203,7 +203,7 @@ fn caught<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
 }
 
 /// One history, looked at after every choice.
-async fn history<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
+async fn history(lab: &Lab, choices: &[Choice]) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     let outcome = follow(&mut subject, choices).await;
     outcome.map_err(|mut failure| {
@@ -213,7 +213,7 @@ async fn history<B: Backend>(lab: &Lab<B>, choices: &[Choice]) -> Verdict {
     })
 }
 
-async fn follow<B: Backend>(subject: &mut Subject<'_, B>, choices: &[Choice]) -> Verdict {
+async fn follow(subject: &mut Subject<'_>, choices: &[Choice]) -> Verdict {
     for choice in choices {
         for step in history::steps(&subject.model, *choice) {
             subject.perform(step).await?;
@@ -227,7 +227,7 @@ async fn follow<B: Backend>(subject: &mut Subject<'_, B>, choices: &[Choice]) ->
 ///
 /// # Errors
 /// The store fails it; or the history isn't legal.
-pub(crate) async fn replay<B: Backend>(lab: &Lab<B>, steps: &[(usize, Step)]) -> Verdict {
+pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)]) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (line, step) in steps {
         // Not known before: what is legal after a restart depends on what the store kept.

@@ -1,14 +1,14 @@
 //! Family `reopen`: what was acknowledged is there after a restart, and openraft can start on it.
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::history::{self, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "reopen/nothing", Must, [57], needs: [LogSurvivesRestart],
@@ -113,7 +113,7 @@ pub(crate) fn base() -> Vec<Step> {
 }
 
 /// Performs kinds of steps on a fresh store and on a used one, restarting after each.
-async fn after_each<B: Backend>(lab: &Lab<B>, kinds: &[Kind], bases: &[Vec<Step>]) -> Verdict {
+async fn after_each(lab: &Lab, kinds: &[Kind], bases: &[Vec<Step>]) -> Verdict {
     for base in bases {
         let mut subject = Subject::with(lab, base.clone()).await?;
         for kind in kinds {
@@ -130,12 +130,12 @@ async fn after_each<B: Backend>(lab: &Lab<B>, kinds: &[Kind], bases: &[Vec<Step>
     Ok(())
 }
 
-async fn nothing<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn nothing(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [Step::Restart, Step::Restart]).await?;
     subject.verify().await
 }
 
-async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn vote(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (place, term) in story::BOUNDARIES.into_iter().enumerate() {
         for committed in [false, true] {
@@ -147,7 +147,7 @@ async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
     after_each(lab, &[Kind::Vote, Kind::Elect, Kind::Vote], &[story::log_of(6)]).await
 }
 
-async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn append(lab: &Lab) -> Verdict {
     after_each(lab, &[Kind::Append, Kind::Append], &[Vec::new(), story::log_of(9)]).await?;
     let count = lab.budget.pick(1_100, 3_000, 20_000);
     let steps = [story::leader(1, 1), Step::Append(story::entries(1, 1, 0, count))];
@@ -161,7 +161,7 @@ async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.perform(Step::Restart).await
 }
 
-async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncate(lab: &Lab) -> Verdict {
     for from in [1, 2, 3, 4, 7, 8, 11] {
         let mut subject = Subject::with(lab, story::log_of(12)).await?;
         subject.run([Step::Truncate(from), Step::Restart]).await?;
@@ -170,7 +170,7 @@ async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
     after_each(lab, &[Kind::Truncate, Kind::Truncate, Kind::Append], &[story::log_of(12)]).await
 }
 
-async fn truncate_then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncate_then_append(lab: &Lab) -> Verdict {
     for from in [1, 3, 5, 8, 11] {
         for appended in [1, 2, 5, 20] {
             let mut subject = Subject::with(lab, story::log_of(12)).await?;
@@ -190,7 +190,7 @@ fn purgeable(count: u64, applied: u64) -> Vec<Step> {
     steps
 }
 
-async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn purge(lab: &Lab) -> Verdict {
     for upto in [0, 1, 3, 4, 7] {
         let mut subject = Subject::with(lab, purgeable(12, 8)).await?;
         let purge = Step::Purge(story::id_of(12, upto));
@@ -200,7 +200,7 @@ async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn purge_all<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn purge_all(lab: &Lab) -> Verdict {
     for count in [1, 12] {
         let mut subject = Subject::with(lab, purgeable(count, count)).await?;
         let purge = Step::Purge(story::id_of(count, count - 1));
@@ -211,11 +211,11 @@ async fn purge_all<B: Backend>(lab: &Lab<B>) -> Verdict {
     after_each(lab, &[Kind::Install], &[Vec::new(), story::log_of(5), base()]).await
 }
 
-async fn install_before_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install_before_purge(lab: &Lab) -> Verdict {
     after_each(lab, &[Kind::InstallOnly], &[Vec::new(), story::log_of(5), base()]).await
 }
 
-async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn apply(lab: &Lab) -> Verdict {
     for applied in [1, 4, 9, 12] {
         let mut subject = Subject::with(lab, story::applied_of(12, applied)).await?;
         subject.run([Step::Restart, Step::Restart]).await?;
@@ -223,17 +223,17 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     after_each(lab, &[Kind::Apply, Kind::ApplyAll], &[story::applied_of(12, 3)]).await
 }
 
-async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build(lab: &Lab) -> Verdict {
     let kinds = [Kind::Build, Kind::PurgeAll, Kind::ApplyAll, Kind::Build, Kind::PurgeAll];
     after_each(lab, &kinds, &[purgeable(12, 6), base()]).await
 }
 
-async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install(lab: &Lab) -> Verdict {
     let kinds = [Kind::Install, Kind::ApplyAll, Kind::Install];
     after_each(lab, &kinds, &[Vec::new(), story::log_of(4), purgeable(12, 6)]).await
 }
 
-async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership(lab: &Lab) -> Verdict {
     for members in crate::checks::log::memberships() {
         let payload = crate::model::Payload::Members(members);
         let mut items = story::entries(1, 1, 0, 2);
@@ -252,7 +252,7 @@ async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn ids(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::leaders()).await?;
     for index in 0..subject.model.log.next_index() {
         subject.run([Step::Commit(index), Step::Restart]).await?;
@@ -267,7 +267,7 @@ async fn ids<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn many_times<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn many_times(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     let kinds =
         [Kind::Append, Kind::ApplyAll, Kind::Build, Kind::Purge, Kind::Overwrite, Kind::Vote];
@@ -303,12 +303,12 @@ pub(crate) const KINDS: [Kind; 14] = [
     Kind::InstallOnly,
 ];
 
-async fn pairs<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn pairs(lab: &Lab) -> Verdict {
     each_pair(lab, &Step::Restart).await
 }
 
 /// Every pair of steps on a used store, then a misfortune, then that it is still usable.
-pub(crate) async fn each_pair<B: Backend>(lab: &Lab<B>, misfortune: &Step) -> Verdict {
+pub(crate) async fn each_pair(lab: &Lab, misfortune: &Step) -> Verdict {
     for first in KINDS {
         for second in KINDS {
             if lab.enough() {

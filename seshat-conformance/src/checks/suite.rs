@@ -1,9 +1,9 @@
 //! Family `suite`: openraft's own suite, a check for each of its functions.
 
-use crate::backend::Backend;
-use crate::backend::suite::{SUITE, Suite};
-use crate::check::{Check, Edition, Level, Need, Spec, limit};
+use crate::backend::suite::SUITE;
+use crate::check::Check;
 use crate::failure::Failure;
+use crate::spec::{Edition, Level, Need, Spec, limit};
 
 /// Functions whose first append is not where the log ends, which openraft itself never does.
 const ILLEGAL: [&str; 9] = [
@@ -18,11 +18,11 @@ const ILLEGAL: [&str; 9] = [
     "get_initial_state_re_apply_committed",
 ];
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     SUITE.iter().map(|(name, id)| check(name, id)).collect()
 }
 
-fn check<B: Backend>(name: &'static str, id: &'static str) -> Check<B> {
+fn check(name: &'static str, id: &'static str) -> Check {
     let legal = !ILLEGAL.contains(&name);
     let spec = Spec {
         id,
@@ -47,12 +47,12 @@ fn check<B: Backend>(name: &'static str, id: &'static str) -> Check<B> {
         run: Box::new(move |lab| {
             Box::pin(async move {
                 let dir = lab.directory()?;
-                let Some(function) = B::Suite::function(name) else {
+                let Some(running) = lab.driver.suite(name, &dir) else {
                     lab.inconclusive("the suite has no such function");
                     return Ok(());
                 };
                 lab.record.step(format!("openraft::testing::Suite::{name}"));
-                let outcome = function(&lab.backend, &dir).await;
+                let outcome = running.await;
                 lab.record.case();
                 outcome.map_err(|error| Failure::error(name, error))
             })

@@ -1,13 +1,13 @@
 //! Family `vote`: what was saved last is what is read, every field of it.
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::lab::Lab;
 use crate::model::{Ballot, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "vote/last-saved", Must, [7, 8], needs: [Log],
@@ -40,7 +40,7 @@ fn save(term: u64, node: u64, committed: bool) -> Step {
     Step::Vote(Ballot { term, node, committed })
 }
 
-async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn last_saved(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for term in 1..=4 {
         // A vote may move to a greater node of the same term: openraft's leader ids have an order.
@@ -57,7 +57,7 @@ async fn last_saved<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn terms(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (place, term) in story::BOUNDARIES.into_iter().enumerate() {
         let node = story::far(place as u64);
@@ -69,7 +69,7 @@ async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beside_the_log(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [save(1, 2, false)]).await?;
     subject.verify().await?;
     let steps = [
@@ -98,7 +98,7 @@ async fn beside_the_log<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify().await
 }
 
-async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn again(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for step in [save(3, 1, false), save(3, 1, false), save(3, 1, true), save(3, 1, true)] {
         subject.perform(step).await?;

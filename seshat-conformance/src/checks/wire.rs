@@ -7,8 +7,6 @@ mod kept;
 use std::any::Any;
 
 use bytes::Bytes;
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::RaftStateMachine;
 use seshat_core::codec::Message;
 use seshat_core::log::HardState;
 use seshat_core::types::{
@@ -17,15 +15,16 @@ use seshat_core::types::{
 
 use self::decode::{decode, header_of, segment_of};
 use self::kept::Kept;
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
+use crate::driver::seen::Own;
+use crate::driver::seshat;
 use crate::failure::{Failure, Kind};
 use crate::fixtures::wire::{Recorded, SEGMENT, SNAPSHOT, of_kind};
 use crate::lab::Lab;
-use crate::subject::{Subject, ok, text};
-use crate::words;
+use crate::outcome::Verdict;
+use crate::subject::{Subject, text};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         // No store can break it: the codec is the kit's own. It is here so that a release whose
         // codec can't read the past is seen by whoever runs the kit, and so it is no Must.
@@ -68,10 +67,13 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-/// A value of Seshat's own type as the back end's, or back: they are the same (`SeshatTypes`).
-fn same<A: Any, T: Any>(value: A) -> Result<T, Failure> {
-    let value = (Box::new(value) as Box<dyn Any>).downcast();
-    value.map(|value| *value).map_err(|_| Failure::new(Kind::Kit, "other types", "", ""))
+/// What was seen is of Seshat's own type (`SeshatTypes`).
+fn own<T: Any + Clone>(seen: &Own) -> Result<T, Failure> {
+    seen.get().cloned().ok_or_else(other_types)
+}
+
+fn other_types() -> Failure {
+    Failure::new(Kind::Kit, "other types", "", "")
 }
 
 /// A fixture as a value. That the kit's own codec reads it is what `wire/decode` is for.
@@ -79,7 +81,7 @@ fn value<M: Message>(name: &str, bytes: &Bytes) -> Result<M, Failure> {
     M::decode(bytes.clone()).map_err(|error| Failure::error(format!("reading {name}"), error))
 }
 
-impl<B: Backend> Lab<B> {
+impl Lab {
     /// What a store gave is written as the fixture is.
     fn as_recorded(&self, doing: &str, got: &[u8], expected: &[u8]) -> Verdict {
         self.assert(got == expected, || {
@@ -99,7 +101,7 @@ fn proposed(entry: &Entry) -> bool {
     !matches!(&entry.payload, EntryPayload::Membership(m) if m.voter_ids().next().is_none())
 }
 
-async fn entries<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn entries(lab: &Lab) -> Verdict {
     for Recorded { name, bytes, .. } in of_kind("Entry")? {
         let entry: Entry = value(&name, &bytes)?;
         if !possible(entry.log_id) || !proposed(&entry) {
@@ -122,7 +124,7 @@ async fn entries<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn votes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn votes(lab: &Lab) -> Verdict {
     for Recorded { name, bytes, .. } in of_kind("Vote")? {
         let vote: Vote = value(&name, &bytes)?;
         // What a store shows that has none.
@@ -140,7 +142,7 @@ async fn votes<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn segments<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn segments(lab: &Lab) -> Verdict {
     for recorded in of_kind(SEGMENT)? {
         let Recorded { name, bytes, .. } = &recorded;
         let kept = segment_of(&recorded)?;
@@ -185,27 +187,27 @@ fn log_with(id: LogId, membership: &Membership) -> Kept {
     Kept { state, entries: entries.collect() }
 }
 
-async fn memberships<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn memberships(lab: &Lab) -> Verdict {
     for (name, id, membership) in brought()? {
         let mut subject = Subject::fresh(lab).await?;
         let log = log_with(id, &membership);
         log.write(&mut subject, &name).await?;
-        let entries: Vec<words::Entry<B>> = same(log.entries)?;
+        let entries = log.entries.into_iter().map(seshat::entry).collect();
         lab.call("apply", subject.machine.apply(entries)).await?;
 
         let expected = StoredMembership::new(Some(id), membership).encode();
-        let (_, stored) = lab.call("applied_state", subject.machine.applied_state()).await?;
-        let got = same::<_, StoredMembership>(stored)?.encode();
+        let (_, stored) = lab.call("applied_state", subject.machine.applied()).await?;
+        let got = own::<StoredMembership>(&stored.own)?.encode();
         lab.as_recorded(&format!("reading the membership {name}"), &got, &expected)?;
 
-        let meta = same::<_, SnapshotMeta>(subject.build().await?.meta)?;
-        let got = meta.last_membership.encode();
+        let meta = subject.build().await?.meta;
+        let got = own::<StoredMembership>(&meta.membership.own)?.encode();
         lab.as_recorded(&format!("building a snapshot with {name}"), &got, &expected)?;
     }
     Ok(())
 }
 
-async fn snapshots<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn snapshots(lab: &Lab) -> Verdict {
     for recorded in of_kind(SNAPSHOT)? {
         let Recorded { name, bytes, .. } = &recorded;
         let header = header_of(&recorded)?;
@@ -219,30 +221,27 @@ async fn snapshots<B: Backend>(lab: &Lab<B>) -> Verdict {
         let mut subject = Subject::fresh(lab).await?;
         lab.record.step(format!("# install the fixture {name}"));
         let data = subject.receive_bytes(bytes).await?;
-        let theirs = same(meta.clone())?;
-        lab.call("install_snapshot", subject.machine.install_snapshot(&theirs, data)).await?;
+        let theirs = seshat::meta(meta.clone());
+        lab.call("install_snapshot", subject.machine.install(&theirs, data)).await?;
 
-        let (applied, stored) = lab.call("applied_state", subject.machine.applied_state()).await?;
-        lab.equal(
-            "applied_state after an install",
-            &same::<_, Option<LogId>>(applied)?,
-            &Some(last),
-        )?;
-        let got = same::<_, StoredMembership>(stored)?.encode();
+        let (applied, stored) = lab.call("applied_state", subject.machine.applied()).await?;
+        let expected = Some(seshat::id(last));
+        lab.equal("applied_state after an install", &applied, &expected)?;
+        let got = own::<StoredMembership>(&stored.own)?.encode();
         let doing = format!("reading the membership of {name}");
         lab.as_recorded(&doing, &got, &meta.last_membership.encode())?;
 
-        let current = subject.machine.get_current_snapshot();
+        let current = subject.machine.current();
         let current = lab.call("get_current_snapshot", current).await?;
         let nothing = || Failure::broken(format!("installing {name}"), "a snapshot", "none");
         let mut current = current.ok_or_else(nothing)?;
-        let got = lab.snapshot_bytes(&mut current.snapshot).await?.unwrap_or_default();
+        let got = lab.snapshot_bytes(&mut *current.data).await?.unwrap_or_default();
         lab.as_recorded(&format!("sending {name} on"), &got, bytes)?;
 
-        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let making = subject.machine.builder();
         let mut builder = lab.call("get_snapshot_builder", making).await?;
-        let mut built = lab.call("build_snapshot", builder.build_snapshot()).await?;
-        let got = lab.snapshot_bytes(&mut built.snapshot).await?.unwrap_or_default();
+        let mut built = lab.call("build_snapshot", builder.build()).await?;
+        let got = lab.snapshot_bytes(&mut *built.data).await?.unwrap_or_default();
         lab.as_recorded(&format!("building {name} again"), &got, bytes)?;
     }
     Ok(())

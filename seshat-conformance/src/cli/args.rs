@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::budget::Budget;
-use crate::check::Edition;
-use crate::runner::Options;
+use crate::options::Options;
+use crate::spec::Edition;
 
 /// Tells whether this openraft storage keeps openraft's storage contract.
 ///

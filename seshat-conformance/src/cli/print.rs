@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::check::Spec;
+use crate::options::Filter;
 use crate::requirement::requirement;
-use crate::runner::Filter;
+use crate::spec::Spec;
 
 /// A line a check.
 pub(super) fn list(filter: &Filter, specs: &[Spec]) -> String {

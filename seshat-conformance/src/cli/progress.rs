@@ -36,7 +36,7 @@ impl Progress {
                 self.running.retain(|id| *id != result.spec.id);
                 self.done = *done;
                 self.failed +=
-                    usize::from(matches!(result.outcome, crate::check::Outcome::Failed(_)));
+                    usize::from(matches!(result.outcome, crate::outcome::Outcome::Failed(_)));
             }
         }
         self.draw();

@@ -7,13 +7,15 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::wire::{self, Orders, Request, Trace};
-use crate::backend::Backend;
-use crate::check::{Check, Outcome};
+use crate::check::Check;
+use crate::driver::Driver;
 use crate::lab::Record;
 use crate::model::Step;
+use crate::options::Options;
+use crate::outcome::Outcome;
 use crate::registry::registry;
 use crate::replay;
-use crate::runner::{Bench, Options};
+use crate::runner::Bench;
 
 enum Event {
     Asked(String),
@@ -25,13 +27,13 @@ enum Event {
 ///
 /// # Errors
 /// The parent can't be understood, or no longer be reached.
-pub(crate) fn serve<B: Backend>(
-    backend: B,
+pub(crate) fn serve(
+    driver: Arc<dyn Driver>,
     orders: &str,
     input: impl BufRead + Send + 'static,
     output: &mut impl Write,
 ) -> io::Result<()> {
-    let child = Child { backend: Arc::new(backend), options: Orders::read(orders)? };
+    let child = Child { driver, options: Orders::read(orders)? };
     let (tell, events) = mpsc::channel();
     let (ask, asked) = mpsc::channel::<String>();
     let answered = tell.clone();
@@ -61,17 +63,17 @@ pub(crate) fn serve<B: Backend>(
     Ok(())
 }
 
-struct Child<B> {
-    backend: Arc<B>,
+struct Child {
+    driver: Arc<dyn Driver>,
     options: Options,
 }
 
-impl<B: Backend> Child<B> {
-    fn bench(&self, checks: Vec<Check<B>>) -> Bench<B> {
-        Bench::new(Arc::clone(&self.backend), Arc::new(checks), self.options.clone())
+impl Child {
+    fn bench(&self, checks: Vec<Check>) -> Bench {
+        Bench::new(Arc::clone(&self.driver), Arc::new(checks), self.options.clone())
     }
 
-    fn answer(&self, bench: &Bench<B>, line: &str) -> io::Result<String> {
+    fn answer(&self, bench: &Bench, line: &str) -> io::Result<String> {
         match Request::read(line)? {
             Request::Gifts(dir) => wire::write_answer(&bench.gifts(&dir)),
             Request::Check(id, dir) => wire::write_answer(&run(bench, &id, &dir)),
@@ -84,7 +86,7 @@ impl<B: Backend> Child<B> {
     }
 }
 
-fn run<B: Backend>(bench: &Bench<B>, id: &str, dir: &Path) -> Outcome {
+fn run(bench: &Bench, id: &str, dir: &Path) -> Outcome {
     // Without a trace an abort is told without steps, which is better than not at all.
     let trace = std::fs::File::create(Trace::path(dir)).ok();
     bench.run(id, dir, Arc::new(Record::traced(trace)))

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
-use crate::check::Outcome;
-use crate::runner::{self, Options};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::runner;
 
 /// Begins a line of the child that is an answer, and not the store's own output.
 pub(super) const MARK: &str = "\u{1e}seshat-conformance ";

@@ -18,7 +18,7 @@
 use std::fmt;
 
 use super::{Ballot, Id, Item, Members, Payload};
-use crate::backend::Command;
+use crate::words::Command;
 
 /// One call, or one misfortune.
 #[derive(Debug, Clone, PartialEq, Eq)]

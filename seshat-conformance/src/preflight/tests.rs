@@ -1,18 +1,19 @@
 //! Back ends whose answers are useless, each in a way of its own, and right ones.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::{BasicNode, Entry, EntryPayload};
 
 use crate::backend::{Backend, BoxError, Chunks, Command, OpenraftSuite, Shape};
-use crate::check::Outcome;
+use crate::driver;
+use crate::options::Options;
+use crate::outcome::Conclusion;
+use crate::outcome::Outcome;
 use crate::reference::{
     self, ReferenceLog, ReferenceLogs, ReferenceMachine, ReferenceMachines, Request, TypeConfig,
 };
-use crate::report::Conclusion;
-use crate::runner::{self, Options};
+use crate::runner;
 
 /// What a back end answers, by what is wrong with it.
 #[derive(Debug, Default)]
@@ -105,8 +106,8 @@ impl Backend for Answers {
 }
 
 fn look(wrong: &'static str) -> Result<(), super::Unfit> {
-    let backend = Arc::new(Answers { wrong, ..Answers::default() });
-    runner::fit(&backend, &Options::default())
+    let driver = driver::of(Answers { wrong, ..Answers::default() });
+    runner::fit(&driver, &Options::default())
 }
 
 #[test]

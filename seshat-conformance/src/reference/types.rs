@@ -3,7 +3,7 @@
 use openraft::{BasicNode, Entry, EntryPayload};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Command, Shape};
+use crate::words::{Command, Shape};
 
 openraft::declare_raft_types!(
     /// A ready-made type configuration: ids are numbers, commands are bytes, replies say nothing,

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::check::{Need, Spec};
 use crate::requirement::{requirement, requirements};
+use crate::spec::{Need, Spec};
 
 const HEAD: &str = "\
 # Every check

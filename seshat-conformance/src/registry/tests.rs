@@ -5,11 +5,10 @@ use std::path::Path;
 
 use super::*;
 use crate::check::{Level, Need, Spec};
-use crate::embedded::Embedded;
 use crate::requirement::requirement;
 
 fn specs() -> Vec<Spec> {
-    registry::<Embedded>().iter().map(|check| check.spec).collect()
+    registry().iter().map(|check| check.spec).collect()
 }
 
 #[test]

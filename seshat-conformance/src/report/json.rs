@@ -35,8 +35,8 @@ use serde::Serialize;
 
 use super::view::{self, Tally};
 use super::{CheckResult, Conclusion, Report};
-use crate::check::Outcome;
 use crate::failure::Failure;
+use crate::outcome::Outcome;
 use crate::requirement::requirement;
 
 /// Of the format.

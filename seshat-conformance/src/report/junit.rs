@@ -6,8 +6,8 @@
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 use super::{CheckResult, Report, failure_text, view};
-use crate::check::Outcome;
 use crate::failure::{Failure, Kind};
+use crate::outcome::Outcome;
 
 /// The report as a JUnit document.
 pub fn junit(report: &Report) -> String {

@@ -1,20 +1,7 @@
 //! The command that does again what was done.
 
-use super::Report;
-use crate::runner::Options;
-
-/// How a check is run again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rerun {
-    /// With [`run_one`](crate::runner::run_one).
-    Library,
-    /// With this program's command line.
-    Program(String),
-    /// As a test of this name.
-    Test(String),
-    /// With this command, whatever the check.
-    Replay(String),
-}
+use super::{Report, Rerun};
+use crate::options::Options;
 
 /// A variable of the environment that stands for an option of the command line.
 pub(crate) fn variable(option: &str) -> String {

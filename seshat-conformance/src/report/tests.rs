@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::budget::Budget;
 use crate::failure::{Failure, Kind};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::spec::{Edition, Level, Spec};
 
 fn spec(id: &'static str, level: Level, requirements: &'static [u8], since: u16) -> Spec {
     Spec {

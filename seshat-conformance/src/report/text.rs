@@ -8,9 +8,10 @@ use anstyle::{AnsiColor, Style};
 use super::rerun::{cargo_test, variable};
 use super::view::{self, Tally};
 use super::{CheckResult, Conclusion, Report, Rerun};
-use crate::check::{Outcome, Spec};
 use crate::failure::Failure;
+use crate::outcome::Outcome;
 use crate::requirement::requirement;
+use crate::spec::Spec;
 
 /// What the labels of a failure are padded to.
 const LABEL: usize = 13;

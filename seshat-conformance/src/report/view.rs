@@ -1,8 +1,9 @@
 //! What several formats say of a report in the same words.
 
 use super::{CheckResult, Report};
-use crate::check::{Edition, Outcome};
 use crate::failure::{Failure, Kind};
+use crate::outcome::Outcome;
+use crate::spec::Edition;
 
 /// How many checks ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -12,11 +12,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::needs::{self, Gifts};
-use super::{Options, panics};
-use crate::backend::Backend;
-use crate::check::{Check, Outcome, Verdict};
+use super::panics;
+use crate::check::Check;
+use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
-use crate::lab::{Lab, Record};
+use crate::lab::{Lab, Means, Record};
+use crate::options::Options;
+use crate::outcome::{Outcome, Verdict};
 use crate::preflight::{self, Asking, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
@@ -27,9 +29,9 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 const STEPS: usize = 40;
 
 /// A back end, the checks, and how to run them.
-pub(crate) struct Bench<B: Backend> {
-    backend: Arc<B>,
-    checks: Arc<Vec<Check<B>>>,
+pub(crate) struct Bench {
+    driver: Arc<dyn Driver>,
+    checks: Arc<Vec<Check>>,
     options: Options,
     gifts: OnceLock<Gifts>,
 }
@@ -43,10 +45,10 @@ enum End<T> {
     NotStarted(io::Error),
 }
 
-impl<B: Backend> Bench<B> {
-    pub(crate) fn new(backend: Arc<B>, checks: Arc<Vec<Check<B>>>, options: Options) -> Self {
+impl Bench {
+    pub(crate) fn new(driver: Arc<dyn Driver>, checks: Arc<Vec<Check>>, options: Options) -> Self {
         panics::install();
-        Self { backend, checks, options, gifts: OnceLock::new() }
+        Self { driver, checks, options, gifts: OnceLock::new() }
     }
 
     /// Runs the check of that id below `dir`, or says why not.
@@ -55,7 +57,7 @@ impl<B: Backend> Bench<B> {
         let Some((place, check)) = found else {
             return hollow(&format!("the registry has no check {id}"));
         };
-        if let Some(need) = needs::missing(&*self.backend, check.spec.needs, || self.gifts(dir)) {
+        if let Some(need) = needs::missing(&*self.driver, check.spec.needs, || self.gifts(dir)) {
             return Outcome::Skipped { reason: need.reason().to_owned() };
         }
         let limit = self.options.limit(check.spec.limit);
@@ -71,8 +73,9 @@ impl<B: Backend> Bench<B> {
         record: &Arc<Record>,
     ) -> End<Verdict> {
         let checks = Arc::clone(&self.checks);
-        let (backend, kept) = (Arc::clone(&self.backend), Arc::clone(record));
-        let mut lab = Lab::new(backend, dir, &self.options, limit, kept);
+        let (driver, kept) = (Arc::clone(&self.driver), Arc::clone(record));
+        let Options { budget, seed, patience, .. } = self.options;
+        let mut lab = Lab::new(driver, dir, Means { budget, seed, patience, limit }, kept);
         within(limit, record, move |runtime| match checks.get(place) {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),
@@ -82,10 +85,10 @@ impl<B: Backend> Bench<B> {
     /// What the store gives, asked below `dir` unless it is known.
     pub(crate) fn gifts(&self, dir: &Path) -> Gifts {
         *self.gifts.get_or_init(|| {
-            let (backend, dir) = (Arc::clone(&self.backend), dir.join("gifts"));
+            let (driver, dir) = (Arc::clone(&self.driver), dir.join("gifts"));
             let asked = within(self.options.patience, &Arc::default(), move |runtime| {
                 std::fs::create_dir_all(&dir)?;
-                runtime.block_on(needs::ask(&*backend, &dir))
+                runtime.block_on(needs::ask(&*driver, &dir))
             });
             match asked {
                 End::Returned(Ok(gifts)) => gifts,
@@ -99,10 +102,10 @@ impl<B: Backend> Bench<B> {
 ///
 /// # Errors
 /// Which method to change, and how.
-pub(crate) fn fit<B: Backend>(backend: &Arc<B>, options: &Options) -> Result<(), Unfit> {
+pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unfit> {
     panics::install();
     let (record, asking) = (Arc::default(), Arc::<Asking>::default());
-    let (asked, noted) = (Arc::clone(backend), Arc::clone(&asking));
+    let (asked, noted) = (Arc::clone(driver), Arc::clone(&asking));
     let patience = options.patience;
     match within(patience, &record, move |_| preflight::look(&*asked, &noted)) {
         End::Returned(fit) => fit,

@@ -1,13 +1,17 @@
 //! What becomes of each way in which a check can end.
 
+use std::time::Duration;
+
 use super::*;
+use crate::budget::Budget;
 use crate::check::Running;
 use crate::embedded::Embedded;
 use crate::failure::{Failure, Kind};
+use crate::spec::{Edition, Level};
 
 const SPEC: Spec = Spec {
     id: "a/b",
-    level: crate::check::Level::Must,
+    level: Level::Must,
     requirements: &[],
     promise: "Something.",
     consequence: "Something.",
@@ -16,11 +20,11 @@ const SPEC: Spec = Spec {
     since: Edition(1),
 };
 
-type Lab = crate::lab::Lab<Embedded>;
+type Lab = crate::lab::Lab;
 
 fn outcome(run: impl for<'a> Fn(&'a mut Lab) -> Running<'a> + Send + Sync + 'static) -> Outcome {
     let checks = vec![crate::check::Check { spec: SPEC, run: Box::new(run) }];
-    let bench = Bench::new(Arc::default(), Arc::new(checks), Options::default());
+    let bench = Bench::new(driver::of(Embedded::default()), Arc::new(checks), Options::default());
     in_process(&bench, "a/b")
 }
 
@@ -174,9 +178,9 @@ fn the_embedded_store_passes_openrafts_suite_side_by_side() {
     });
     assert_eq!(report.results.len(), 35);
     assert_eq!(seen, 35);
-    assert_eq!(report.conclusion(), crate::report::Conclusion::Conforms);
+    assert_eq!(report.conclusion(), crate::outcome::Conclusion::Conforms);
     let ids: Vec<_> = report.results.iter().map(|result| result.spec.id).collect();
-    let order: Vec<_> = registry::<Embedded>().iter().map(|check| check.spec.id).collect();
+    let order: Vec<_> = registry().iter().map(|check| check.spec.id).collect();
     assert!(order.starts_with(&ids));
     assert!(run_one(Embedded::default(), &options, "no/such").is_none());
 }
@@ -209,5 +213,5 @@ fn nothing_chosen_is_a_hollow_run() {
     let options = Options { filter: Filter::only(["nothing"]), ..Options::default() };
     let report = run(Embedded::default(), &options, &mut |_| {});
     assert!(report.is_hollow());
-    assert_eq!(report.conclusion(), crate::report::Conclusion::Fails);
+    assert_eq!(report.conclusion(), crate::outcome::Conclusion::Fails);
 }

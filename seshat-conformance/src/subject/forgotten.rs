@@ -1,19 +1,16 @@
 //! Stores that hold nothing at all when they are opened again: most often one in memory whose author
 //! has not said so.
 
-use openraft::LogState;
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
-
 use super::Subject;
-use crate::backend::{Backend, Halves};
 use crate::failure::{Failure, Kind};
 use crate::model::LogModel;
+use crate::words::Halves;
 
 const HINT: &str = "nothing at all outlived the restart: a store that is to forget says so in \
                     `Backend::capabilities` (`log_survives_restart`, `machine_keeps`); one in \
                     memory keeps what is to last in a map by directory";
 
-impl<B: Backend> Subject<'_, B> {
+impl Subject<'_> {
     /// A failure after a restart, and what may be the cause of it.
     pub(super) async fn hinted(&mut self, mut failure: Failure) -> Failure {
         // After an error, a panic or a hang it is better not to ask again.
@@ -25,7 +22,7 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     fn owes_something(&self) -> bool {
-        let capabilities = self.lab.backend.capabilities();
+        let capabilities = self.lab.driver.capabilities();
         match capabilities.halves {
             Halves::Machine => {
                 *self.model.applied_after_restart(capabilities.machine_keeps).start() > 0
@@ -37,15 +34,15 @@ impl<B: Backend> Subject<'_, B> {
     /// Whether the halves under test look as if they were fresh.
     async fn is_empty(&mut self) -> bool {
         let lab = self.lab;
-        let halves = lab.backend.capabilities().halves;
+        let halves = lab.driver.capabilities().halves;
         let log = async {
-            let state = lab.call("get_log_state", self.log.get_log_state()).await?;
-            let vote = lab.call("read_vote", self.log.read_vote()).await?;
-            let fresh = LogState { last_purged_log_id: None, last_log_id: None };
-            Ok::<_, Failure>(state == fresh && vote.is_none())
+            let state = lab.call("get_log_state", self.log.state()).await?;
+            let vote = lab.call("read_vote", self.log.vote()).await?;
+            let fresh = state.purged.is_none() && state.last.is_none();
+            Ok::<_, Failure>(fresh && vote.is_none())
         };
         let machine = async {
-            let state = lab.call("applied_state", self.machine.applied_state()).await?;
+            let state = lab.call("applied_state", self.machine.applied()).await?;
             Ok::<_, Failure>(state.0.is_none())
         };
         let log = halves == Halves::Machine || log.await.unwrap_or(false);

@@ -1,30 +1,27 @@
 //! [`Origin`]: another state machine of the same store, with the same commands applied one by one.
 //! Snapshots to install come from it, and what a digest must be where the author doesn't say.
 
-use openraft::storage::RaftStateMachine;
-use openraft::{RaftSnapshotBuilder, Snapshot};
-
-use super::{ok, open};
-use crate::backend::{Backend, Command};
+use super::open;
+use crate::driver::store::{Log, Machine, Replies, Snapshot};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Payload};
-use crate::words::Reply;
+use crate::words::Command;
 
 /// What the author's answers may cost: commands replayed for the replies of one batch.
 const REPLAYED: usize = 20_000;
 
 /// A state machine that has applied a run of entries from the first on.
-pub(crate) struct Origin<'l, B: Backend> {
-    lab: &'l Lab<B>,
+pub(crate) struct Origin<'l> {
+    lab: &'l Lab,
     // Keeps the directory open: the machine may share its files.
-    _log: B::Log,
-    pub(crate) machine: B::Machine,
+    _log: Box<dyn Log>,
+    pub(crate) machine: Box<dyn Machine>,
     applied: Vec<Item>,
 }
 
-impl<'l, B: Backend> Origin<'l, B> {
-    pub(crate) async fn new(lab: &'l Lab<B>) -> Result<Self, Failure> {
+impl<'l> Origin<'l> {
+    pub(crate) async fn new(lab: &'l Lab) -> Result<Self, Failure> {
         let dir = lab.directory()?;
         let (log, machine) = open(lab, &dir).await?;
         Ok(Self { lab, _log: log, machine, applied: Vec::new() })
@@ -46,25 +43,25 @@ impl<'l, B: Backend> Origin<'l, B> {
     }
 
     /// A snapshot of it.
-    pub(crate) async fn snapshot(&mut self) -> Result<Snapshot<B::C>, Failure> {
-        let making = async { ok(self.machine.get_snapshot_builder().await) };
+    pub(crate) async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        let making = self.machine.builder();
         let mut builder = self.lab.call("get_snapshot_builder (on another node)", making).await?;
-        self.lab.call("build_snapshot (on another node)", builder.build_snapshot()).await
+        self.lab.call("build_snapshot (on another node)", builder.build()).await
     }
 
     /// What the state machine holds.
-    pub(crate) async fn digest(&mut self) -> Option<Vec<u8>> {
-        self.lab.backend.digest(&mut self.machine).await
+    pub(crate) async fn digest(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        self.machine.digest().await.map_err(|error| Failure::error("digest", error))
     }
 }
 
-impl<B: Backend> Lab<B> {
+impl Lab {
     /// One reply an entry, in order; each as the author says, where the author says anything.
     pub(crate) fn replies(
         &self,
         before: &[Command],
         items: &[Item],
-        replies: &[Reply<B>],
+        replies: &dyn Replies,
     ) -> Result<(), Failure> {
         self.assert(replies.len() == items.len(), || {
             Failure::broken(
@@ -78,14 +75,14 @@ impl<B: Backend> Lab<B> {
         // every so-manyth will do.
         let compared = (REPLAYED / (before.len() + items.len())).clamp(1, 64);
         let stride = items.len().div_ceil(compared);
-        for (place, (item, reply)) in items.iter().zip(replies).enumerate() {
+        for (place, item) in items.iter().enumerate() {
             let Payload::Command(command) = item.payload else { continue };
             applied.push(command);
             if place % stride != 0 && place + 2 < items.len() {
                 continue;
             }
-            let Some(expected) = self.backend.expected_reply(&applied) else { continue };
-            let Some(got) = self.backend.show_reply(reply) else { continue };
+            let Some(expected) = self.driver.expected_reply(&applied) else { continue };
+            let Some(got) = replies.show(place) else { continue };
             self.assert(got == expected, || {
                 let what = format!("the reply to {} at {} is wrong", item.payload, item.id);
                 Failure::broken(what, expected.clone(), got.clone())

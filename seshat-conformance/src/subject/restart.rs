@@ -1,14 +1,11 @@
 //! Restarts and power cuts: what a store shows when it is open again.
 
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
-use openraft::{RaftLogReader, StorageHelper};
-
 use super::held::Held;
-use super::{Subject, log_id, ok, open};
-use crate::backend::{Backend, Keeps};
+use super::{Subject, log_id, open};
+use crate::driver::seen::{Entry, Initial, Meta};
 use crate::failure::{Failure, Kind};
 use crate::model::{Item, LogModel, Payload, SnapshotModel, Step, count_of};
-use crate::words;
+use crate::words::Keeps;
 
 /// How the store was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +16,7 @@ pub(crate) enum Closed {
     Powerless,
 }
 
-impl<B: Backend> Subject<'_, B> {
+impl Subject<'_> {
     /// Closes the store, opens it again, checks what it shows and lets openraft start on it.
     pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
         self.close().await?;
@@ -51,12 +48,12 @@ impl<B: Backend> Subject<'_, B> {
         let (Some(log), Some(machine)) = (self.log.take(), self.machine.take()) else {
             return Err(Failure::new(Kind::Kit, "closing a closed store", "", ""));
         };
-        self.lab.call("close", self.lab.backend.close(&self.dir, log, machine)).await
+        self.lab.call("close", self.lab.driver.close(&self.dir, log, machine)).await
     }
 
     /// Cuts the power and drops the store without closing it.
     pub(crate) fn lose_power(&mut self) -> Result<(), Failure> {
-        let Some(cut) = self.lab.backend.hooks().cut_power else {
+        let Some(cut) = self.lab.driver.hooks().cut_power else {
             return Err(Failure::new(Kind::Kit, "no hook `cut_power`", "", ""));
         };
         cut.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))?;
@@ -68,7 +65,7 @@ impl<B: Backend> Subject<'_, B> {
     pub(crate) async fn open_again(&mut self) -> Result<(), Failure> {
         let lab = self.lab;
         let (mut log, machine) = open(lab, &self.dir).await?;
-        let reader = lab.call("get_log_reader", async { ok(log.get_log_reader().await) }).await?;
+        let reader = lab.call("get_log_reader", log.reader()).await?;
         self.log = Held::new(log);
         self.machine = Held::new(machine);
         self.reader = Held::new(reader);
@@ -89,12 +86,12 @@ impl<B: Backend> Subject<'_, B> {
     /// Which of the logs that a power cut may leave it is; then that is the log.
     async fn learn_log(&mut self) -> Result<(), Failure> {
         let lab = self.lab;
-        let state = lab.call("get_log_state", self.log.get_log_state()).await?;
-        let vote = lab.call("read_vote", self.log.read_vote()).await?;
+        let state = lab.call("get_log_state", self.log.state()).await?;
+        let vote = lab.call("read_vote", self.log.vote()).await?;
         let matches = |model: &LogModel| {
-            let fresh = model.vote.is_none() && vote == Some(openraft::Vote::default());
+            let fresh = model.vote.is_none() && vote == Some(lab.driver.vote(None));
             lab.is_state_of(&state, model)
-                && (fresh || vote == model.vote.map(|b| words::vote(&*lab.backend, b)))
+                && (fresh || vote == model.vote.map(|b| lab.driver.vote(Some(b))))
         };
         let survivors = std::mem::take(&mut self.model.survivors);
         let found = survivors.iter().rev().find(|model| matches(model)).cloned();
@@ -108,10 +105,8 @@ impl<B: Backend> Subject<'_, B> {
                 format!("purged {}, last {}, vote {vote}", id(model.purged), id(model.last()))
             };
             let expected: Vec<String> = survivors.iter().map(said).collect();
-            let got = format!(
-                "last purged {:?}, last {:?}, vote {vote:?}",
-                state.last_purged_log_id, state.last_log_id
-            );
+            let got =
+                format!("last purged {:?}, last {:?}, vote {vote:?}", state.purged, state.last);
             let what = "after a power cut the log is none that acknowledged writes allow";
             Failure::broken(what, expected.join("; or "), got)
         })?;
@@ -125,7 +120,7 @@ impl<B: Backend> Subject<'_, B> {
     /// The last id saved, or none: whether it survives is checked by a check of its own. A power
     /// cut may also bring an older one back.
     async fn verify_reopened_committed(&mut self, closed: Closed) -> Result<(), Failure> {
-        let got = self.lab.call("read_committed", self.log.read_committed()).await?;
+        let got = self.lab.call("read_committed", self.log.committed()).await?;
         let saved = self.model.committed.iter().rev().map(|id| log_id(self.lab, Some(*id)));
         let allowed = match closed {
             Closed::Orderly => 1,
@@ -137,7 +132,7 @@ impl<B: Backend> Subject<'_, B> {
             Failure::broken(what, format!("{:?}, or None", allowed.first()), format!("{got:?}"))
         })?;
         if let Some(got) = &got {
-            self.model.committed.retain(|id| log_id(self.lab, Some(*id)) <= Some(got.clone()));
+            self.model.committed.retain(|id| !got.is_before(&self.lab.driver.id(*id)));
         }
         self.note_committed(got.is_some());
         Ok(())
@@ -146,11 +141,11 @@ impl<B: Backend> Subject<'_, B> {
     /// After an install that was cut off: if the state says that it was done, it was.
     pub(crate) async fn learn_install(
         &mut self,
-        meta: &words::Meta<B>,
+        meta: &Meta,
         truth: Vec<Item>,
     ) -> Result<(), Failure> {
-        let (applied, _) = self.lab.call("applied_state", self.machine.applied_state()).await?;
-        if applied == meta.last_log_id {
+        let (applied, _) = self.lab.call("applied_state", self.machine.applied()).await?;
+        if applied == meta.last {
             self.model.applied = truth.len();
             self.model.snapshot = Some(SnapshotModel { covers: truth.len() });
             self.model.truth = truth;
@@ -164,7 +159,7 @@ impl<B: Backend> Subject<'_, B> {
         let before = self.model.applied;
         self.model.truth.truncate(before);
         self.model.truth.extend(items);
-        let (applied, _) = lab.call("applied_state", self.machine.applied_state()).await?;
+        let (applied, _) = lab.call("applied_state", self.machine.applied()).await?;
         let is_it = |count: &usize| log_id(lab, self.model.covered_id(*count)) == applied;
         let found = (before..=self.model.truth.len()).find(is_it);
         lab.assert(found.is_some(), || {
@@ -180,8 +175,8 @@ impl<B: Backend> Subject<'_, B> {
     /// State, membership and snapshot are of one moment, not older than what must survive.
     async fn verify_reopened_machine(&mut self) -> Result<(), Failure> {
         let lab = self.lab;
-        let keeps = lab.backend.capabilities().machine_keeps;
-        let (applied, membership) = lab.call("applied_state", self.machine.applied_state()).await?;
+        let keeps = lab.driver.capabilities().machine_keeps;
+        let (applied, membership) = lab.call("applied_state", self.machine.applied()).await?;
         let allowed = self.model.applied_after_restart(keeps);
         let found =
             allowed.clone().rev().find(|n| log_id(lab, self.model.covered_id(*n)) == applied);
@@ -206,7 +201,7 @@ impl<B: Backend> Subject<'_, B> {
     /// The snapshot that survives is one of this node's, and not ahead of the state.
     async fn verify_reopened_snapshot(&mut self, keeps: Keeps) -> Result<(), Failure> {
         let lab = self.lab;
-        let current = self.machine.get_current_snapshot();
+        let current = self.machine.current();
         let current = lab.call("get_current_snapshot", current).await?.map(|s| s.meta);
         let oldest = match keeps {
             Keeps::Snapshot => self.model.snapshot.map_or(0, |snapshot| snapshot.covers),
@@ -222,9 +217,9 @@ impl<B: Backend> Subject<'_, B> {
             });
         };
         let mut covered = (oldest..=self.model.applied).rev();
-        let found = covered.find(|n| log_id(lab, self.model.covered_id(*n)) == meta.last_log_id);
-        let members = found.map(|n| words::stored(&*lab.backend, self.model.membership_at(n)));
-        lab.assert(members.as_ref() == Some(&meta.last_membership), || {
+        let found = covered.find(|n| log_id(lab, self.model.covered_id(*n)) == meta.last);
+        let members = found.map(|n| lab.driver.membership(self.model.membership_at(n)));
+        lab.assert(members.as_ref() == Some(&meta.membership), || {
             let what = "after a restart the current snapshot is not one that was made here";
             let expected = format!("{:?}", log_id(lab, self.model.covered_id(oldest)));
             Failure::broken(what, expected, format!("{meta:?}"))
@@ -238,10 +233,9 @@ impl<B: Backend> Subject<'_, B> {
     /// what is committed, purge what a snapshot covers, build a snapshot if there is none.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
         let lab = self.lab;
-        let committed = lab.call("read_committed", self.log.read_committed()).await?;
-        let mut helper = StorageHelper::<B::C, _, _>::new(&mut *self.log, &mut *self.machine);
-        let state =
-            lab.call("StorageHelper::get_initial_state", helper.get_initial_state()).await?;
+        let committed = lab.call("read_committed", self.log.committed()).await?;
+        let starting = lab.driver.start(&mut **self.log, &mut **self.machine);
+        let state = lab.call("StorageHelper::get_initial_state", starting).await?;
         if committed.is_some() {
             let known = self.model.committed.last().map_or(0, |id| count_of(*id));
             if known > self.model.applied {
@@ -258,22 +252,15 @@ impl<B: Backend> Subject<'_, B> {
         }
         if self.model.snapshot.is_none() && self.model.log.purged.is_some() {
             self.model.snapshot = Some(SnapshotModel { covers: self.model.applied });
-            self.meta = Some(state.snapshot_meta.clone());
+            self.meta = Some(state.snapshot.clone());
         }
         self.verify_initial_state(&state).await
     }
 
-    async fn verify_initial_state<I: openraft::Instant>(
-        &mut self,
-        state: &openraft::RaftState<words::Nid<B>, words::NodeOf<B>, I>,
-    ) -> Result<(), Failure> {
+    async fn verify_initial_state(&mut self, state: &Initial) -> Result<(), Failure> {
         let lab = self.lab;
-        let vote = self.model.log.vote.map(|b| words::vote(&*lab.backend, b));
-        lab.equal(
-            "openraft starts with another vote",
-            state.vote_ref(),
-            &vote.unwrap_or_default(),
-        )?;
+        let vote = lab.driver.vote(self.model.log.vote);
+        lab.equal("openraft starts with another vote", &state.vote, &vote)?;
         let applied = log_id(lab, self.model.applied_id());
         lab.equal("openraft starts with another committed id", &state.committed, &applied)?;
         let last = self.model.log.items.iter().rev().find_map(|item| match &item.payload {
@@ -281,23 +268,16 @@ impl<B: Backend> Subject<'_, B> {
             _ => None,
         });
         let effective = last.or(self.model.membership_at(self.model.applied));
-        let effective = words::stored(&*lab.backend, effective);
-        let found = state.membership_state.effective();
-        let found =
-            openraft::StoredMembership::new(found.log_id().clone(), found.membership().clone());
-        lab.equal("openraft starts with another membership", &found, &effective)?;
+        let effective = lab.driver.membership(effective);
+        lab.equal("openraft starts with another membership", &state.membership, &effective)?;
         self.verify_log().await?;
         self.verify_applied().await?;
         self.verify_current_snapshot().await
     }
 
     /// Reads a range, by whichever reader.
-    pub(crate) async fn read(
-        &mut self,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<words::Entry<B>>, Failure> {
-        let read = self.log.try_get_log_entries(from..to);
+    pub(crate) async fn read(&mut self, from: u64, to: u64) -> Result<Vec<Entry>, Failure> {
+        let read = self.log.read(from..to);
         self.lab.call("try_get_log_entries", read).await
     }
 }

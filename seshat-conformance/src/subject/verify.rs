@@ -2,17 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
-use openraft::{LogState, RaftLogId, RaftLogReader};
-
-use super::{Origin, Subject, log_id, ok};
-use crate::backend::Backend;
+use super::{Origin, Subject, log_id};
+use crate::driver::seen::{Entry, LogId, LogState, Membership};
+use crate::driver::store::Reader;
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::model::{Item, LogModel, Payload};
-use crate::words::{self, Entry, Stored};
+use crate::model::{Id, Item, LogModel, Payload};
 
-impl<B: Backend> Subject<'_, B> {
+impl Subject<'_> {
     /// Everything the store shows.
     pub(crate) async fn verify(&mut self) -> Result<(), Failure> {
         self.verify_log().await?;
@@ -30,7 +27,7 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     pub(crate) async fn verify_log_state(&mut self, model: &LogModel) -> Result<(), Failure> {
-        let state = self.lab.call("get_log_state", self.log.get_log_state()).await?;
+        let state = self.lab.call("get_log_state", self.log.state()).await?;
         self.lab.assert(self.lab.is_state_of(&state, model), || {
             let expected = state_of(self.lab, model);
             Failure::broken("get_log_state is wrong", show(&expected), show(&state))
@@ -45,19 +42,20 @@ impl<B: Backend> Subject<'_, B> {
             return self.verify_nothing_else(model).await;
         };
         let all = first.id.index..last.id.index + 1;
-        let read = self.log.try_get_log_entries(all.clone());
+        let expected = lab.expected(&model.items)?;
+        let read = self.log.read(all.clone());
         let by_store = lab.call("try_get_log_entries", read).await?;
-        lab.same("reading the whole log by the store", &by_store, &model.items)?;
+        lab.are("reading the whole log by the store", &by_store, &expected)?;
 
-        let read = self.reader.try_get_log_entries(all.clone());
+        let read = self.reader.read(all.clone());
         let by_old = lab.call("try_get_log_entries by an old reader", read).await?;
-        lab.same("reading the whole log by a reader made at opening", &by_old, &model.items)?;
+        lab.are("reading the whole log by a reader made at opening", &by_old, &expected)?;
 
-        let making = async { ok(self.log.get_log_reader().await) };
+        let making = self.log.reader();
         let mut reader = lab.call("get_log_reader", making).await?;
-        let read = reader.try_get_log_entries(all);
+        let read = reader.read(all);
         let by_new = lab.call("try_get_log_entries by a new reader", read).await?;
-        lab.same("reading the whole log by a reader made just now", &by_new, &model.items)?;
+        lab.are("reading the whole log by a reader made just now", &by_new, &expected)?;
         self.verify_nothing_else(model).await
     }
 
@@ -91,13 +89,13 @@ impl<B: Backend> Subject<'_, B> {
             return Ok(());
         }
         let lab = self.lab;
-        let making = async { ok(self.log.get_log_reader().await) };
+        let making = self.log.reader();
         let new = lab.call("get_log_reader", making).await?;
         let (_, left) = self.read_gone(new, range.clone()).await;
         lab.none_left(&left, &range)?;
         if let Some(old) = self.reader.take() {
             let (old, left) = self.read_gone(old, range.clone()).await;
-            let making = async { ok(self.log.get_log_reader().await) };
+            let making = self.log.reader();
             self.reader.put(match old {
                 Some(old) => old,
                 None => lab.call("get_log_reader", making).await?,
@@ -110,11 +108,11 @@ impl<B: Backend> Subject<'_, B> {
     /// Gives the reader back, if it lived through it, and what it read.
     async fn read_gone(
         &self,
-        mut reader: LogReader<B>,
+        mut reader: Box<dyn Reader>,
         range: std::ops::Range<u64>,
-    ) -> (Option<LogReader<B>>, Vec<Entry<B>>) {
+    ) -> (Option<Box<dyn Reader>>, Vec<Entry>) {
         let read = tokio::spawn(async move {
-            let read = reader.try_get_log_entries(range).await;
+            let read = reader.read(range).await;
             (reader, read)
         });
         match tokio::time::timeout(self.lab.patience, read).await {
@@ -127,10 +125,10 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     pub(crate) async fn verify_vote(&mut self) -> Result<(), Failure> {
-        let vote = self.lab.call("read_vote", self.log.read_vote()).await?;
-        let expected = self.model.log.vote.map(|b| words::vote(&*self.lab.backend, b));
+        let vote = self.lab.call("read_vote", self.log.vote()).await?;
+        let expected = self.model.log.vote.map(|b| self.lab.driver.vote(Some(b)));
         // A fresh store may show nothing or openraft's default.
-        let fresh = expected.is_none() && vote == Some(openraft::Vote::default());
+        let fresh = expected.is_none() && vote == Some(self.lab.driver.vote(None));
         self.lab.assert(fresh || vote == expected, || {
             Failure::broken("read_vote is wrong", format!("{expected:?}"), format!("{vote:?}"))
         })
@@ -138,7 +136,7 @@ impl<B: Backend> Subject<'_, B> {
 
     /// The last one saved, or nothing at all ever: it is optional.
     pub(crate) async fn verify_committed(&mut self) -> Result<(), Failure> {
-        let got = self.lab.call("read_committed", self.log.read_committed()).await?;
+        let got = self.lab.call("read_committed", self.log.committed()).await?;
         let expected = log_id(self.lab, self.model.committed.last().copied());
         if expected.is_some() && self.committed_kept.is_none() {
             self.note_committed(got.is_some());
@@ -162,7 +160,7 @@ impl<B: Backend> Subject<'_, B> {
 
     /// Last applied, membership, and what the state machine holds.
     pub(crate) async fn verify_applied(&mut self) -> Result<(), Failure> {
-        let state = self.lab.call("applied_state", self.machine.applied_state()).await?;
+        let state = self.lab.call("applied_state", self.machine.applied()).await?;
         let expected = log_id(self.lab, self.model.applied_id());
         self.lab.assert(state.0 == expected, || {
             let what = "applied_state gives another last applied log id";
@@ -173,11 +171,15 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     /// The membership that was applied last, or one that is still in the log behind it (R20).
-    pub(crate) fn verify_membership(&self, got: &Stored<B>, applied: usize) -> Result<(), Failure> {
-        let expected = words::stored(&*self.lab.backend, self.model.membership_at(applied));
+    pub(crate) fn verify_membership(
+        &self,
+        got: &Membership,
+        applied: usize,
+    ) -> Result<(), Failure> {
+        let expected = self.lab.driver.membership(self.model.membership_at(applied));
         let ahead = self.model.log.items.iter().filter(|item| item.id.index >= applied as u64);
         let mut ahead = ahead.filter_map(|item| match &item.payload {
-            Payload::Members(m) => Some(words::stored(&*self.lab.backend, Some((item.id, m)))),
+            Payload::Members(m) => Some(self.lab.driver.membership(Some((item.id, m)))),
             _ => None,
         });
         self.lab.assert(*got == expected || ahead.any(|stored| stored == *got), || {
@@ -188,7 +190,7 @@ impl<B: Backend> Subject<'_, B> {
 
     /// What the state machine holds, by digest, where the author gives one.
     pub(crate) async fn verify_contents(&mut self, applied: usize) -> Result<(), Failure> {
-        let digesting = async { ok(self.lab.backend.digest(&mut self.machine).await) };
+        let digesting = self.machine.digest();
         let Some(got) = self.lab.call("digest", digesting).await? else { return Ok(()) };
         let Some(expected) = self.expected_contents(applied).await? else { return Ok(()) };
         self.lab.assert(got == expected, || {
@@ -204,7 +206,7 @@ impl<B: Backend> Subject<'_, B> {
         applied: usize,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let commands = self.model.commands_at(applied);
-        if let Some(expected) = self.lab.backend.expected_digest(&commands) {
+        if let Some(expected) = self.lab.driver.expected_digest(&commands) {
             return Ok(Some(expected));
         }
         let truth: Vec<Item> = self.model.truth.iter().take(applied).cloned().collect();
@@ -213,14 +215,14 @@ impl<B: Backend> Subject<'_, B> {
             _ => Origin::new(self.lab).await?,
         };
         twin.apply(&truth).await?;
-        let digest = twin.digest().await;
+        let digest = twin.digest().await?;
         self.twin = Some(twin);
         Ok(digest)
     }
 
     /// The one that was built or installed last.
     pub(crate) async fn verify_current_snapshot(&mut self) -> Result<(), Failure> {
-        let current = self.machine.get_current_snapshot();
+        let current = self.machine.current();
         let current = self.lab.call("get_current_snapshot", current).await?;
         let got = current.map(|snapshot| snapshot.meta);
         let expected = match &self.meta {
@@ -235,40 +237,31 @@ impl<B: Backend> Subject<'_, B> {
     }
 }
 
-type LogReader<B> = <<B as Backend>::Log as RaftLogStorage<<B as Backend>::C>>::LogReader;
-
 /// What `get_log_state` must give.
-fn state_of<B: Backend>(lab: &Lab<B>, model: &LogModel) -> LogState<B::C> {
-    LogState {
-        last_purged_log_id: log_id(lab, model.purged),
-        last_log_id: log_id(lab, model.last()),
-    }
+fn state_of(lab: &Lab, model: &LogModel) -> LogState {
+    LogState { purged: log_id(lab, model.purged), last: log_id(lab, model.last()) }
 }
 
-impl<B: Backend> Lab<B> {
+impl Lab {
     /// Whether that is what `get_log_state` may give. A log that has nothing but its marker may
     /// also say that it has no last entry here: the check `log/state/all-purged` is about that,
     /// and it would hide all else.
-    pub(crate) fn is_state_of(&self, state: &LogState<B::C>, model: &LogModel) -> bool {
+    pub(crate) fn is_state_of(&self, state: &LogState, model: &LogModel) -> bool {
         let expected = state_of(self, model);
-        let silent = LogState { last_log_id: None, ..expected.clone() };
+        let silent = LogState { last: None, ..expected.clone() };
         *state == expected || (model.items.is_empty() && *state == silent)
     }
 
-    fn none_left(&self, left: &[Entry<B>], range: &std::ops::Range<u64>) -> Result<(), Failure> {
+    fn none_left(&self, left: &[Entry], range: &std::ops::Range<u64>) -> Result<(), Failure> {
         self.assert(left.is_empty(), || {
-            let ids: Vec<_> = left.iter().map(|entry| entry.get_log_id().clone()).collect();
+            let ids: Vec<_> = left.iter().map(|entry| entry.id()).collect();
             let what = format!("entries that are gone can be read ({range:?})");
             Failure::broken(what, "none", list(&ids))
         })
     }
 
     /// Exactly what `get_log_state` must give.
-    pub(crate) fn exact_state(
-        &self,
-        state: &LogState<B::C>,
-        model: &LogModel,
-    ) -> Result<(), Failure> {
+    pub(crate) fn exact_state(&self, state: &LogState, model: &LogModel) -> Result<(), Failure> {
         let expected = state_of(self, model);
         self.assert(*state == expected, || {
             let what = "get_log_state of a log that has nothing but its purge marker";
@@ -280,29 +273,50 @@ impl<B: Backend> Lab<B> {
     pub(crate) fn same(
         &self,
         doing: &str,
-        got: &[Entry<B>],
+        got: &[Entry],
         expected: &[Item],
     ) -> Result<(), Failure> {
-        let got_ids: Vec<_> = got.iter().map(|e| e.get_log_id().clone()).collect();
-        let ids: Vec<_> = expected.iter().map(|i| words::log_id(&*self.backend, i.id)).collect();
-        self.assert(got_ids == ids, || {
-            Failure::broken(format!("{doing} gave other entries"), list(&ids), list(&got_ids))
+        self.are(doing, got, &self.expected(expected)?)
+    }
+
+    /// What entries of these items must be.
+    fn expected(&self, items: &[Item]) -> Result<Vec<Expected>, Failure> {
+        let entries = self.entries(items)?;
+        let expected = items.iter().zip(&entries).map(|(item, entry)| Expected {
+            at: item.id,
+            id: entry.id(),
+            print: self.driver.fingerprint(entry),
+        });
+        Ok(expected.collect())
+    }
+
+    fn are(&self, doing: &str, got: &[Entry], expected: &[Expected]) -> Result<(), Failure> {
+        let same_ids = || got.iter().zip(expected).all(|(got, expected)| got.id() == expected.id);
+        self.assert(got.len() == expected.len() && same_ids(), || {
+            let got: Vec<_> = got.iter().map(Entry::id).collect();
+            let expected: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
+            Failure::broken(format!("{doing} gave other entries"), list(&expected), list(&got))
         })?;
-        for (got, item) in got.iter().zip(expected) {
-            let entry = self.entries(std::slice::from_ref(item))?;
-            let expected = entry.first().map(|entry| self.backend.fingerprint(entry));
-            let found = self.backend.fingerprint(got);
-            self.assert(expected.as_ref() == Some(&found), || {
-                let what = format!("{doing}: the entry {} is not what was appended", item.id);
-                Failure::broken(what, text(&expected.unwrap_or_default()), text(&found))
+        for (got, Expected { at, print, .. }) in got.iter().zip(expected) {
+            let found = self.driver.fingerprint(got);
+            self.assert(found == *print, || {
+                let what = format!("{doing}: the entry {at} is not what was appended");
+                Failure::broken(what, text(print), text(&found))
             })?;
         }
         Ok(())
     }
 }
 
-fn show<C: openraft::RaftTypeConfig>(state: &LogState<C>) -> String {
-    format!("last purged {:?}, last {:?}", state.last_purged_log_id, state.last_log_id)
+/// What an entry must be.
+struct Expected {
+    at: Id,
+    id: LogId,
+    print: Vec<u8>,
+}
+
+fn show(state: &LogState) -> String {
+    format!("last purged {:?}, last {:?}", state.purged, state.last)
 }
 
 /// Ids, the middle of a long list left out.

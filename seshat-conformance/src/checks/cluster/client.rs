@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::Raft;
 use todc_utils::{Action, History as Actions, Specification, WGLChecker};
 
 use super::nodes::Cluster;
-use crate::backend::{Backend, Command};
+use crate::driver::node::{Node, Written};
 use crate::failure::Failure;
+use crate::words::Command;
 
 /// A write that takes longer has an unknown outcome.
 const GIVE_UP: Duration = Duration::from_millis(600);
@@ -50,17 +50,11 @@ impl History {
     }
 
     /// Writes some commands, one after the other, at whoever leads.
-    pub(crate) async fn write<B: Backend>(
-        &self,
-        client: usize,
-        backend: Arc<B>,
-        nodes: Vec<Raft<B::C>>,
-        count: usize,
-    ) {
+    pub(crate) async fn write(&self, client: usize, nodes: Vec<Arc<dyn Node>>, count: usize) {
         for _ in 0..count {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
             self.note(client, Event::Called(n));
-            let outcome = tokio::time::timeout(GIVE_UP, write_one(&*backend, &nodes, n)).await;
+            let outcome = tokio::time::timeout(GIVE_UP, write_one(&nodes, n)).await;
             match outcome {
                 Ok(Some(index)) => self.note(client, Event::Acknowledged(n, index)),
                 Ok(None) | Err(_) => self.note(client, Event::Unknown(n)),
@@ -106,21 +100,16 @@ impl Specification for Log {
 }
 
 /// The index of the entry, or `None` if the outcome is unknown.
-async fn write_one<B: Backend>(backend: &B, nodes: &[Raft<B::C>], n: u64) -> Option<u64> {
+async fn write_one(nodes: &[Arc<dyn Node>], n: u64) -> Option<u64> {
     loop {
         // A leader that was cut off takes itself for one still: the later one counts.
-        let leads = |raft: &&Raft<B::C>| {
-            let metrics = raft.metrics().borrow().clone();
-            metrics.current_leader.as_ref() == Some(&metrics.id)
-        };
-        let term = |raft: &&Raft<B::C>| raft.metrics().borrow().current_term;
+        let leads = |node: &&Arc<dyn Node>| node.metrics().knows_it_leads;
+        let term = |node: &&Arc<dyn Node>| node.metrics().term;
         if let Some(leader) = nodes.iter().filter(leads).max_by_key(term) {
-            let command = backend.command(&Command::plain(n))?;
-            match leader.client_write(command).await {
-                Ok(written) => return Some(written.log_id.index),
-                // Refused before it was written: somewhere else, then.
-                Err(error) if error.forward_to_leader().is_some() => {}
-                Err(_) => return None,
+            match leader.write(&Command::plain(n)).await {
+                Written::At(index) => return Some(index),
+                Written::Elsewhere => {}
+                Written::Unknown => return None,
             }
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -128,8 +117,8 @@ async fn write_one<B: Backend>(backend: &B, nodes: &[Raft<B::C>], n: u64) -> Opt
 }
 
 /// Several clients at once.
-pub(crate) async fn load<B: Backend>(
-    cluster: &Cluster<'_, B>,
+pub(crate) async fn load(
+    cluster: &Cluster<'_>,
     history: &History,
     clients: usize,
     writes: usize,
@@ -137,9 +126,8 @@ pub(crate) async fn load<B: Backend>(
     cluster.lab.record.step(format!("{clients} clients write {writes} commands each"));
     let nodes: Vec<_> = cluster.up.values().cloned().collect();
     let spawn = |client| {
-        let (history, backend) = (history.clone(), Arc::clone(&cluster.lab.backend));
-        let nodes = nodes.clone();
-        tokio::spawn(async move { history.write(client, backend, nodes, writes).await })
+        let (history, nodes) = (history.clone(), nodes.clone());
+        tokio::spawn(async move { history.write(client, nodes, writes).await })
     };
     (0..clients).map(spawn).collect()
 }

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
-use openraft::{RaftLogId, RaftLogReader};
-
 use super::join;
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
+use crate::driver::Driver;
+use crate::driver::seen::Entry;
+use crate::driver::store::Reader;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Id, Item, Step};
+use crate::outcome::Verdict;
 use crate::poll::poll_times;
 use crate::story;
-use crate::subject::{Subject, ok};
-use crate::words::{self, Entry};
+use crate::subject::Subject;
+use crate::words::BoxError;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "concurrency/readers-beside-append", Must, [3, 11, 45, 59], needs: [Log],
@@ -47,8 +47,8 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// What writer and readers know of each other.
-struct Shared<B: Backend> {
-    backend: Arc<B>,
+struct Shared {
+    driver: Arc<dyn Driver>,
     /// Each entry that was ever there, by its id as text: its fingerprint, and the id before it. By
     /// log matching (Raft paper, 5.3) an entry has the same one before it in every log.
     written: Mutex<HashMap<String, Written>>,
@@ -73,10 +73,10 @@ const READERS: usize = 4;
 /// What a reader that reads nothing has for the beginning of its read.
 const IDLE: u64 = u64::MAX;
 
-impl<B: Backend> Shared<B> {
-    fn new(backend: &Arc<B>) -> Self {
+impl Shared {
+    fn new(driver: &Arc<dyn Driver>) -> Self {
         Self {
-            backend: Arc::clone(backend),
+            driver: Arc::clone(driver),
             written: Mutex::default(),
             low: AtomicU64::new(0),
             high: AtomicU64::new(0),
@@ -86,22 +86,22 @@ impl<B: Backend> Shared<B> {
         }
     }
 
-    fn wrote(&self, last: Option<Id>, items: &[Item], entries: &[Entry<B>]) {
-        let text = |id: Id| words::log_id(&*self.backend, id).to_string();
+    fn wrote(&self, last: Option<Id>, items: &[Item], entries: &[Entry]) {
+        let text = |id: Id| self.driver.id(id).to_string();
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = last.map(text);
         for (item, entry) in items.iter().zip(entries) {
             let id = text(item.id);
             let before = before.replace(id.clone());
-            written.insert(id, (self.backend.fingerprint(entry), before));
+            written.insert(id, (self.driver.fingerprint(entry), before));
         }
     }
 
     /// What is wrong with the entries read for a range that began at `from`.
-    fn wrong(&self, got: &[Entry<B>], from: u64, high: u64, to: u64) -> Option<Failure> {
+    fn wrong(&self, got: &[Entry], from: u64, high: u64, to: u64) -> Option<Failure> {
         let low = self.low.load(Ordering::SeqCst).max(from);
         let high = high.min(to);
-        let indexes: Vec<u64> = got.iter().map(|e| e.get_log_id().index).collect();
+        let indexes: Vec<u64> = got.iter().map(Entry::index).collect();
         let joined = indexes.windows(2).all(|w| matches!(w, [a, b] if *b == a + 1));
         if !joined {
             let what = "a reader beside a writer got entries that are not consecutive";
@@ -116,12 +116,12 @@ impl<B: Backend> Shared<B> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut previous: Option<String> = None;
         for entry in got {
-            let id = entry.get_log_id().to_string();
+            let id = entry.id().to_string();
             let Some((fingerprint, before)) = written.get(&id) else {
                 let what = format!("a reader beside a writer got an entry {id} that nobody wrote");
                 return Some(Failure::broken(what, "an entry that was appended", "another"));
             };
-            if *fingerprint != self.backend.fingerprint(entry) {
+            if *fingerprint != self.driver.fingerprint(entry) {
                 let what =
                     format!("a reader beside a writer got another entry {id} than was written");
                 return Some(Failure::broken(what, "what was appended", "something else"));
@@ -141,9 +141,9 @@ impl<B: Backend> Shared<B> {
 }
 
 /// Reads until the writer is done. Gives how many reads it made.
-async fn read<B: Backend>(
-    shared: Arc<Shared<B>>,
-    mut reader: <B::Log as RaftLogStorage<B::C>>::LogReader,
+async fn read(
+    shared: Arc<Shared>,
+    mut reader: Box<dyn Reader>,
     place: u64,
 ) -> Result<u64, Failure> {
     let mut reads = 0;
@@ -161,7 +161,7 @@ async fn read<B: Backend>(
             reading.store(from, Ordering::SeqCst);
             // A purge that began before that was seen isn't waited for.
             if shared.low.load(Ordering::SeqCst) <= from {
-                let read = reader.try_get_log_entries(from..to).await;
+                let read = reader.read(from..to).await;
                 match read {
                     Ok(got) => match shared.wrong(&got, from, high, to) {
                         Some(failure) => return Err(failure),
@@ -183,17 +183,14 @@ async fn read<B: Backend>(
 }
 
 /// Four readers beside what `write` does.
-async fn beside<B: Backend>(
-    lab: &Lab<B>,
-    write: impl AsyncFn(&mut Subject<'_, B>, &Shared<B>) -> Verdict,
-) -> Verdict {
+async fn beside(lab: &Lab, write: impl AsyncFn(&mut Subject<'_>, &Shared) -> Verdict) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-    let shared = Arc::new(Shared::new(&lab.backend));
+    let shared = Arc::new(Shared::new(&lab.driver));
     let mut tasks = Vec::new();
     for place in 0..READERS as u64 {
-        let making = async { ok(subject.log.get_log_reader().await) };
+        let making = subject.log.reader();
         let reader = lab.call("get_log_reader", making).await?;
-        tasks.push(tokio::spawn(read::<B>(Arc::clone(&shared), reader, place)));
+        tasks.push(tokio::spawn(read(Arc::clone(&shared), reader, place)));
     }
     let outcome = write(&mut subject, &shared).await;
     shared.done.store(1, Ordering::SeqCst);
@@ -206,9 +203,9 @@ async fn beside<B: Backend>(
 }
 
 /// Appends; entries of a term that stays are there to stay.
-async fn append<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    shared: &Shared<B>,
+async fn append(
+    subject: &mut Subject<'_>,
+    shared: &Shared,
     term: u64,
     count: u64,
     stays: bool,
@@ -219,7 +216,7 @@ async fn append<B: Backend>(
     shared.wrote(subject.model.log.last(), &items, &entries);
     let step = Step::Append(items);
     subject.lab.record.step(step.to_string());
-    subject.lab.call("append", subject.log.blocking_append(entries)).await?;
+    subject.lab.call("append", subject.log.append(entries)).await?;
     subject.follow(&step)?;
     if stays {
         shared.high.store(next + count, Ordering::SeqCst);
@@ -231,9 +228,9 @@ async fn append<B: Backend>(
 }
 
 /// A store on which leader 1 wrote what stays and leader 2 what doesn't, and what readers know.
-async fn scene<B: Backend>(lab: &Lab<B>) -> Result<(Subject<'_, B>, Shared<B>), Failure> {
+async fn scene(lab: &Lab) -> Result<(Subject<'_>, Shared), Failure> {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-    let shared = Shared::new(&lab.backend);
+    let shared = Shared::new(&lab.driver);
     append(&mut subject, &shared, 1, 20, true).await?;
     subject.perform(story::leader(2, 1)).await?;
     append(&mut subject, &shared, 2, 12, false).await?;
@@ -242,35 +239,35 @@ async fn scene<B: Backend>(lab: &Lab<B>) -> Result<(Subject<'_, B>, Shared<B>), 
 
 /// A read that was polled so many times, then what changes the log, then the rest of the read; and
 /// the other way round.
-async fn amid<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn amid(lab: &Lab) -> Verdict {
     for polls in 0..lab.budget.pick(8, 12, 64) {
         let (mut subject, shared) = scene(lab).await?;
         let Some(mut reader) = subject.reader.take() else { return Ok(()) };
         lab.record.step(format!("read 15..32, polled {polls} times"));
-        let mut read = Box::pin(reader.try_get_log_entries(15..32));
+        let mut read = reader.read(15..32);
         let early = poll_times(read.as_mut(), polls).await;
         subject.run([Step::Truncate(21), story::leader(3, 1)]).await?;
         append(&mut subject, &shared, 3, 12, false).await?;
         let got = match early {
             Some(got) => got,
-            None => lab.call("a read", async { ok(read.as_mut().await) }).await?,
+            None => lab.answer("a read", read.as_mut()).await?,
         };
         judge(&shared, got)?;
 
         let (mut subject, shared) = scene(lab).await?;
         let Some(mut reader) = subject.reader.take() else { return Ok(()) };
         lab.record.step(format!("truncate 21, polled {polls} times; read 15..32"));
-        let id = words::log_id(&*lab.backend, story::id(2, 1, 21));
-        let mut truncate = Box::pin(subject.log.truncate(id));
+        let id = lab.driver.id(story::id(2, 1, 21));
+        let mut truncate = subject.log.truncate(id);
         let done = poll_times(truncate.as_mut(), polls).await;
-        let mut read = Box::pin(reader.try_get_log_entries(15..32));
+        let mut read = reader.read(15..32);
         let early = tokio::time::timeout(Duration::from_millis(50), read.as_mut()).await;
         if done.is_none() {
             lab.call("truncate", truncate.as_mut()).await?;
         }
         let got = match early {
             Ok(got) => got,
-            Err(_) => lab.call("a read", async { ok(read.as_mut().await) }).await?,
+            Err(_) => lab.answer("a read", read.as_mut()).await?,
         };
         judge(&shared, got)?;
         lab.record.case();
@@ -278,16 +275,13 @@ async fn amid<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-fn judge<B: Backend>(
-    shared: &Shared<B>,
-    got: Result<Vec<Entry<B>>, words::StoreError<B>>,
-) -> Verdict {
+fn judge(shared: &Shared, got: Result<Vec<Entry>, BoxError>) -> Verdict {
     // What isn't there to stay may be gone, and a store may say so.
     let Ok(got) = got else { return Ok(()) };
     shared.wrong(&got, 15, 20, 32).map_or(Ok(()), Err)
 }
 
-async fn beside_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beside_append(lab: &Lab) -> Verdict {
     let rounds = lab.budget.pick(150, 600, 20_000);
     beside(lab, async |subject, shared| {
         for round in 0..rounds {
@@ -301,7 +295,7 @@ async fn beside_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     .await
 }
 
-async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beside_purge(lab: &Lab) -> Verdict {
     let rounds = lab.budget.pick(80, 300, 10_000);
     beside(lab, async |subject, shared| {
         for round in 0..rounds {
@@ -327,7 +321,7 @@ async fn beside_purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     .await
 }
 
-async fn beside_truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beside_truncate(lab: &Lab) -> Verdict {
     amid(lab).await?;
     let rounds = lab.budget.pick(100, 400, 10_000);
     beside(lab, async |subject, shared| {

@@ -5,17 +5,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::reopen::{KINDS, base};
 use crate::failure::Failure;
 use crate::history;
 use crate::lab::Lab;
 use crate::model::Model;
+use crate::outcome::Verdict;
 use crate::subject::Subject;
 use crate::subject::restart::Closed;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![check!(
         "crash/killed", Must, [7, 12, 25, 26, 51], needs: [Files, LogSurvivesRestart, MachineSurvivesRestart],
         promise: "What was acknowledged is there after the process was killed, whatever was done last.",
@@ -25,7 +25,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     )]
 }
 
-async fn killed<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn killed(lab: &Lab) -> Verdict {
     for kind in KINDS {
         for before in [false, true] {
             let steps = if before { base() } else { Vec::new() };

@@ -6,22 +6,18 @@
 
 use std::pin::pin;
 
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
-
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::snapshot::bytes_of;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{LogModel, Step};
+use crate::outcome::Verdict;
 use crate::poll::poll_times;
 use crate::story;
+use crate::subject::Subject;
 use crate::subject::restart::Closed;
-use crate::subject::{Subject, ok};
-use crate::words;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "crash/midway/log", Must, [2, 14, 16, 18, 48, 51], needs: [Log, CutPower, LogSurvivesRestart, MachineSurvivesRestart],
@@ -60,7 +56,7 @@ async fn poll_some<T>(call: impl Future<Output = T>, polls: u32) -> bool {
 }
 
 /// Cuts the power and opens the store.
-async fn cut<B: Backend>(subject: &mut Subject<'_, B>, polls: u32, done: bool) -> Verdict {
+async fn cut(subject: &mut Subject<'_>, polls: u32, done: bool) -> Verdict {
     let outcome = if done { "it was done" } else { "it was not done" };
     subject.lab.record.step(format!("cut power (after {polls} polls; {outcome})"));
     subject.lose_power()?;
@@ -68,11 +64,11 @@ async fn cut<B: Backend>(subject: &mut Subject<'_, B>, polls: u32, done: bool) -
 }
 
 /// How many polls are tried; one more than it takes is enough.
-fn most<B: Backend>(lab: &Lab<B>) -> u32 {
+fn most(lab: &Lab) -> u32 {
     lab.budget.pick(6, 12, 64)
 }
 
-async fn log<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn log(lab: &Lab) -> Verdict {
     for kind in 0..4 {
         for polls in 0..most(lab) {
             let mut steps = story::applied_of(12, 6);
@@ -97,31 +93,28 @@ async fn log<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn begin_vote<B: Backend>(subject: &mut Subject<'_, B>, polls: u32) -> (bool, Vec<LogModel>) {
+async fn begin_vote(subject: &mut Subject<'_>, polls: u32) -> (bool, Vec<LogModel>) {
     let ballot = crate::model::Ballot { term: 8, node: 3, committed: false };
-    let vote = words::vote(&*subject.lab.backend, ballot);
+    let vote = subject.lab.driver.vote(Some(ballot));
     subject.lab.record.step("vote t8.n3");
-    let done = poll_some(subject.log.save_vote(&vote), polls).await;
+    let done = poll_some(subject.log.save_vote(vote), polls).await;
     (done, vec![LogModel { vote: Some(ballot), ..subject.model.log.clone() }])
 }
 
-async fn begin_append<B: Backend>(
-    subject: &mut Subject<'_, B>,
+async fn begin_append(
+    subject: &mut Subject<'_>,
     polls: u32,
 ) -> Result<(bool, Vec<LogModel>), Failure> {
     let items = story::entries(5, 1, 12, 21);
     let entries = subject.entries(&items)?;
     subject.lab.record.step(Step::Append(items.clone()).to_string());
-    let done = poll_some(subject.log.blocking_append(entries), polls).await;
+    let done = poll_some(subject.log.append(entries), polls).await;
     Ok((done, subject.model.log.prefixes(&items)))
 }
 
 /// A truncation in several steps goes from the end towards its place (R48).
-async fn begin_truncate<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    polls: u32,
-) -> (bool, Vec<LogModel>) {
-    let id = words::log_id(&*subject.lab.backend, story::id_of(12, 7));
+async fn begin_truncate(subject: &mut Subject<'_>, polls: u32) -> (bool, Vec<LogModel>) {
+    let id = subject.lab.driver.id(story::id_of(12, 7));
     subject.lab.record.step("truncate 7");
     let done = poll_some(subject.log.truncate(id), polls).await;
     let log = subject.model.log.clone();
@@ -129,11 +122,8 @@ async fn begin_truncate<B: Backend>(
     (done, shorter.collect())
 }
 
-async fn begin_purge<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    polls: u32,
-) -> (bool, Vec<LogModel>) {
-    let id = words::log_id(&*subject.lab.backend, story::id_of(12, 5));
+async fn begin_purge(subject: &mut Subject<'_>, polls: u32) -> (bool, Vec<LogModel>) {
+    let id = subject.lab.driver.id(story::id_of(12, 5));
     subject.lab.record.step("purge up to 5");
     let done = poll_some(subject.log.purge(id), polls).await;
     let mut log = subject.model.log.clone();
@@ -146,7 +136,7 @@ async fn begin_purge<B: Backend>(
 }
 
 /// All of the old or all of the new: whichever the applied id says, everything else must say.
-async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install(lab: &Lab) -> Verdict {
     for polls in 0..most(lab) {
         let mut steps = story::applied_of(8, 6);
         steps.push(Step::Build);
@@ -156,7 +146,7 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
         let (meta, bytes) = bytes_of(lab, &truth).await?;
         let data = subject.receive_bytes(&bytes).await?;
         lab.record.step("install a snapshot of 40 entries");
-        let done = poll_some(subject.machine.install_snapshot(&meta, data), polls).await;
+        let done = poll_some(subject.machine.install(&meta, data), polls).await;
         cut(&mut subject, polls, done).await?;
         subject.learn_install(&meta, truth).await?;
         subject.verify_reopened(Closed::Powerless).await?;
@@ -168,14 +158,14 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build(lab: &Lab) -> Verdict {
     for polls in 0..most(lab) {
         let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
         subject.run([Step::Build, Step::Commit(9), Step::Apply(4)]).await?;
-        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let making = subject.machine.builder();
         let mut builder = lab.call("get_snapshot_builder", making).await?;
         lab.record.step("build");
-        let done = poll_some(builder.build_snapshot(), polls).await;
+        let done = poll_some(builder.build(), polls).await;
         drop(builder);
         // The old one or the new one: `verify_reopened` takes any that isn't older.
         cut(&mut subject, polls, done).await?;
@@ -188,7 +178,7 @@ async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn apply(lab: &Lab) -> Verdict {
     for polls in 0..most(lab) {
         let mut subject = Subject::with(lab, story::applied_of(30, 4)).await?;
         subject.perform(Step::Commit(29)).await?;

@@ -1,18 +1,16 @@
 //! Bytes that changed on the disk: refused, or repaired; never skipped, shortened or served.
 
-use openraft::storage::{RaftLogStorage, RaftStateMachine};
-use openraft::{RaftLogId, RaftLogReader};
-
-use crate::backend::{Backend, Hook};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::snapshot::{current, verify_data};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{LogModel, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::{Subject, log_id};
+use crate::words::Hook;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "disk/damage/record", Must, [1, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
@@ -43,14 +41,10 @@ fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
 }
 
 /// Opens the store again and reads all of its log; an error anywhere is as good.
-async fn read_back<B: Backend>(
-    subject: &mut Subject<'_, B>,
-    allowed: &[LogModel],
-    what: &str,
-) -> Verdict {
+async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) -> Verdict {
     let lab = subject.lab;
     lab.record.step("open");
-    let opened = tokio::time::timeout(lab.patience, lab.backend.open(&subject.dir)).await;
+    let opened = tokio::time::timeout(lab.patience, lab.driver.open(&subject.dir)).await;
     lab.record.case();
     let (mut log, machine) = match opened {
         Err(_) => return Err(Failure::new(Kind::Hang, "open did not return", "an end", "nothing")),
@@ -58,12 +52,12 @@ async fn read_back<B: Backend>(
         Ok(Ok(opened)) => opened,
     };
     let seen = async {
-        let state = log.get_log_state().await.ok()?;
-        let vote = log.read_vote().await.ok()?;
-        let first = state.last_purged_log_id.as_ref().map_or(0, |id| id.index + 1);
-        let end = state.last_log_id.as_ref().map_or(0, |id| id.index + 1);
+        let state = log.state().await.ok()?;
+        let vote = log.vote().await.ok()?;
+        let first = state.purged.as_ref().map_or(0, |id| id.index + 1);
+        let end = state.last.as_ref().map_or(0, |id| id.index + 1);
         let entries = match first < end {
-            true => log.try_get_log_entries(first..end).await.ok()?,
+            true => log.read(first..end).await.ok()?,
             false => Vec::new(),
         };
         Some((state, vote, entries))
@@ -76,17 +70,17 @@ async fn read_back<B: Backend>(
         return Ok(());
     };
     let fits = |model: &&LogModel| {
-        state.last_log_id == log_id(lab, model.last())
-            && state.last_purged_log_id == log_id(lab, model.purged)
-            && vote == model.vote.map(|b| crate::words::vote(&*lab.backend, b))
+        state.last == log_id(lab, model.last())
+            && state.purged == log_id(lab, model.purged)
+            && vote == model.vote.map(|b| lab.driver.vote(Some(b)))
     };
     let found = allowed.iter().find(fits);
     lab.assert(found.is_some(), || {
         let expected =
             allowed.iter().map(|m| m.last().map_or("none".to_owned(), |id| id.to_string()));
         let expected: Vec<String> = expected.collect();
-        let ids: Vec<_> = entries.iter().map(|e| e.get_log_id().to_string()).collect();
-        let got = format!("last {:?}, vote {vote:?}, entries {}", state.last_log_id, ids.join(" "));
+        let ids: Vec<_> = entries.iter().map(|e| e.id().to_string()).collect();
+        let got = format!("last {:?}, vote {vote:?}, entries {}", state.last, ids.join(" "));
         let failed = format!("{what}: the store opens with another log");
         Failure::broken(failed, format!("an error, or last {}", expected.join(" or ")), got)
     })?;
@@ -96,7 +90,7 @@ async fn read_back<B: Backend>(
     Ok(())
 }
 
-async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn record(lab: &Lab) -> Verdict {
     for index in [0, 1, 4, 7, 10] {
         let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
         for item in story::entries(1, 1, 0, 12) {
@@ -105,7 +99,7 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("close");
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
+        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
         let whole = [subject.model.log.clone()];
         read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
     }
@@ -115,14 +109,14 @@ async fn record<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("close");
         subject.close().await?;
         lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(&subject.dir, lab.backend.hooks().damage_record, index)?;
+        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
         let whole = [subject.model.log.clone()];
         read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
     }
     Ok(())
 }
 
-async fn last_record<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn last_record(lab: &Lab) -> Verdict {
     for count in [1, 2, 9] {
         let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
         let mut before = subject.model.log.clone();
@@ -133,14 +127,14 @@ async fn last_record<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("close");
         subject.close().await?;
         lab.record.step("damage the last record");
-        strike(&subject.dir, lab.backend.hooks().damage_last_record, ())?;
+        strike(&subject.dir, lab.driver.hooks().damage_last_record, ())?;
         let allowed = [subject.model.log.clone(), before];
         read_back(&mut subject, &allowed, "the last record is damaged").await?;
     }
     Ok(())
 }
 
-async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn snapshot(lab: &Lab) -> Verdict {
     for purged in [false, true] {
         let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
         subject.perform(Step::Build).await?;
@@ -150,7 +144,7 @@ async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
         lab.record.step("close");
         subject.close().await?;
         lab.record.step("damage the snapshot");
-        if let Err(failure) = strike(&subject.dir, lab.backend.hooks().damage_snapshot, ()) {
+        if let Err(failure) = strike(&subject.dir, lab.driver.hooks().damage_snapshot, ()) {
             // A store whose snapshots don't survive has none to damage.
             lab.inconclusive(failure.got);
             return Ok(());
@@ -160,7 +154,7 @@ async fn snapshot<B: Backend>(lab: &Lab<B>) -> Verdict {
         if subject.open_again().await.is_err() {
             continue;
         }
-        let Ok(state) = subject.machine.applied_state().await else { continue };
+        let Ok(state) = subject.machine.applied().await else { continue };
         // It opened. Then the state is what it says, and not older than the log begins.
         let found = (0..=8).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
         lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
-
-use crate::backend::{Backend, Keeps};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::snapshot::bytes_of;
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{LogModel, Step};
+use crate::outcome::Verdict;
 use crate::story;
+use crate::subject::Subject;
 use crate::subject::restart::Closed;
-use crate::subject::{Subject, ok};
+use crate::words::Keeps;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "disk/refuse/append", Must, [12, 50, 51], needs: [Log, RefuseWrites, LogSurvivesRestart],
@@ -76,8 +74,8 @@ enum Ended {
 }
 
 /// Makes a call while the disk refuses writes. It must end, one way or the other.
-async fn refused<B: Backend, T, E: std::fmt::Display>(
-    lab: &Lab<B>,
+async fn refused<T, E: std::fmt::Display>(
+    lab: &Lab,
     subject_dir: &std::path::Path,
     name: &str,
     call: impl Future<Output = Result<T, E>>,
@@ -96,14 +94,14 @@ async fn refused<B: Backend, T, E: std::fmt::Display>(
     }
 }
 
-fn refuse<B: Backend>(lab: &Lab<B>, dir: &std::path::Path, refuse: bool) -> Verdict {
-    let Some(hook) = lab.backend.hooks().refuse_writes else {
+fn refuse(lab: &Lab, dir: &std::path::Path, refuse: bool) -> Verdict {
+    let Some(hook) = lab.driver.hooks().refuse_writes else {
         return Err(Failure::new(Kind::Kit, "no hook `refuse_writes`", "", ""));
     };
     hook.call(dir, refuse).map_err(|error| Failure::error("hook refuse_writes", error))
 }
 
-fn must_report<B: Backend>(lab: &Lab<B>, name: &str, ended: Ended) -> Verdict {
+fn must_report(lab: &Lab, name: &str, ended: Ended) -> Verdict {
     lab.assert(ended == Ended::Badly, || {
         let what = format!("{name} reported success though the disk refused to write");
         Failure::broken(what, "an error", "success")
@@ -112,7 +110,7 @@ fn must_report<B: Backend>(lab: &Lab<B>, name: &str, ended: Ended) -> Verdict {
 
 /// openraft stops when storage fails. What the store shows when it is opened again is one of
 /// these logs.
-async fn restart<B: Backend>(subject: &mut Subject<'_, B>, logs: Vec<LogModel>) -> Verdict {
+async fn restart(subject: &mut Subject<'_>, logs: Vec<LogModel>) -> Verdict {
     subject.lab.record.step("restart");
     // Closing may fail: what it would write was refused.
     if subject.close().await.is_err() {
@@ -124,13 +122,13 @@ async fn restart<B: Backend>(subject: &mut Subject<'_, B>, logs: Vec<LogModel>) 
     subject.start().await
 }
 
-async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn append(lab: &Lab) -> Verdict {
     for (had, count) in [(0, 1), (6, 1), (6, 8)] {
         let mut subject = Subject::with(lab, story::log_of(had)).await?;
         subject.perform(story::leader(5, 1)).await?;
         let items = story::entries(5, 1, had, had + count);
         let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
-        let call = subject.log.blocking_append(entries);
+        let call = subject.log.append(entries);
         let ended = refused(lab, &dir, "append", call).await?;
         must_report(lab, "append", ended)?;
         let may_be = subject.model.log.prefixes(&items);
@@ -139,13 +137,13 @@ async fn append<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn vote(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(6)).await?;
     for (term, node) in [(5, 1), (6, 2)] {
         let ballot = crate::model::Ballot { term, node, committed: false };
-        let vote = crate::words::vote(&*lab.backend, ballot);
+        let vote = lab.driver.vote(Some(ballot));
         let dir = subject.dir.clone();
-        let ended = refused(lab, &dir, "save_vote", subject.log.save_vote(&vote)).await?;
+        let ended = refused(lab, &dir, "save_vote", subject.log.save_vote(vote)).await?;
         must_report(lab, "save_vote", ended)?;
         let old = subject.model.log.clone();
         let new = LogModel { vote: Some(ballot), ..old.clone() };
@@ -154,11 +152,11 @@ async fn vote<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncate(lab: &Lab) -> Verdict {
     for from in [1, 3, 7] {
         let mut subject = Subject::with(lab, story::log_of(9)).await?;
         let Some(id) = subject.model.log.get(from).map(|item| item.id) else { continue };
-        let id = crate::words::log_id(&*lab.backend, id);
+        let id = lab.driver.id(id);
         let dir = subject.dir.clone();
         let ended = refused(lab, &dir, "truncate", subject.log.truncate(id)).await?;
         removed(&mut subject, &Step::Truncate(from), ended).await?;
@@ -168,7 +166,7 @@ async fn truncate<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 /// After a removal that the disk refused to write. If the store said that all is well, it may be
 /// on the disk later: an acknowledged write behind it must bring it there.
-async fn removed<B: Backend>(subject: &mut Subject<'_, B>, step: &Step, ended: Ended) -> Verdict {
+async fn removed(subject: &mut Subject<'_>, step: &Step, ended: Ended) -> Verdict {
     let old = subject.model.log.clone();
     subject.follow(step)?;
     if ended == Ended::Well {
@@ -180,12 +178,12 @@ async fn removed<B: Backend>(subject: &mut Subject<'_, B>, step: &Step, ended: E
     restart(subject, vec![old, new]).await
 }
 
-async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn purge(lab: &Lab) -> Verdict {
     for upto in [2, 5] {
         let mut subject = Subject::with(lab, story::applied_of(9, 6)).await?;
         subject.perform(Step::Build).await?;
         let id = story::id_of(9, upto);
-        let target = crate::words::log_id(&*lab.backend, id);
+        let target = lab.driver.id(id);
         let dir = subject.dir.clone();
         let ended = refused(lab, &dir, "purge", subject.log.purge(target)).await?;
         removed(&mut subject, &Step::Purge(id), ended).await?;
@@ -193,7 +191,7 @@ async fn purge<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn apply(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
     subject.perform(Step::Commit(11)).await?;
     let entries = subject.entries(&subject.model.log.range(4, 9))?;
@@ -212,13 +210,13 @@ async fn apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.start().await
 }
 
-async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
     subject.run([Step::Build, Step::Commit(11), Step::Apply(4)]).await?;
-    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let making = subject.machine.builder();
     let mut builder = lab.call("get_snapshot_builder", making).await?;
     let dir = subject.dir.clone();
-    let ended = refused(lab, &dir, "build_snapshot", builder.build_snapshot()).await?;
+    let ended = refused(lab, &dir, "build_snapshot", builder.build()).await?;
     must_report(lab, "build_snapshot", ended)?;
     drop(builder);
     subject.verify_current_snapshot().await?;
@@ -226,7 +224,7 @@ async fn build<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify().await
 }
 
-async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
     subject.perform(Step::Build).await?;
     let items = story::entries(9, 2, 4, 30);
@@ -234,7 +232,7 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
     let (meta, bytes) = bytes_of(lab, &truth).await?;
     let data = subject.receive_bytes(&bytes).await?;
     let dir = subject.dir.clone();
-    let call = subject.machine.install_snapshot(&meta, data);
+    let call = subject.machine.install(&meta, data);
     let ended = refused(lab, &dir, "install_snapshot", call).await?;
     must_report(lab, "install_snapshot", ended)?;
     lab.record.step("restart");
@@ -248,8 +246,8 @@ async fn install<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.start().await
 }
 
-async fn then_accept<B: Backend>(lab: &Lab<B>) -> Verdict {
-    if lab.backend.capabilities().machine_keeps == Keeps::Nothing {
+async fn then_accept(lab: &Lab) -> Verdict {
+    if lab.driver.capabilities().machine_keeps == Keeps::Nothing {
         lab.inconclusive("declared: nothing of the state machine survives a restart");
         return Ok(());
     }
@@ -258,7 +256,7 @@ async fn then_accept<B: Backend>(lab: &Lab<B>) -> Verdict {
         let next = subject.model.log.next_index();
         let items = story::entries(4, 3, next, next + 2);
         let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
-        refused(lab, &dir, "append", subject.log.blocking_append(entries)).await?;
+        refused(lab, &dir, "append", subject.log.append(entries)).await?;
         let may_be = subject.model.log.prefixes(&items);
         restart(&mut subject, may_be).await?;
         let next = subject.model.log.next_index();

@@ -1,16 +1,15 @@
 //! Appending: batches of every size, entries of every size and kind, ids at every boundary.
 
-use openraft::storage::RaftLogStorageExt;
-
-use crate::backend::{Backend, Command, Shape};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::failure::Kind;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Payload, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
+use crate::words::{Command, Shape};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "log/append/continues", Must, [1, 4, 6, 11, 14], needs: [Log],
@@ -71,7 +70,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn continues<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn continues(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     let mut next = 0;
     for (round, count) in [1, 1, 2, 3, 1, 5, 8, 1, 13].into_iter().enumerate() {
@@ -84,7 +83,7 @@ async fn continues<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn batch_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn batch_sizes(lab: &Lab) -> Verdict {
     let sizes: &[u64] = lab.budget.pick(
         &[
             7, 8, 9, 10, 16, 17, 32, 33, 63, 64, 65, 100, 101, 128, 129, 256, 257, 1_000, 1_025,
@@ -108,26 +107,26 @@ async fn batch_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn empty_batch<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn empty_batch(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(4)).await?;
     lab.record.step("append nothing");
-    lab.call("append of no entries", subject.log.blocking_append(Vec::new())).await?;
+    lab.call("append of no entries", subject.log.append(Vec::new())).await?;
     subject.verify_log().await
 }
 
 /// A log with one entry of each of `shapes` that the application can express.
-fn shaped<B: Backend>(lab: &Lab<B>, shapes: &[Shape]) -> Vec<Item> {
+fn shaped(lab: &Lab, shapes: &[Shape]) -> Vec<Item> {
     let mut items = story::entries(1, 1, 0, 2);
     for shape in shapes {
         let command = Command { n: items.len() as u64, shape: *shape };
-        if lab.backend.command(&command).is_some() {
+        if lab.driver.has(&command) {
             items.push(story::item(story::id(1, 1, items.len() as u64), Payload::Command(command)));
         }
     }
     items
 }
 
-async fn entry_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn entry_sizes(lab: &Lab) -> Verdict {
     let sizes = [
         0, 1, 2, 127, 128, 255, 256, 257, 511, 1_023, 1_024, 1_025, 4_095, 4_096, 4_097, 16_383,
         16_384, 32_767, 32_768, 65_534, 65_535, 65_536, 65_537, 131_072, 262_145, 1_048_575,
@@ -143,7 +142,7 @@ async fn entry_sizes<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn huge_entry<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn huge_entry(lab: &Lab) -> Verdict {
     let items = shaped(lab, &[Shape::Large(4 << 20)]);
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     match subject.perform(Step::Append(items)).await {
@@ -169,7 +168,7 @@ pub(crate) fn memberships() -> Vec<Members> {
     ]
 }
 
-async fn kinds<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn kinds(lab: &Lab) -> Verdict {
     let mut items = story::entries(1, 1, 0, 1);
     for members in memberships() {
         for payload in [Payload::Members(members), Payload::Blank] {
@@ -188,7 +187,7 @@ async fn kinds<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_log().await
 }
 
-async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn terms(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for step in story::leaders() {
         subject.perform(step).await?;
@@ -199,7 +198,7 @@ async fn terms<B: Backend>(lab: &Lab<B>) -> Verdict {
 
 /// There is no other way to a high index than through a snapshot: the log is purged beyond its
 /// end, as after an install. The log store can't tell the difference.
-async fn indexes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn indexes(lab: &Lab) -> Verdict {
     for boundary in story::BOUNDARIES.into_iter().filter(|boundary| *boundary < u64::MAX - 100) {
         let mut subject = Subject::with(lab, [story::leader(3, 2)]).await?;
         let first = boundary - 2;
@@ -220,7 +219,7 @@ async fn indexes<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn many_rounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn many_rounds(lab: &Lab) -> Verdict {
     let rounds = lab.budget.pick(60, 250, 5_000);
     let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
     for round in 0..rounds {

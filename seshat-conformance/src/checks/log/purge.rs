@@ -1,15 +1,14 @@
 //! Purging: up to an entry, that one included, also beyond the end of the log.
 
-use openraft::storage::RaftLogStorage;
-
-use crate::backend::{Backend, Capabilities, Keeps};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
+use crate::words::{Capabilities, Keeps};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "log/purge/inclusive", Must, [4, 6, 17, 18, 39], needs: [Log],
@@ -63,7 +62,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn inclusive(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for upto in 0..COUNT {
         let mut subject = Subject::with(lab, story::purged_of(COUNT, upto)).await?;
@@ -72,7 +71,7 @@ async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn gone<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn gone(lab: &Lab) -> Verdict {
     let mut beyond = story::log_of(6);
     beyond.extend([
         story::leader(5, 2),
@@ -87,7 +86,7 @@ async fn gone<B: Backend>(lab: &Lab<B>) -> Verdict {
         subject.verify_log().await?;
         subject.run(purge).await?;
         subject.verify_purged().await?;
-        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
+        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.driver.capabilities();
         if log_survives_restart && machine_keeps != Keeps::Nothing {
             subject.perform(Step::Restart).await?;
             subject.verify_purged().await?;
@@ -96,7 +95,7 @@ async fn gone<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn then_append(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for upto in [0, 5, 10, 11] {
         for appended in [1, 5, 70] {
@@ -109,7 +108,7 @@ async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// What openraft does when it installs a snapshot: the state first, then the purge.
-async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn beyond_last(lab: &Lab) -> Verdict {
     for had in [0, 1, 6] {
         for snapshot_at in [had + 2, had + 20, had + 100] {
             let mut subject = Subject::with(lab, story::log_of(had)).await?;
@@ -128,7 +127,7 @@ async fn beyond_last<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn again(lab: &Lab) -> Verdict {
     const COUNT: u64 = 30;
     let mut subject = Subject::with(lab, story::applied_of(COUNT, COUNT)).await?;
     subject.perform(Step::Build).await?;
@@ -139,7 +138,7 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn keeps_the_rest<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn keeps_the_rest(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
     subject.perform(Step::Build).await?;
     for upto in [2, 7] {
@@ -150,7 +149,7 @@ async fn keeps_the_rest<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// Purged to the end, beyond it, and truncated down to the marker; and after a restart.
-async fn all_purged<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn all_purged(lab: &Lab) -> Verdict {
     let beyond = [
         story::leader(5, 2),
         Step::Install(story::entries(5, 2, 0, 30)),
@@ -161,7 +160,7 @@ async fn all_purged<B: Backend>(lab: &Lab<B>) -> Verdict {
     for steps in [story::purged_of(1, 0), story::purged_of(12, 11), beyond.to_vec(), truncated] {
         let mut subject = Subject::with(lab, steps).await?;
         state_exactly(&mut subject).await?;
-        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.backend.capabilities();
+        let Capabilities { log_survives_restart, machine_keeps, .. } = lab.driver.capabilities();
         if log_survives_restart && machine_keeps != Keeps::Nothing {
             subject.reopen().await?;
             state_exactly(&mut subject).await?;
@@ -170,13 +169,13 @@ async fn all_purged<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn state_exactly<B: Backend>(subject: &mut Subject<'_, B>) -> Verdict {
+async fn state_exactly(subject: &mut Subject<'_>) -> Verdict {
     let lab = subject.lab;
-    let state = lab.call("get_log_state", subject.log.get_log_state()).await?;
+    let state = lab.call("get_log_state", subject.log.state()).await?;
     lab.exact_state(&state, &subject.model.log)
 }
 
-async fn not_applied<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn not_applied(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(4)).await?;
     subject.run([story::leader(5, 2)]).await?;
     subject.perform(Step::Install(story::entries(5, 2, 0, 20))).await?;

@@ -2,17 +2,16 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use openraft::RaftLogReader;
-
-use crate::backend::{Backend, Command, Shape};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, LogModel, Payload, Step};
+use crate::outcome::Verdict;
 use crate::story;
-use crate::subject::{Subject, ok};
+use crate::subject::Subject;
+use crate::words::{Command, Shape};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "log/fresh", Must, [4, 6, 8, 57], needs: [Log],
@@ -81,7 +80,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn fresh(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     subject.verify_log().await?;
     subject.verify_vote().await?;
@@ -89,7 +88,7 @@ async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.start().await
 }
 
-async fn isolated<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn isolated(lab: &Lab) -> Verdict {
     let mut one = Subject::with(lab, story::applied_of(9, 4)).await?;
     let mut other = Subject::open(lab, lab.directory()?, crate::model::Model::new()).await?;
     other.verify_log().await?;
@@ -128,17 +127,11 @@ fn logs() -> [Vec<Step>; 4] {
 const PLACES: [u64; 13] = [0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 20, u64::MAX - 1, u64::MAX];
 
 /// Those bounds that `choose` lets through and that `BTreeMap::range` takes, on every log.
-async fn read_chosen<B: Backend>(
-    lab: &Lab<B>,
-    choose: impl Fn(&LogModel, &Bounds) -> bool,
-) -> Verdict {
+async fn read_chosen(lab: &Lab, choose: impl Fn(&LogModel, &Bounds) -> bool) -> Verdict {
     read_any(lab, |log, bounds| !is_inverted(bounds) && choose(log, bounds)).await
 }
 
-async fn read_any<B: Backend>(
-    lab: &Lab<B>,
-    choose: impl Fn(&LogModel, &Bounds) -> bool,
-) -> Verdict {
+async fn read_any(lab: &Lab, choose: impl Fn(&LogModel, &Bounds) -> bool) -> Verdict {
     for steps in logs() {
         let mut subject = Subject::with(lab, steps).await?;
         let mut chosen = all_bounds(&PLACES);
@@ -157,11 +150,11 @@ fn within(log: &LogModel, bounds: &Bounds) -> bool {
     }
 }
 
-async fn bounds<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn bounds(lab: &Lab) -> Verdict {
     read_chosen(lab, within).await
 }
 
-async fn absent<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn absent(lab: &Lab) -> Verdict {
     let bounded = |bounds: &Bounds| {
         matches!(bounds, (Bound::Included(_), Bound::Included(_) | Bound::Excluded(_)))
     };
@@ -169,42 +162,40 @@ async fn absent<B: Backend>(lab: &Lab<B>) -> Verdict {
         .await
 }
 
-async fn unbounded<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn unbounded(lab: &Lab) -> Verdict {
     let open = |bounds: &Bounds| {
         matches!(bounds, (Bound::Unbounded, _) | (Bound::Included(_), Bound::Unbounded))
     };
     read_chosen(lab, |_, bounds| open(bounds)).await
 }
 
-async fn excluded_start<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn excluded_start(lab: &Lab) -> Verdict {
     read_chosen(lab, |_, bounds| matches!(bounds, (Bound::Excluded(_), _))).await
 }
 
-async fn inverted<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn inverted(lab: &Lab) -> Verdict {
     read_any(lab, |_, bounds| is_inverted(bounds)).await
 }
 
-async fn read_all<B: Backend>(subject: &mut Subject<'_, B>, all: Vec<Bounds>) -> Verdict {
+async fn read_all(subject: &mut Subject<'_>, all: Vec<Bounds>) -> Verdict {
     let lab = subject.lab;
-    let making =
-        async { ok(openraft::storage::RaftLogStorage::get_log_reader(&mut *subject.log).await) };
-    let mut new = lab.call("get_log_reader", making).await?;
+    let mut new = lab.call("get_log_reader", subject.log.reader()).await?;
     for range in all {
         let in_range = |item: &&Item| range.contains(&item.id.index);
         let expected: Vec<Item> =
             subject.model.log.items.iter().filter(in_range).cloned().collect();
         let doing = format!("try_get_log_entries({range:?})");
-        let got = lab.call(&doing, subject.log.try_get_log_entries(range)).await?;
+        let got = lab.call(&doing, subject.log.read_bounds(range)).await?;
         lab.same(&doing, &got, &expected)?;
-        let got = lab.call(&doing, subject.reader.try_get_log_entries(range)).await?;
+        let got = lab.call(&doing, subject.reader.read_bounds(range)).await?;
         lab.same(&format!("{doing} by an old reader"), &got, &expected)?;
-        let got = lab.call(&doing, new.try_get_log_entries(range)).await?;
+        let got = lab.call(&doing, new.read_bounds(range)).await?;
         lab.same(&format!("{doing} by a new reader"), &got, &expected)?;
     }
     Ok(())
 }
 
-async fn limited<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn limited(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::purged_of(40, 3)).await?;
     for start in [4, 5, 12, 13, 26, 38, 39] {
         for end in [start + 1, start + 2, 20, 40] {
@@ -216,10 +207,10 @@ async fn limited<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn limited_large<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn limited_large(lab: &Lab) -> Verdict {
     for bytes in [1 << 16, 1 << 20, (4 << 20) + 1] {
         let large = Command { n: 1, shape: Shape::Large(bytes) };
-        if lab.backend.command(&large).is_none() {
+        if !lab.driver.has(&large) {
             lab.inconclusive("the application has no large commands");
             return Ok(());
         }
@@ -236,12 +227,12 @@ async fn limited_large<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// A limited read of a range whose entries are all there, by store and reader.
-async fn limited_read<B: Backend>(subject: &mut Subject<'_, B>, start: u64, end: u64) -> Verdict {
+async fn limited_read(subject: &mut Subject<'_>, start: u64, end: u64) -> Verdict {
     let lab = subject.lab;
     let whole = subject.model.log.range(start, end);
     let doing = format!("limited_get_log_entries({start}, {end})");
-    let by_store = lab.call(&doing, subject.log.limited_get_log_entries(start, end)).await?;
-    let by_reader = lab.call(&doing, subject.reader.limited_get_log_entries(start, end)).await?;
+    let by_store = lab.call(&doing, subject.log.read_limited(start, end)).await?;
+    let by_reader = lab.call(&doing, subject.reader.read_limited(start, end)).await?;
     for got in [by_store, by_reader] {
         lab.assert(!got.is_empty(), || {
             let expected = format!("at least the entry at {start}");
@@ -253,7 +244,7 @@ async fn limited_read<B: Backend>(subject: &mut Subject<'_, B>, start: u64, end:
     Ok(())
 }
 
-async fn long<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn long(lab: &Lab) -> Verdict {
     let count = lab.budget.pick(1_500, 5_000, 50_000);
     let mut subject = Subject::with(lab, story::log_of(count)).await?;
     subject.verify_log().await?;

@@ -1,13 +1,13 @@
 //! Truncating: from an entry on, that one included, and nothing else.
 
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::lab::Lab;
 use crate::model::Step;
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "log/truncate/inclusive", Must, [15, 16, 47], needs: [Log],
@@ -36,7 +36,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn inclusive(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for from in 1..COUNT {
         let mut subject = Subject::with(lab, story::log_of(COUNT)).await?;
@@ -47,7 +47,7 @@ async fn inclusive<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn keeps_marker<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn keeps_marker(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for upto in [0, 3, 4, 7] {
         for from in upto + 1..COUNT {
@@ -59,7 +59,7 @@ async fn keeps_marker<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn then_append(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for purge in [None, Some(3)] {
         for from in [4, 5, 8, 11] {
@@ -76,7 +76,7 @@ async fn then_append<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn again(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::purged_of(30, 2)).await?;
     for from in [29, 28, 20, 19, 9, 4, 3] {
         subject.perform(Step::Truncate(from)).await?;

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use openraft::RaftSnapshotBuilder;
-use openraft::storage::RaftStateMachine;
-
 use super::{current, expect_current, verify_data};
-use crate::backend::{Backend, Transfer};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
 use crate::checks::machine;
+use crate::driver::seen::Meta;
+use crate::driver::store::Snapshot;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Payload, Step};
+use crate::outcome::Verdict;
 use crate::story;
-use crate::subject::{Subject, log_id, ok};
+use crate::subject::{Subject, log_id};
+use crate::words::BoxError;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "snapshot/build/meta", Must, [33, 34, 35, 44], needs: [Machine],
@@ -86,15 +86,15 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
     ]
 }
 
-async fn build_meta<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_meta(lab: &Lab) -> Verdict {
     for applied in [1, 2, 4, 5, 9, 12] {
         let mut subject = Subject::with(lab, story::applied_of(12, applied)).await?;
         let snapshot = subject.build().await?;
         let last = log_id(lab, subject.model.applied_id());
-        lab.equal("a snapshot says it ends elsewhere", &snapshot.meta.last_log_id, &last)?;
+        lab.equal("a snapshot says it ends elsewhere", &snapshot.meta.last, &last)?;
         let members = subject.model.membership_at(subject.model.applied);
-        let members = crate::words::stored(&*lab.backend, members);
-        let got = &snapshot.meta.last_membership;
+        let members = lab.driver.membership(members);
+        let got = &snapshot.meta.membership;
         lab.equal("a snapshot says another membership", got, &members)?;
     }
     // A joint configuration with learners, and a membership behind the last one applied.
@@ -111,7 +111,7 @@ async fn build_meta<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn build_data<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_data(lab: &Lab) -> Verdict {
     for applied in [1, 3, 8, 40, lab.budget.pick(300, 2_000, 20_000)] {
         let mut subject = Subject::with(lab, story::applied_of(applied + 3, applied)).await?;
         let snapshot = subject.build().await?;
@@ -122,7 +122,7 @@ async fn build_data<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn build_empty<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_empty(lab: &Lab) -> Verdict {
     for applied in [0, 1, 4] {
         let mut subject = Subject::with(lab, story::applied_of(6, applied)).await?;
         subject.perform(Step::Build).await?;
@@ -136,7 +136,7 @@ async fn build_empty<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn build_current<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_current(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(30, 3)).await?;
     lab.assert(current(&mut subject).await?.is_none(), || {
         Failure::broken("there is a snapshot before any was made", "None", "a snapshot")
@@ -158,13 +158,13 @@ async fn build_current<B: Backend>(lab: &Lab<B>) -> Verdict {
     subject.verify_current_snapshot().await
 }
 
-async fn build_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_ids(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(40, 1)).await?;
     subject.perform(Step::Commit(39)).await?;
     let mut ids = std::collections::BTreeSet::new();
     for count in [1, 1, 2, 5, 1, 10] {
         subject.perform(Step::Apply(count)).await?;
-        let id = subject.build().await?.meta.snapshot_id;
+        let id = subject.build().await?.meta.id;
         lab.assert(ids.insert(id.clone()), || {
             let what = "two snapshots of different states have the same id";
             Failure::broken(what, "an id of its own", id)
@@ -176,7 +176,7 @@ async fn build_ids<B: Backend>(lab: &Lab<B>) -> Verdict {
 /// Snapshots while entries are applied: before the build, and beside it.
 ///
 /// How much is applied goes round and round: the log is as long for any number of rounds.
-async fn build_view<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_view(lab: &Lab) -> Verdict {
     for round in 0..lab.budget.pick(8, 25, 200_usize) {
         if lab.enough() {
             break;
@@ -189,10 +189,10 @@ async fn build_view<B: Backend>(lab: &Lab<B>) -> Verdict {
             subject.run([Step::Apply(1), Step::Apply(30), Step::Apply(1 + round % 100)]).await?;
             joined(lab, building).await?
         } else {
-            let making = async { ok(subject.machine.get_snapshot_builder().await) };
+            let making = subject.machine.builder();
             let mut builder = lab.call("get_snapshot_builder", making).await?;
             lab.record.step("get_snapshot_builder, build_snapshot, beside which:");
-            let building = tokio::spawn(async move { builder.build_snapshot().await });
+            let building = tokio::spawn(async move { builder.build().await });
             for _ in 0..40 {
                 subject.perform(Step::Apply(1)).await?;
                 tokio::task::yield_now().await;
@@ -219,31 +219,27 @@ fn changing(count: u64) -> Vec<Step> {
     vec![story::leader(1, 1), Step::Append(items)]
 }
 
-type Building<B> = tokio::task::JoinHandle<
-    Result<openraft::Snapshot<<B as Backend>::C>, crate::words::StoreError<B>>,
->;
+type Building = tokio::task::JoinHandle<Result<Snapshot, BoxError>>;
 
 /// Makes a builder now and lets it build in a moment, as openraft does on a busy machine. A
 /// builder that holds a lock instead of a view is not left idle for ever.
-async fn build_soon<B: Backend>(subject: &mut Subject<'_, B>) -> Result<Building<B>, Failure> {
+async fn build_soon(subject: &mut Subject<'_>) -> Result<Building, Failure> {
     let lab = subject.lab;
-    let making = async { ok(subject.machine.get_snapshot_builder().await) };
+    let making = subject.machine.builder();
     let mut builder = lab.call("get_snapshot_builder", making).await?;
     lab.record.step("get_snapshot_builder; build_snapshot in a moment");
     Ok(tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        builder.build_snapshot().await
+        builder.build().await
     }))
 }
 
 /// The current snapshot, after a build that may have ended after an install: the installed one,
 /// or one that isn't older.
-pub(crate) async fn newest<B: Backend>(
-    subject: &mut Subject<'_, B>,
-) -> Result<openraft::Snapshot<B::C>, Failure> {
+pub(crate) async fn newest(subject: &mut Subject<'_>) -> Result<Snapshot, Failure> {
     let snapshot = expect_current(subject).await?;
     if let Some(installed) = subject.meta.clone() {
-        subject.lab.assert(snapshot.meta.last_log_id >= installed.last_log_id, || {
+        subject.lab.assert(!is_behind(&snapshot.meta, &installed), || {
             let what = "a build that ended late replaced a newer snapshot";
             Failure::broken(what, format!("{installed:?}"), format!("{:?}", snapshot.meta))
         })?;
@@ -251,17 +247,21 @@ pub(crate) async fn newest<B: Backend>(
     Ok(snapshot)
 }
 
-async fn joined<B: Backend>(
-    lab: &Lab<B>,
-    building: Building<B>,
-) -> Result<openraft::Snapshot<B::C>, Failure> {
+fn is_behind(one: &Meta, other: &Meta) -> bool {
+    match (&one.last, &other.last) {
+        (Some(one), Some(other)) => one.is_before(other),
+        (one, other) => one.is_none() && other.is_some(),
+    }
+}
+
+async fn joined(lab: &Lab, building: Building) -> Result<Snapshot, Failure> {
     match lab.call("build_snapshot", building).await? {
         Ok(snapshot) => Ok(snapshot),
         Err(error) => Err(Failure::error("build_snapshot", error)),
     }
 }
 
-async fn build_late<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_late(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
     let building = build_soon(&mut subject).await?;
     let items: Vec<Item> = story::entries(7, 2, 6, 30);
@@ -277,16 +277,16 @@ async fn build_late<B: Backend>(lab: &Lab<B>) -> Verdict {
     verify_data(lab, &subject.model, snapshot).await
 }
 
-async fn build_abandoned<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn build_abandoned(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(40, 5)).await?;
     subject.perform(Step::Commit(39)).await?;
     for round in 0..6_u32 {
-        let making = async { ok(subject.machine.get_snapshot_builder().await) };
+        let making = subject.machine.builder();
         let mut builder = lab.call("get_snapshot_builder", making).await?;
         lab.record.step("get_snapshot_builder");
         if round % 2 == 1 {
             lab.record.step("build_snapshot, polled once and dropped");
-            let mut building = Box::pin(builder.build_snapshot());
+            let mut building = builder.build();
             // Whether it was ready at once or not: the next build must work.
             let _ = std::future::poll_fn(|cx| std::task::Poll::Ready(building.as_mut().poll(cx)))
                 .await
@@ -301,15 +301,15 @@ async fn build_abandoned<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn own_cursor<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn own_cursor(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(30, 20)).await?;
     let mut built = subject.build().await?;
     let mut one = expect_current(&mut subject).await?;
     let mut two = expect_current(&mut subject).await?;
-    let first = lab.snapshot_bytes(&mut one.snapshot).await?;
-    let second = lab.snapshot_bytes(&mut two.snapshot).await?;
-    let builders = lab.snapshot_bytes(&mut built.snapshot).await?;
-    let again = lab.snapshot_bytes(&mut one.snapshot).await?;
+    let first = lab.snapshot_bytes(&mut *one.data).await?;
+    let second = lab.snapshot_bytes(&mut *two.data).await?;
+    let builders = lab.snapshot_bytes(&mut *built.data).await?;
+    let again = lab.snapshot_bytes(&mut *one.data).await?;
     for other in [&second, &builders, &again] {
         lab.assert(*other == first, || {
             let size =
@@ -318,7 +318,7 @@ async fn own_cursor<B: Backend>(lab: &Lab<B>) -> Verdict {
             Failure::broken(what, size(&first), size(other))
         })?;
     }
-    let call = B::Transfer::read_by_turns(&mut one.snapshot, &mut two.snapshot);
+    let call = lab.driver.by_turns(&mut *one.data, &mut *two.data);
     let by_turns = lab.call("reading two handles by turns", call).await?;
     let expected = first.clone().unwrap_or_default();
     lab.assert(by_turns.is_none_or(|both| both.iter().all(|bytes| *bytes == expected)), || {
@@ -329,17 +329,17 @@ async fn own_cursor<B: Backend>(lab: &Lab<B>) -> Verdict {
     verify_data(lab, &subject.model, one).await
 }
 
-async fn handle_stays<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn handle_stays(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(30, 10)).await?;
     subject.perform(Step::Commit(15)).await?;
     let mut built = subject.build().await?;
     subject.follow(&Step::Build)?;
     let mut held = expect_current(&mut subject).await?;
-    let before = lab.snapshot_bytes(&mut held.snapshot).await?;
+    let before = lab.snapshot_bytes(&mut *held.data).await?;
     subject.run([Step::Apply(5), Step::Build, Step::Apply(1)]).await?;
     subject.perform(Step::Install(story::entries(9, 2, 16, 40))).await?;
     for handle in [&mut held, &mut built] {
-        let after = lab.snapshot_bytes(&mut handle.snapshot).await?;
+        let after = lab.snapshot_bytes(&mut *handle.data).await?;
         lab.assert(after == before, || {
             let size =
                 |bytes: &Option<Vec<u8>>| format!("{} bytes", bytes.as_ref().map_or(0, Vec::len));
@@ -350,7 +350,7 @@ async fn handle_stays<B: Backend>(lab: &Lab<B>) -> Verdict {
     verify_data(lab, &subject.model, held).await
 }
 
-async fn shapes<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn shapes(lab: &Lab) -> Verdict {
     let mut items = story::entries(1, 1, 0, 1);
     let shaped = (1..).zip(machine::shaped(lab));
     items.extend(shaped.map(|(n, payload)| story::item(story::id(1, 1, n), payload)));

@@ -1,19 +1,18 @@
 //! Receiving and installing: exactly as openraft's chunk receiver does it, over whatever was
 //! there.
 
-use openraft::storage::RaftStateMachine;
-
 use super::{expect_current, verify_data};
-use crate::backend::{Backend, Piece, Transfer, transfer};
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
+use crate::driver::seen::Meta;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Payload, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::{Origin, Subject};
-use crate::words::Meta;
+use crate::words::{Command, Piece, Shape, pieces};
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "snapshot/install/fresh", Must, [19, 29, 30, 55], needs: [Machine],
@@ -101,7 +100,7 @@ fn news(from: u64, to: u64) -> Vec<Item> {
 }
 
 /// Installs, purges as openraft does, and looks at everything.
-async fn install<B: Backend>(subject: &mut Subject<'_, B>, items: Vec<Item>) -> Verdict {
+async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
     let last = items.last().map(|item| item.id);
     subject.perform(Step::Install(items)).await?;
     subject.verify_applied().await?;
@@ -112,7 +111,7 @@ async fn install<B: Backend>(subject: &mut Subject<'_, B>, items: Vec<Item>) -> 
     subject.verify().await
 }
 
-async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn fresh(lab: &Lab) -> Verdict {
     for count in [1, 2, 9, 60] {
         let mut subject = Subject::fresh(lab).await?;
         install(&mut subject, news(0, count)).await?;
@@ -120,13 +119,12 @@ async fn fresh<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn replaces<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn replaces(lab: &Lab) -> Verdict {
     for applied in [1, 6, 40] {
         let mut subject = Subject::with(lab, before(applied)).await?;
         // The other node has deleted and overwritten much of it.
-        let commands =
-            (0..60).map(|n| crate::backend::Command { n, shape: crate::backend::Shape::Delete });
-        let commands = commands.filter(|c| lab.backend.command(c).is_some());
+        let commands = (0..60).map(|n| Command { n, shape: Shape::Delete });
+        let commands = commands.filter(|c| lab.driver.has(c));
         let items = (applied + 8..).zip(commands.map(Payload::Command));
         let items = items.map(|(n, payload)| story::item(story::id(9, 2, n), payload));
         let news: Vec<Item> = news(applied, applied + 8).into_iter().chain(items).collect();
@@ -135,7 +133,7 @@ async fn replaces<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn install_current<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn install_current(lab: &Lab) -> Verdict {
     for built in [false, true] {
         let mut subject = Subject::with(lab, before(5)).await?;
         if built {
@@ -149,7 +147,7 @@ async fn install_current<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn membership(lab: &Lab) -> Verdict {
     for members in crate::checks::log::memberships() {
         let mut subject = Subject::with(lab, before(3)).await?;
         let mut items = news(3, 6);
@@ -165,7 +163,7 @@ async fn membership<B: Backend>(lab: &Lab<B>) -> Verdict {
     install(&mut subject, items).await
 }
 
-async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn again(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, before(4)).await?;
     let mut from = 4;
     for count in [3, 1, 20, 7] {
@@ -177,7 +175,7 @@ async fn again<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn then_apply<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn then_apply(lab: &Lab) -> Verdict {
     for applied in [0, 5] {
         let mut subject = Subject::with(lab, before(applied)).await?;
         install(&mut subject, news(applied, 20)).await?;
@@ -192,7 +190,7 @@ async fn then_apply<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn same_replies<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn same_replies(lab: &Lab) -> Verdict {
     let (truth, suffix) = (news(0, 30), news(30, 70));
     let mut origin = Origin::new(lab).await?;
     origin.apply(&truth).await?;
@@ -206,17 +204,14 @@ async fn same_replies<B: Backend>(lab: &Lab<B>) -> Verdict {
         let entry = || lab.entries(std::slice::from_ref(item));
         let expected = lab.call("apply (on another node)", origin.machine.apply(entry()?)).await?;
         let got = lab.call("apply", subject.machine.apply(entry()?)).await?;
-        let show = |replies: &[crate::words::Reply<B>]| -> Vec<Option<String>> {
-            replies.iter().map(|reply| lab.backend.show_reply(reply)).collect()
-        };
         let what =
             format!("the reply at {} differs from that of a node which has applied all", item.id);
-        lab.equal(&what, &show(&got), &show(&expected))?;
+        lab.equal(&what, &got.texts(), &expected.texts())?;
     }
     Ok(())
 }
 
-async fn then_build<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn then_build(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, before(5)).await?;
     install(&mut subject, news(5, 20)).await?;
     subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 30))]).await?;
@@ -234,43 +229,40 @@ async fn then_build<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// A snapshot of a node that has applied these entries, as bytes.
-pub(crate) async fn bytes_of<B: Backend>(
-    lab: &Lab<B>,
-    truth: &[Item],
-) -> Result<(Meta<B>, Vec<u8>), Failure> {
+pub(crate) async fn bytes_of(lab: &Lab, truth: &[Item]) -> Result<(Meta, Vec<u8>), Failure> {
     let mut origin = Origin::new(lab).await?;
     origin.apply(truth).await?;
     let mut snapshot = origin.snapshot().await?;
-    let bytes = lab.snapshot_bytes(&mut snapshot.snapshot).await?.unwrap_or_default();
+    let bytes = lab.snapshot_bytes(&mut *snapshot.data).await?.unwrap_or_default();
     Ok((snapshot.meta, bytes))
 }
 
-async fn chunks<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn chunks(lab: &Lab) -> Verdict {
     let truth = news(0, 40);
     let (meta, bytes) = bytes_of(lab, &truth).await?;
     for chunk in [1, 7, 64, 4_096, bytes.len().max(1), bytes.len() + 1] {
         let how = format!("in chunks of {chunk} bytes");
-        arrive(lab, &truth, &meta, &transfer::pieces(&bytes, chunk), &how).await?;
+        arrive(lab, &truth, &meta, &pieces(&bytes, chunk), &how).await?;
     }
     Ok(())
 }
 
 /// A snapshot that arrives in `pieces` is installed and is the one that was sent.
-async fn arrive<B: Backend>(
-    lab: &Lab<B>,
+async fn arrive(
+    lab: &Lab,
     truth: &[Item],
-    meta: &Meta<B>,
+    meta: &Meta,
     pieces: &[Piece<'_>],
     how: &str,
 ) -> Verdict {
     let mut subject = Subject::with(lab, before(0)).await?;
     let step = Step::Install(truth.to_vec());
     lab.record.step(format!("{step} ({how})"));
-    let beginning = subject.machine.begin_receiving_snapshot();
+    let beginning = subject.machine.receive();
     let blank = lab.call("begin_receiving_snapshot", beginning).await?;
-    let writing = B::Transfer::write(blank, pieces);
+    let writing = blank.write(pieces);
     let data = lab.call("writing a snapshot's chunks", writing).await?;
-    let installing = subject.machine.install_snapshot(meta, data);
+    let installing = subject.machine.install(meta, data);
     lab.call("install_snapshot", installing).await?;
     subject.follow(&step)?;
     subject.meta = Some(meta.clone());
@@ -281,10 +273,10 @@ async fn arrive<B: Backend>(
 }
 
 /// The answer to a chunk was lost, so it is sent again; or the transfer begins anew.
-async fn resent<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn resent(lab: &Lab) -> Verdict {
     let truth = news(0, 40);
     let (meta, bytes) = bytes_of(lab, &truth).await?;
-    let whole = transfer::pieces(&bytes, bytes.len().div_ceil(5));
+    let whole = pieces(&bytes, bytes.len().div_ceil(5));
     for place in 0..whole.len() {
         let (sent, rest) = whole.split_at(place);
         let again = sent.last().into_iter().chain(rest);
@@ -297,7 +289,7 @@ async fn resent<B: Backend>(lab: &Lab<B>) -> Verdict {
     Ok(())
 }
 
-async fn blank<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn blank(lab: &Lab) -> Verdict {
     let (long, short) = (news(0, 60), news(0, 4));
     let (_, given_up) = bytes_of(lab, &long).await?;
     let (meta, bytes) = bytes_of(lab, &short).await?;
@@ -309,7 +301,7 @@ async fn blank<B: Backend>(lab: &Lab<B>) -> Verdict {
     let step = Step::Install(short);
     lab.record.step(step.to_string());
     let data = subject.receive_bytes(&bytes).await?;
-    lab.call("install_snapshot", subject.machine.install_snapshot(&meta, data)).await?;
+    lab.call("install_snapshot", subject.machine.install(&meta, data)).await?;
     subject.follow(&step)?;
     subject.meta = Some(meta);
     subject.verify_applied().await?;
@@ -319,7 +311,7 @@ async fn blank<B: Backend>(lab: &Lab<B>) -> Verdict {
     install(&mut subject, news(4, 12)).await
 }
 
-async fn no_effect<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn no_effect(lab: &Lab) -> Verdict {
     let (_, bytes) = bytes_of(lab, &news(0, 60)).await?;
     let mut subject = Subject::with(lab, before(8)).await?;
     subject.perform(Step::Build).await?;

@@ -1,20 +1,17 @@
 //! Refusing: bytes that are no whole snapshot, or another one than the meta says.
 
-use openraft::StoredMembership;
-use openraft::storage::RaftStateMachine;
-
 use super::install::bytes_of;
 use super::{expect_current, verify_data};
-use crate::backend::Backend;
-use crate::check::{Check, Verdict, check};
+use crate::check::{Check, check};
+use crate::driver::seen::Meta;
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
-use crate::model::{Item, Step};
+use crate::model::{Item, Members, Step};
+use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
-use crate::words::Meta;
 
-pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
+pub(crate) fn checks() -> Vec<Check> {
     vec![
         check!(
             "snapshot/refuse/truncated", Must, [29, 51, 55], needs: [Machine, SnapshotBytes],
@@ -44,9 +41,7 @@ pub(crate) fn checks<B: Backend>() -> Vec<Check<B>> {
 }
 
 /// A node with a state and a snapshot, and another node's snapshot that is ahead of it.
-async fn scene<B: Backend>(
-    lab: &Lab<B>,
-) -> Result<(Subject<'_, B>, Meta<B>, Vec<u8>, Vec<Item>), Failure> {
+async fn scene(lab: &Lab) -> Result<(Subject<'_>, Meta, Vec<u8>, Vec<Item>), Failure> {
     let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
     subject.perform(Step::Build).await?;
     let known = subject.model.truth.clone();
@@ -57,15 +52,15 @@ async fn scene<B: Backend>(
 
 /// Installing must fail, or else do no harm: the state is the old one, or, if `or_whole`, all of
 /// the new one.
-async fn refuse<B: Backend>(
-    lab: &Lab<B>,
-    subject: &mut Subject<'_, B>,
-    (meta, bytes): (&Meta<B>, &[u8]),
+async fn refuse(
+    lab: &Lab,
+    subject: &mut Subject<'_>,
+    (meta, bytes): (&Meta, &[u8]),
     what: &str,
 ) -> Verdict {
     lab.record.step(format!("install {what}"));
     let data = subject.receive_bytes(bytes).await?;
-    let installing = subject.machine.install_snapshot(meta, data);
+    let installing = subject.machine.install(meta, data);
     let outcome = match tokio::time::timeout(lab.patience, installing).await {
         Ok(outcome) => outcome,
         Err(_) => {
@@ -82,7 +77,7 @@ async fn refuse<B: Backend>(
     })
 }
 
-async fn truncated<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn truncated(lab: &Lab) -> Verdict {
     let (mut subject, meta, bytes, _) = scene(lab).await?;
     let len = bytes.len();
     for part in
@@ -95,7 +90,7 @@ async fn truncated<B: Backend>(lab: &Lab<B>) -> Verdict {
     usable(lab, &mut subject).await
 }
 
-async fn damaged<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn damaged(lab: &Lab) -> Verdict {
     let (mut subject, meta, bytes, _) = scene(lab).await?;
     let places = lab.budget.pick(24, 64, 4_096).min(bytes.len());
     for n in 0..places {
@@ -113,7 +108,7 @@ async fn damaged<B: Backend>(lab: &Lab<B>) -> Verdict {
     usable(lab, &mut subject).await
 }
 
-async fn garbage<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn garbage(lab: &Lab) -> Verdict {
     let (mut subject, meta, bytes, _) = scene(lab).await?;
     let noise: Vec<u8> = (0..bytes.len()).map(|n| (n * 193 + 71) as u8).collect();
     for (what, bytes) in
@@ -125,24 +120,14 @@ async fn garbage<B: Backend>(lab: &Lab<B>) -> Verdict {
     usable(lab, &mut subject).await
 }
 
-async fn contradicting<B: Backend>(lab: &Lab<B>) -> Verdict {
+async fn contradicting(lab: &Lab) -> Verdict {
     let (mut subject, meta, bytes, _) = scene(lab).await?;
-    let later = Meta::<B> {
-        last_log_id: crate::subject::log_id(lab, Some(story::id(9, 2, 60))),
-        ..meta.clone()
-    };
-    let other_term = Meta::<B> {
-        last_log_id: crate::subject::log_id(lab, Some(story::id(11, 2, 39))),
-        ..meta.clone()
-    };
-    let stranger = crate::model::Members::new(&[7, 8], &[]);
-    let other_members = Meta::<B> {
-        last_membership: StoredMembership::new(
-            crate::subject::log_id(lab, Some(story::id(9, 2, 20))),
-            crate::words::membership(&*lab.backend, &stranger),
-        ),
-        ..meta
-    };
+    let at = |id| Some(lab.driver.id(id));
+    let later = Meta { last: at(story::id(9, 2, 60)), ..meta.clone() };
+    let other_term = Meta { last: at(story::id(11, 2, 39)), ..meta.clone() };
+    let stranger = Members::new(&[7, 8], &[]);
+    let other_members =
+        Meta { membership: lab.driver.membership(Some((story::id(9, 2, 20), &stranger))), ..meta };
     for (what, meta) in [
         ("a meta that says a later entry than the data", later),
         ("a meta that says another term than the data", other_term),
@@ -154,7 +139,7 @@ async fn contradicting<B: Backend>(lab: &Lab<B>) -> Verdict {
 }
 
 /// The old state goes on, and the snapshot is still there.
-async fn usable<B: Backend>(lab: &Lab<B>, subject: &mut Subject<'_, B>) -> Verdict {
+async fn usable(lab: &Lab, subject: &mut Subject<'_>) -> Verdict {
     let snapshot = expect_current(subject).await?;
     verify_data(lab, &subject.model, snapshot).await?;
     subject.run([Step::Commit(11), Step::Apply(4), Step::Build]).await?;

@@ -16,15 +16,14 @@ use seshat_core::types::{
 
 use super::kept::Kept;
 use super::value;
-use crate::backend::Backend;
-use crate::check::Verdict;
 use crate::failure::{Failure, Kind};
 use crate::fixtures::wire::{Recorded, SEGMENT, SNAPSHOT, all, split};
 use crate::lab::Lab;
+use crate::outcome::Verdict;
 
 /// What an older version wrote is written in today's format, and then only read; so far there is
 /// one version.
-pub(super) async fn decode<B: Backend>(lab: &Lab<B>) -> Verdict {
+pub(super) async fn decode(lab: &Lab) -> Verdict {
     for recorded in all()? {
         let Recorded { name, kind, bytes } = &recorded;
         let again = match *kind {

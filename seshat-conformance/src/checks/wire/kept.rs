@@ -1,18 +1,17 @@
 //! [`Kept`]: what a log store keeps, in Seshat's own types: written to the store under test, and
 //! read back from it.
 
-use openraft::RaftLogReader;
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use seshat_core::codec::Message;
 use seshat_core::log::HardState;
 use seshat_core::types::{Entry, LeaderId, LogId, Vote};
 
-use super::same;
-use crate::backend::Backend;
-use crate::check::Verdict;
+use super::{other_types, own};
+use crate::driver::seen;
+use crate::driver::seshat;
 use crate::failure::Failure;
 use crate::fixtures::wire::joined;
 use crate::lab::Lab;
+use crate::outcome::Verdict;
 use crate::subject::Subject;
 
 /// A hard state and the entries after its purged id.
@@ -31,16 +30,16 @@ impl Kept {
 
     /// Writes it to a fresh store and looks at what is read, also after a restart where the log
     /// outlives one.
-    pub(super) async fn through_a_store<B: Backend>(
+    pub(super) async fn through_a_store(
         &self,
-        lab: &Lab<B>,
+        lab: &Lab,
         name: &str,
         look: impl Fn(&Self) -> Verdict,
     ) -> Verdict {
         let mut subject = Subject::fresh(lab).await?;
         self.write(&mut subject, name).await?;
         look(&self.read(&mut subject).await?)?;
-        if lab.backend.capabilities().log_survives_restart {
+        if lab.driver.capabilities().log_survives_restart {
             subject.reopen().await?;
             look(&self.read(&mut subject).await?)?;
         }
@@ -49,52 +48,49 @@ impl Kept {
 
     /// By the calls that openraft makes: a log whose first entries are purged had a snapshot
     /// installed, and each leader's entries follow the vote that it was granted.
-    pub(super) async fn write<B: Backend>(
-        &self,
-        subject: &mut Subject<'_, B>,
-        name: &str,
-    ) -> Verdict {
+    pub(super) async fn write(&self, subject: &mut Subject<'_>, name: &str) -> Verdict {
         let lab = subject.lab;
         lab.record.step(format!("# write the fixture {name}"));
         if let Some(purged) = self.state.purged {
             granted(subject, purged.leader_id).await?;
-            lab.call("purge", subject.log.purge(same(purged)?)).await?;
+            lab.call("purge", subject.log.purge(seshat::id(purged))).await?;
         }
         for run in self.entries.chunk_by(|a, b| a.log_id.leader_id == b.log_id.leader_id) {
             if let Some(first) = run.first() {
                 granted(subject, first.log_id.leader_id).await?;
             }
-            let entries: Vec<_> = same(run.to_vec())?;
-            lab.call("append", subject.log.blocking_append(entries)).await?;
+            let entries = run.iter().cloned().map(seshat::entry).collect();
+            lab.call("append", subject.log.append(entries)).await?;
         }
         if let Some(vote) = self.state.vote {
-            lab.call("save_vote", subject.log.save_vote(&same(vote)?)).await?;
+            lab.call("save_vote", subject.log.save_vote(seshat::vote(vote))).await?;
         }
-        if self.state.committed.is_some() {
-            let committed = same(self.state.committed)?;
+        if let Some(committed) = self.state.committed {
+            let committed = Some(seshat::id(committed));
             lab.call("save_committed", subject.log.save_committed(committed)).await?;
         }
         Ok(())
     }
 
     /// What the store shows. A committed id that it doesn't keep is taken for the one saved.
-    async fn read<B: Backend>(&self, subject: &mut Subject<'_, B>) -> Result<Self, Failure> {
+    async fn read(&self, subject: &mut Subject<'_>) -> Result<Self, Failure> {
         let lab = subject.lab;
-        let shown = lab.call("get_log_state", subject.log.get_log_state()).await?;
-        let purged: Option<LogId> = same(shown.last_purged_log_id)?;
-        let last: Option<LogId> = same(shown.last_log_id)?;
-        let vote = lab.call("read_vote", subject.log.read_vote()).await?;
-        let vote: Option<Vote> = same(vote)?;
-        let committed = lab.call("read_committed", subject.log.read_committed()).await?;
-        let committed: Option<LogId> = same(committed)?;
+        let shown = lab.call("get_log_state", subject.log.state()).await?;
+        let id = |id: Option<seen::LogId>| id.map(|id| own::<LogId>(&id.own)).transpose();
+        let (purged, last) = (id(shown.purged)?, id(shown.last)?);
+        let vote = lab.call("read_vote", subject.log.vote()).await?;
+        let vote: Option<Vote> = vote.map(|vote| own(&vote.own)).transpose()?;
+        let committed = lab.call("read_committed", subject.log.committed()).await?;
+        let committed = id(committed)?;
 
         let first = purged.map_or(0, |id| id.index.saturating_add(1));
         let end = last.map_or(first, |id| id.index.saturating_add(1)).max(first);
         let entries = if first == end {
             Vec::new()
         } else {
-            let reading = subject.log.try_get_log_entries(first..end);
-            same(lab.call("try_get_log_entries", reading).await?)?
+            let read = lab.call("try_get_log_entries", subject.log.read(first..end)).await?;
+            let entry = |entry| seshat::entry_of(entry).cloned().ok_or_else(other_types);
+            read.iter().map(entry).collect::<Result<_, _>>()?
         };
         let state = HardState {
             // What a store may show that has none.
@@ -107,10 +103,10 @@ impl Kept {
 }
 
 /// Saves the vote that made a leader. The very first entry is nobody's.
-async fn granted<B: Backend>(subject: &mut Subject<'_, B>, leader_id: LeaderId) -> Verdict {
+async fn granted(subject: &mut Subject<'_>, leader_id: LeaderId) -> Verdict {
     if leader_id == LeaderId::default() {
         return Ok(());
     }
-    let vote = same(Vote { leader_id, committed: true })?;
-    subject.lab.call("save_vote", subject.log.save_vote(&vote)).await
+    let vote = seshat::vote(Vote { leader_id, committed: true });
+    subject.lab.call("save_vote", subject.log.save_vote(vote)).await
 }

@@ -5,28 +5,24 @@
 
 use std::fmt::Debug;
 use std::ops::RangeBounds;
-use std::pin::Pin;
 
 use openraft::storage::{LogFlushed, RaftLogStorage, RaftLogStorageExt};
 use openraft::{LogId, LogState, OptionalSend, RaftLogReader, RaftTypeConfig, StorageError, Vote};
 use tokio::sync::oneshot;
 
-/// Resolves when the callback was called, with what it was called with; also when it was dropped,
-/// with an error.
-pub(crate) type Flushed<C> =
-    Pin<Box<dyn Future<Output = Result<(), StorageError<<C as RaftTypeConfig>::NodeId>>> + Send>>;
+use crate::driver::{Callback, Flushed};
 
 /// A callback, and how to learn of it. Nothing happens before the second is polled once, so the
 /// first comes with it.
-pub(crate) async fn flush<C: RaftTypeConfig>() -> Option<(LogFlushed<C>, Flushed<C>)> {
+pub(super) async fn flush<C: RaftTypeConfig>() -> Option<(Callback, Flushed)> {
     let (hand_out, handed) = oneshot::channel();
     let mut source = Source::<C> { hand_out: Some(hand_out) };
-    let mut flushed: Flushed<C> =
-        Box::pin(async move { source.blocking_append(std::iter::empty()).await });
+    let mut flushed: Flushed =
+        Box::pin(async move { Ok(source.blocking_append(std::iter::empty()).await?) });
     tokio::select! {
         biased;
         _ = &mut flushed => None,
-        callback = handed => Some((callback.ok()?, flushed)),
+        callback = handed => Some((Box::new(callback.ok()?), flushed)),
     }
 }
 

@@ -9,17 +9,18 @@ use openraft::network::RPCOption;
 use openraft::{AnyError, Raft, RaftTypeConfig, Snapshot, Vote};
 use seshat_core::network::switchboard::{Carry, Connection, Ship, Shipped};
 
-use crate::backend::{Transfer, transfer};
+use crate::backend::Transfer;
+use crate::words::pieces;
 
 /// Odd and small, so that even a small snapshot arrives in several pieces.
 const PIECE: usize = 61;
 
 /// Moves messages as they are, and copies a snapshot into the blank handle of its target by `T`:
 /// the two nodes share nothing, as on two machines.
-pub(crate) struct Copying<T>(PhantomData<fn() -> T>);
+pub(super) struct Copying<T>(PhantomData<fn() -> T>);
 
 impl<T> Copying<T> {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(PhantomData)
     }
 }
@@ -63,7 +64,7 @@ async fn copy<C: RaftTypeConfig, T: Transfer<C>>(
         return Ok(snapshot);
     };
     let blank = target.begin_receiving_snapshot().await.map_err(|error| AnyError::new(&error))?;
-    let pieces = transfer::pieces(&bytes, PIECE.max(bytes.len() / 64));
+    let pieces = pieces(&bytes, PIECE.max(bytes.len() / 64));
     let written = T::write(blank, &pieces).await;
     let copied = written.map_err(|error| AnyError::from_dyn(&*error, None))?;
     Ok(Snapshot { meta: snapshot.meta, snapshot: copied })

@@ -49,7 +49,7 @@ impl<A> fmt::Debug for Hook<A> {
 pub struct Hooks {
     /// The power fails: what was not made durable is gone. Called while the store is open; what
     /// the open handles do from then on must not reach the disk. They are dropped next, without
-    /// [`close`](super::Backend::close), and the directory is opened again.
+    /// [`close`](crate::Backend::close), and the directory is opened again.
     pub cut_power: Option<Hook>,
     /// From now on (`true`) every write to the disk fails, as on a full or broken one; until
     /// `false`. Called while the store is open.
