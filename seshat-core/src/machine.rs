@@ -53,7 +53,8 @@ impl Machine {
         self.keys.size()
     }
 
-    /// Applies entries in order, and answers each.
+    /// Applies entries in order, and answers each. What the answers hold was freed from the state,
+    /// or came with the entries: values that were replaced, where it was asked for.
     ///
     /// # Errors
     /// An entry whose index isn't above the one before it, or above the last applied one.
@@ -117,7 +118,7 @@ fn operations(entry: &Entry) -> &[Operation] {
 fn first_key(operation: &Operation) -> &[u8] {
     match operation {
         Operation::Set(set) => set.key(),
-        Operation::Del(del) => del.keys().first().map(AsRef::as_ref).unwrap_or_default(),
+        Operation::Del(del) => del.keys().iter().next().unwrap_or_default(),
     }
 }
 
@@ -141,7 +142,13 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Ahead<I> {
 /// Values are copied out of the entry: a slice would keep alive the whole frame it arrived in.
 fn run(keys: &mut KeySpace, operation: &Operation) -> Response {
     match operation {
-        Operation::Set(set) => Response::Set { previous: keys.set(set.key(), set.value()) },
+        Operation::Set(set) if set.get() => {
+            Response::Set { previous: keys.set_get(set.key(), set.value()) }
+        }
+        Operation::Set(set) => {
+            keys.set(set.key(), set.value());
+            Response::Set { previous: None }
+        }
         Operation::Del(del) => {
             let deleted = del.keys().iter().filter(|key| keys.remove(key)).count() as u64;
             Response::Del { deleted }

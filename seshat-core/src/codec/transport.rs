@@ -1,11 +1,11 @@
 //! What nodes say to each other beside Raft.
 
-use super::{DecodeError, message, required};
+use super::{DecodeError, message, required, shape};
 use crate::proto::v1;
 use crate::types::{LogId, NodeId, Vote};
 
-message!(StandingRequest, v1::StandingRequest, "StandingRequest");
-message!(StandingResponse, v1::StandingResponse, "StandingResponse");
+message!(StandingRequest, v1::StandingRequest, shape::STANDING_REQUEST);
+message!(StandingResponse, v1::StandingResponse, shape::STANDING_RESPONSE);
 
 /// What is known of the node that asks, which remembers nothing?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
