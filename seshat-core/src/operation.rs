@@ -170,10 +170,11 @@ impl Operation {
         }
     }
 
-    /// Bytes of all keys and values.
+    /// Bytes of all keys and values. The empty key counts for one, so that no operation counts for
+    /// nothing.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Set(Set { key, value, get: _ }) => key.len() + value.len(),
+            Self::Set(Set { key, value, get: _ }) => keys::counted(key) + value.len(),
             Self::Del(Del { keys }) => keys.key_bytes(),
         }
     }
@@ -310,7 +311,7 @@ impl Batch {
         self.shared.encoded.as_ref()
     }
 
-    /// Bytes of all keys and values.
+    /// The sum of its operations' [`payload_bytes`](Operation::payload_bytes).
     pub fn payload_bytes(&self) -> usize {
         match &self.shared.operations {
             Operations::One(operation) => operation.payload_bytes(),
