@@ -171,10 +171,12 @@ impl Operation {
     }
 
     /// Bytes of all keys and values. The empty key counts for one, so that no operation counts for
-    /// nothing.
+    /// nothing, and so does asking for the value before.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Set(Set { key, value, get: _ }) => keys::counted(key) + value.len(),
+            Self::Set(Set { key, value, get }) => {
+                keys::counted(key) + value.len() + usize::from(*get)
+            }
             Self::Del(Del { keys }) => keys.key_bytes(),
         }
     }

@@ -54,8 +54,8 @@ pub(super) fn del_entry(limits: &Limits) -> usize {
 /// The longest entry of a batch that several operations share.
 pub(super) fn batch_entry(batch: &BatchConfig, limits: &Limits) -> usize {
     let operations = batch.max_operations.min(batch.max_bytes);
-    // A SET has two fields, beside the one that asks.
-    let fields = batch.max_operations.saturating_mul(limits.max_del_keys.max(2));
+    // A SET has three fields.
+    let fields = batch.max_operations.saturating_mul(limits.max_del_keys.max(3));
     shared(batch.max_bytes, operations, fields).saturating_add(AROUND_BATCH)
 }
 
@@ -76,12 +76,12 @@ fn several_entries(max_payload_entries: u64) -> usize {
 /// That many operations with `payload` bytes of keys and values between them, in that many fields.
 ///
 /// A field has a byte of payload, or counts for one; an operation has a field. Around a field are its
-/// tag and length, and around an operation twice as much, a byte each; it may ask. A length that takes more bytes than one has
+/// tag and length, and around an operation twice as much, a byte each; a length that takes more bytes than one has
 /// 128 bytes behind it for each more, on three levels: less than a 32nd in all.
 fn shared(payload: usize, operations: usize, fields: usize) -> usize {
     let (fields, operations) = (fields.min(payload), operations.min(payload));
     let plain = payload
         .saturating_add(fields.saturating_mul(2))
-        .saturating_add(operations.saturating_mul(4 + GET));
+        .saturating_add(operations.saturating_mul(4));
     plain.saturating_add(plain / 32)
 }

@@ -8,18 +8,6 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_varint};
-use seshat_core::codec::{
-    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
-    StandingResponse,
-};
-use seshat_core::log::HardState;
-use seshat_core::operation::{Batch, Operation, Response};
-use seshat_core::snapshot::Header;
-use seshat_core::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Entry, InstallSnapshotRequest,
-    InstallSnapshotResponse, LogId, Membership, SnapshotMeta, SnapshotResponse, StoredMembership,
-    Vote, VoteRequest, VoteResponse,
-};
 
 use super::{Comparable, arbitrary};
 
