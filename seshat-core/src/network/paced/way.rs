@@ -36,7 +36,7 @@ pub(super) struct State {
     /// Connections. A flight doesn't outlive the last one: the node leads no more.
     users: usize,
     /// When the node last answered anything.
-    heard: Option<Instant>,
+    pub(super) heard: Option<Instant>,
 }
 
 impl Ways {
