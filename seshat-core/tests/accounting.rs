@@ -26,6 +26,7 @@ use proptest::test_runner::TestCaseError;
 use seshat_core::config::{NodeConfigBuilder, SnapshotConfig};
 use seshat_core::error::ProposeError;
 use seshat_core::node::RaftNode;
+use seshat_core::types::{LeaderId, LogId, RaftMetrics, Vote, VoteRequest};
 use stalled::set;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -125,6 +126,29 @@ async fn what_is_given_up_in_the_log_keeps_its_place_until_it_is_answered(#[case
     assert_nothing_is_taken(cluster, &leader).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_former_leader_refuses_at_once_however_much_its_log_holds() {
+    let cluster = Cluster::start_with(&[1, 2, 3], 7, small_queue).await;
+    let former = cluster.leader().await;
+    cluster.switchboard.isolate(&former.id());
+    give_up(&former, GivenUp::Alone).await;
+    // It votes for another node, and doesn't hear of it again.
+    tokio::time::sleep(2 * former.config().election_timeout_max()).await;
+    let (term, other) =
+        (former.metrics().borrow().current_term + 1, cluster.others(former.id())[0]);
+    let longer = LogId::new(LeaderId::new(term, other), 100);
+    let vote = VoteRequest::new(Vote::new(term, other), Some(longer));
+    assert!(former.raft().vote(vote).await.unwrap().vote_granted);
+    former.wait_until(PATIENCE, "to follow", |now| !now.state.is_leader()).await.unwrap();
+
+    let (refused, after) = propose(&former, "next", 6001).await;
+    assert!(matches!(refused, Err(ProposeError::NotLeader(_))), "{refused:?}");
+    assert_eq!(after, Duration::ZERO);
+    cluster.switchboard.heal();
+    lead(&cluster, &former).await;
+    assert_nothing_is_taken(cluster, &former).await;
+}
+
 /// openraft forgets whom to answer when a snapshot takes the place of an entry. The driver finds out; a
 /// proposer that is alone waits for its time, since nobody minds.
 #[rstest::rstest]
@@ -157,7 +181,7 @@ async fn an_entry_that_a_snapshot_covers_gives_its_place_back(#[case] left: bool
         propose(&new, &format!("{i}"), 2000).await.0.unwrap();
     }
     let last = deposed.metrics().borrow().last_log_index;
-    let purged = |now: &seshat_core::types::RaftMetrics| now.purged.map(|id| id.index) > last;
+    let purged = |now: &RaftMetrics| now.purged.map(|id| id.index) > last;
     new.wait_until(PATIENCE, "a purge", purged).await.unwrap();
     cluster.switchboard.heal();
     let (covered, after) = covered.await;

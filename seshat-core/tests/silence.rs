@@ -23,6 +23,7 @@ use seshat_core::network::StubNetwork;
 use seshat_core::network::switchboard::Faults;
 use seshat_core::node::{Handover, RaftNode};
 use seshat_core::storage::MemStorage;
+use seshat_core::types::RaftMetrics;
 use stalled::{Stalled, set};
 use tokio::time::Instant;
 
@@ -54,7 +55,7 @@ async fn a_leader_that_hears_no_quorum_takes_nothing_and_takes_on_again_when_it_
     assert_eq!(leader.metrics().borrow().last_log_index, before, "it was proposed");
 
     cluster.switchboard.heal();
-    let heard = |now: &seshat_core::types::RaftMetrics| now.millis_since_quorum_ack < Some(200);
+    let heard = |now: &RaftMetrics| now.millis_since_quorum_ack < Some(200);
     leader.wait_until(PATIENCE, "a quorum", heard).await.unwrap();
     assert_eq!(leader.set("k", "4").await, set(Some("1")));
     assert_eq!(leader.metrics().borrow().current_term, term, "nobody else was elected");

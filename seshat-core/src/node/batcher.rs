@@ -82,7 +82,15 @@ impl Batcher {
     /// place.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         let deadline = Instant::now() + self.timeout;
-        let pass = self.queue.door().pass(&operation, deadline, self.timeout).await?;
+        let door = self.queue.door();
+        let pass = match door.pass_by(&operation)? {
+            Some(pass) => pass,
+            None => {
+                // What takes the places may be entries of a former leader.
+                self.leadership.leads()?;
+                door.wait(&operation, deadline, self.timeout).await?
+            }
+        };
         if let Some(refused) = self.leadership.refusal() {
             return Err(refused);
         }

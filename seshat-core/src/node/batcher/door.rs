@@ -47,27 +47,36 @@ impl Door {
         }
     }
 
+    // `queue_bytes` fits (`BatchConfig`), so the weight does.
+    fn weight(&self, operation: &Operation) -> u32 {
+        (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32
+    }
+
+    /// A place for `operation`, if there is one and nobody waits.
+    pub(super) fn pass_by(&self, operation: &Operation) -> Result<Option<Pass<'_>>, Stopped> {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return Ok(None);
+        }
+        match Arc::clone(&self.space).try_acquire_many_owned(self.weight(operation)) {
+            Ok(place) => Ok(Some(Pass { place, _front: None })),
+            Err(TryAcquireError::Closed) => Err(Stopped::ShutDown),
+            Err(TryAcquireError::NoPermits) => Ok(None),
+        }
+    }
+
     /// A place for `operation`, waited for until `deadline`, which is `timeout` after the start.
     /// Dropping the future leaves nothing behind.
-    pub(super) async fn pass(
+    pub(super) async fn wait(
         &self,
         operation: &Operation,
         deadline: Instant,
         timeout: Duration,
     ) -> Result<Pass<'_>, ProposeError> {
-        // `queue_bytes` fits (`BatchConfig`), so the weight does.
-        let weight = (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32;
-        if self.waiting.load(Ordering::Relaxed) == 0 {
-            match Arc::clone(&self.space).try_acquire_many_owned(weight) {
-                Ok(place) => return Ok(Pass { place, _front: None }),
-                Err(TryAcquireError::Closed) => return Err(Stopped::ShutDown.into()),
-                Err(TryAcquireError::NoPermits) => {}
-            }
-        }
         let waits = Waits::new(&self.waiting);
         let place = async {
             let front = self.front.lock().await;
-            let place = Arc::clone(&self.space).acquire_many_owned(weight).await;
+            let space = Arc::clone(&self.space);
+            let place = space.acquire_many_owned(self.weight(operation)).await;
             place.map(|place| Pass { place, _front: Some((front, waits)) })
         };
         match tokio::time::timeout_at(deadline, place).await {

@@ -44,6 +44,13 @@ impl Leadership {
         }
     }
 
+    /// Whether this node leads, for all that openraft says.
+    pub(super) fn leads(&self) -> Result<(), NotLeader> {
+        let now = self.metrics.borrow();
+        let leads = now.running_state.is_err() || now.state == ServerState::Leader;
+        if leads { Ok(()) } else { Err(NotLeader::of(&now)) }
+    }
+
     /// Why nothing may be proposed here now.
     pub(super) fn refusal(&self) -> Option<ProposeError> {
         let now = self.metrics.borrow();
