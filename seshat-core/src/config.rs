@@ -37,9 +37,10 @@ pub struct BatchConfig {
     /// Bytes of keys and values that one log entry may carry. At least 1, and so that an entry fits
     /// into a message with all that is around each of its keys and values; default 1 MiB.
     pub max_bytes: usize,
-    /// Bytes of proposals that may wait before `propose` pushes back. At least
-    /// [`max_bytes`](Self::max_bytes) and at most 2³² - 1; default 64 MiB. An operation that is
-    /// larger waits until it has the queue for itself.
+    /// Bytes of proposals that may wait before `propose` pushes back, with what is in the log and not
+    /// yet committed, whether its caller waits or gave it up. At least [`max_bytes`](Self::max_bytes)
+    /// and at most 2³² - 1; default 64 MiB. An operation that is larger waits until it has the queue for
+    /// itself.
     pub queue_bytes: usize,
 }
 

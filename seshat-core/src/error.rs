@@ -127,7 +127,15 @@ pub enum ProposeError {
         /// How long the proposal waited.
         waited: Duration,
     },
-    /// More was waiting than the node may hold, for all the time. Nothing was proposed.
+    /// This node leads, but no quorum has been heard from for longer than the maximal election timeout:
+    /// another leader may have been elected. Nothing was proposed; ask again later, or elsewhere.
+    #[error("no quorum was heard from for {silent_for:?}: nothing is taken until one is")]
+    QuorumLost {
+        /// For how long at least, but for one and a half heartbeat intervals.
+        silent_for: Duration,
+    },
+    /// More was waiting than the node may hold, for all the time, or was in the log without a quorum's
+    /// answer. Nothing was proposed.
     #[error("the queue was full for {waited:?}: {queue_bytes} bytes of proposals are waiting")]
     QueueFull {
         /// How long the proposal waited for a place.

@@ -137,9 +137,7 @@ impl<R: StateReader> RaftNode<R> {
         let raft =
             raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
 
-        let (batch, limits) = (config.batch(), *config.limits());
-        let (batcher, driver) =
-            Batcher::new(batch, limits, config.propose_timeout(), raft.clone(), ways);
+        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways);
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),

@@ -220,6 +220,7 @@ fn may_succeed_elsewhere(error: &ProposeError) -> bool {
         ProposeError::NotLeader(_)
         | ProposeError::Deposed { .. }
         | ProposeError::NoQuorum { .. }
+        | ProposeError::QuorumLost { .. }
         | ProposeError::QueueFull { .. }
         | ProposeError::Stopped(_) => true,
         ProposeError::Limit(_) | ProposeError::Unanswered { .. } => false,

@@ -47,7 +47,7 @@ impl From<ProposeError> for Not {
         match error {
             ProposeError::Limit(error) => error.into(),
             ProposeError::NotLeader(error) => error.into(),
-            ProposeError::QueueFull { .. } => Self::now(error),
+            ProposeError::QuorumLost { .. } | ProposeError::QueueFull { .. } => Self::now(error),
             ProposeError::Deposed { .. }
             | ProposeError::NoQuorum { .. }
             | ProposeError::Stopped(_)
