@@ -32,3 +32,23 @@ pub(crate) async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) ->
     .await;
     pending.into_iter().filter_map(|(_, output)| output).collect()
 }
+
+/// A future whose type is forgotten.
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Polls a future whenever it is woken; gives it up if it isn't ready at the poll of that number.
+pub(crate) async fn give_up_after<F: Future + Unpin>(
+    polls: usize,
+    future: &mut F,
+) -> Option<F::Output> {
+    let mut polled = 0;
+    poll_fn(|context| {
+        polled += 1;
+        match Pin::new(&mut *future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if polled >= polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
