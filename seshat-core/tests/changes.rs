@@ -154,6 +154,37 @@ async fn who_gives_up_before_the_turn_has_changed_nothing() {
     cluster.shutdown().await;
 }
 
+/// With nobody left joint, and none who was to go left as a learner: it takes three entries to remove one
+/// who votes and one who learns.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_given_up_is_made_whole_or_not_at_all() {
+    let (mut made, mut not_made) = (0, 0);
+    for polls in 1..=4 {
+        let (cluster, leader) = with_learners([4]).await;
+        slow(&cluster, Duration::from_millis(5));
+        let voter = cluster.follower_of(&leader).id();
+        let gone = BTreeSet::from([4, voter]);
+        let mut change = Box::pin(leader.remove_voters(gone.clone(), false));
+        assert_ne!(give_up_after(polls, &mut change).await, Some(Ok(())), "it was to take a while");
+        drop(change);
+        // Behind it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        leader.add_voters([leader.id()].into()).await.unwrap();
+        let left = members(&leader);
+        assert_eq!(uniform(&leader.metrics().borrow()).unwrap().len(), left.len().min(3));
+        match left.len() {
+            4 => not_made += 1,
+            2 => made += 1,
+            _ => panic!("after {polls} polls {left:?} are left"),
+        }
+        cluster.shutdown().await;
+        if made > 0 {
+            break;
+        }
+    }
+    assert!(made > 0, "not made at all {not_made} times");
+}
+
 /// By a caller of openraft itself.
 #[tokio::test(start_paused = true)]
 async fn what_somebody_left_joint_is_ended() {

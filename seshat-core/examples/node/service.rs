@@ -140,12 +140,13 @@ impl Service {
         let look = move || (reader.size(), with_digest.then(|| reader.digest()));
         let looked = tokio::task::spawn_blocking(look).await;
         let (size, digest) = looked.map_err(|error| Status::internal(error.to_string()))?;
-        // A node that stopped can't tell.
+        // A node that stopped can't tell, and one that panicked reports as before.
         let committed = self.node.raft().with_raft_state(|state| state.committed).await;
         let metrics = self.metrics();
+        let role = committed.as_ref().map_or(proto::Role::Stopped, |_| self.role(metrics.state));
         Ok(proto::StatusResponse {
             id: self.node.id(),
-            role: self.role(metrics.state).into(),
+            role: role.into(),
             leader: leader(&metrics),
             term: metrics.current_term,
             last_applied: metrics.last_applied.map(|last| last.index),

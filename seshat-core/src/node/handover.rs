@@ -307,3 +307,48 @@ fn is_quorum(membership: &Membership, granted: &BTreeSet<NodeId>) -> bool {
         .iter()
         .all(|voters| voters.intersection(granted).count() > voters.len() / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LeaderId, StoredMembership};
+
+    /// Node 1 led, with a log of 10 entries, until it was no member any more.
+    fn let_go() -> (RaftMetrics, Option<LogId>) {
+        let mut metrics = RaftMetrics::new_initial(1);
+        metrics.vote = Vote::new_committed(3, 1);
+        metrics.current_term = 3;
+        metrics.last_log_index = Some(10);
+        let last = LogId::new(LeaderId::new(3, 1), 10);
+        let membership = Membership::new(vec![BTreeSet::from([2, 3])], ());
+        metrics.membership_config = StoredMembership::new(Some(last), membership).into();
+        (metrics, Some(last))
+    }
+
+    #[test]
+    fn a_leader_that_was_let_go_asks_all_voters_for_what_it_committed() {
+        let (metrics, last) = let_go();
+        let plans = successions(&metrics, last).map_err(|error| error.to_string());
+        let plans = plans.into_iter().flatten();
+        let asked: Vec<_> = plans
+            .map(|plan| (plan.successor.0, plan.last_log_id, plan.vote_before, plan.vote))
+            .collect();
+        let plan = |id| (id, last, Vote::new_committed(3, 1), Vote::new(4, id));
+        assert_eq!(asked, [plan(2), plan(3)]);
+    }
+
+    #[test]
+    fn what_is_not_its_own_or_not_committed_it_hands_to_nobody() {
+        let (metrics, last) = let_go();
+        let mut deposed = metrics.clone();
+        deposed.vote = Vote::new_committed(4, 2);
+        let mut granted = metrics.clone();
+        granted.vote = Vote::new(4, 2);
+        let mut longer = metrics;
+        longer.last_log_index = Some(11);
+        for metrics in [deposed, granted, longer] {
+            let refused = successions(&metrics, last).err();
+            assert_eq!(refused, Some(HandoverError::LogMoved), "{metrics}");
+        }
+    }
+}

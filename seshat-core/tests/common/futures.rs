@@ -52,3 +52,16 @@ pub(crate) async fn give_up_after<F: Future + Unpin>(
     })
     .await
 }
+
+/// Lets each task that can run now be polled once. tokio's own `yield_now` waits until none can run.
+pub(crate) async fn after_the_others() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
