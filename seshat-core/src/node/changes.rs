@@ -48,7 +48,7 @@ pub(super) struct Changes {
     peers: Arc<dyn Peers>,
     /// How long a handover may take, and the answer to what a deposed leader proposed.
     patience: Duration,
-    /// Between two attempts to end a joint configuration.
+    /// For how long a joint configuration is left to whoever made it, and before each attempt to end it.
     pause: Duration,
     /// One permit: the turn to change something.
     turn: Arc<Semaphore>,
@@ -111,13 +111,14 @@ impl Changes {
             if left.await.is_err() {
                 return;
             }
-            // Whoever makes a change here ends it, in its turn.
+            // A caller of openraft itself may be about to end it. Whoever makes a change here does, in its
+            // turn.
+            tokio::time::sleep(self.pause).await;
             let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return };
             let (end, ended) = oneshot::channel();
             self.run(turn, None, end).await;
             if let Ok(Err(error)) = ended.await {
                 tracing::warn!(node_id = self.node_id, %error, "still joint");
-                tokio::time::sleep(self.pause).await;
             }
         }
     }
