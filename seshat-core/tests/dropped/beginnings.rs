@@ -22,7 +22,7 @@ async fn a_start_that_is_dropped_starts_nothing() {
         let tasks = Handle::current().metrics().num_alive_tasks();
         let storage = MemStorage::new();
         let mut started = Box::pin(start(storage.clone()));
-        let ended = give_up_after(polls, &mut started).await.inspect(|_| ()).is_some();
+        let ended = give_up_after(polls, &mut started).await.is_some();
         drop(started);
         nothing_left(tasks).await;
         let node = start(storage).await;
