@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use openraft::error::{
-    ChangeMembershipError, CheckIsLeaderError, ClientWriteError, Fatal, ForwardToLeader, RaftError,
+    ChangeMembershipError, CheckIsLeaderError, Fatal, ForwardToLeader, RaftError,
 };
 
 use crate::operation::LimitError;
@@ -65,7 +65,8 @@ impl NotLeader {
     /// Of a node that reports this of itself.
     pub(crate) fn of(metrics: &RaftMetrics) -> Self {
         let membership = metrics.membership_config.membership();
-        let leader = metrics.current_leader.map(|id| Leader {
+        // A leader that openraft let go of as no member any more has its own vote still.
+        let leader = metrics.current_leader.filter(|id| *id != metrics.id).map(|id| Leader {
             id,
             address: membership.get_node(&id).map(|node| node.addr.clone()),
         });
@@ -89,7 +90,7 @@ pub enum Stopped {
     /// Its storage failed; openraft stops then, lest it does harm.
     #[error("the node stopped because its storage failed")]
     Storage(#[source] Box<StorageError>),
-    /// It panicked.
+    /// It panicked, or its runtime ended.
     #[error("the node stopped because of a panic")]
     Panicked,
 }
@@ -200,10 +201,25 @@ pub enum MembershipError {
         /// How long nothing had moved.
         waited: Duration,
     },
-    /// openraft refused it, for example because another change is under way. Nothing was done.
+    /// Another change was under way, or others were waiting before this one, for all the time. Nothing
+    /// was done.
+    #[error("other changes of the membership were under way for {waited:?}")]
+    Busy {
+        /// How long the change waited for its turn.
+        waited: Duration,
+    },
+    /// openraft refused it, for example because a node to be a voter was never added, or because nobody
+    /// would vote. Nothing was done.
     #[error("the membership can't be changed")]
     Refused(#[from] ChangeMembershipError<NodeId>),
-    /// No quorum answered in time. The change may still happen later.
+    /// This node lost leadership while the change was under way. It may still take place, or not; a
+    /// configuration that is joint is ended by the next leader.
+    #[error("leadership was lost, whether the membership will change is not known: {}", MaybeLeader(.leader))]
+    Deposed {
+        /// Who leads now, if it is known.
+        leader: Option<Leader>,
+    },
+    /// No quorum answered in time. The change goes on, and may still take place later.
     #[error("no quorum within {waited:?}: whether the membership will change is not known")]
     NoQuorum {
         /// How long the change waited.
@@ -301,18 +317,6 @@ pub enum HandoverError {
     /// The node stopped before.
     #[error("the node stopped before it could hand over")]
     Stopped,
-}
-
-impl From<RaftError<NodeId, ClientWriteError<NodeId, Node>>> for MembershipError {
-    fn from(error: RaftError<NodeId, ClientWriteError<NodeId, Node>>) -> Self {
-        match error {
-            RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-                NotLeader::from(forward).into()
-            }
-            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => error.into(),
-            RaftError::Fatal(fatal) => Stopped::from(fatal).into(),
-        }
-    }
 }
 
 impl ReadError {

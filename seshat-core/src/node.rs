@@ -1,31 +1,38 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
 mod batcher;
+mod changes;
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
 mod handover;
 mod membership;
 mod policy;
 pub(crate) mod retention;
+mod running;
+mod shutdown;
 mod waits;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use openraft::error::RaftError;
 use openraft::network::RaftNetworkFactory;
-use tokio::sync::{OnceCell, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::batcher::Batcher;
+use self::changes::Changes;
 pub(crate) use self::elections::Elections;
-use self::handover::{Peers, hand_over};
+use self::handover::Peers;
 use self::policy::{Metered, Policy};
 use self::retention::Retention;
+use self::running::running;
+pub use self::shutdown::Handover;
 use crate::config::NodeConfig;
-use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
+use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
 use crate::network::{Observed, Paced, Ways};
 use crate::operation::{Operation, Response};
@@ -35,8 +42,11 @@ use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
 /// One member of a cluster, running. Clones are the same node.
 ///
 /// Generic over log store and state machine ([`Storage`]) and over the network, of which only the
-/// state's reader shows in the type. Dropping the last clone stops the node without ceremony;
+/// state's reader shows in the type. Dropping the last clone stops the node without ceremony, whoever
+/// holds what [`raft`](RaftNode::raft) returned, a server for one;
 /// [`shutdown`](RaftNode::shutdown) hands leadership over first.
+///
+/// Each future says what dropping it does; after that the node goes on as if nobody had waited.
 ///
 /// # Example
 ///
@@ -71,20 +81,16 @@ struct Inner<R> {
     elections: Elections,
     reader: R,
     batcher: Batcher,
-    driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-    /// How the shutdown ended, once it has.
-    ended: OnceCell<Handover>,
-    peers: Box<dyn Peers>,
+    changes: Arc<Changes>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+    /// Once a shutdown has begun: how it ended, once it has.
+    shutdown: OnceLock<watch::Receiver<Option<Handover>>>,
+    peers: Arc<dyn Peers>,
     retention: Arc<Retention>,
-    /// Ends with the node.
+    /// End with the node.
     tasks: Vec<JoinHandle<()>>,
-}
-
-impl<R> Drop for Inner<R> {
-    fn drop(&mut self) {
-        self.batcher.close();
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
+    /// Where the node runs.
+    runtime: Handle,
 }
 
 impl<R> Clone for RaftNode<R> {
@@ -99,22 +105,12 @@ impl<R> fmt::Debug for RaftNode<R> {
     }
 }
 
-/// What a shutdown did about leadership.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handover {
-    /// The node did not lead.
-    NotLeading,
-    /// That node leads now.
-    To(NodeId),
-    /// Nobody took over; the others elect a leader after a timeout.
-    Failed(HandoverError),
-}
-
 impl<R: StateReader> RaftNode<R> {
     /// Starts a node from what its storage holds. A fresh one waits to be
     /// [initialized](RaftNode::initialize), or to be added to a cluster by its leader.
     ///
-    /// Needs a tokio runtime with time enabled; tasks run on it until the node stops.
+    /// Needs a tokio runtime with time enabled; tasks run on it until the node stops. Dropping the
+    /// future starts nothing.
     ///
     /// # Errors
     /// The storage can't be read.
@@ -138,14 +134,16 @@ impl<R: StateReader> RaftNode<R> {
             raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
 
         let (batcher, driver) = Batcher::new(&config, raft.clone(), ways);
+        let peers: Arc<dyn Peers> = Arc::new(network);
+        let changes = Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers)));
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
+            tokio::spawn(Arc::clone(&changes).end_those_left()),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
-        let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
+        let driver = Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
-        let peers = Box::new(network);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -153,17 +151,19 @@ impl<R: StateReader> RaftNode<R> {
                 raft,
                 reader,
                 batcher,
+                changes,
                 driver,
-                ended: OnceCell::new(),
+                shutdown: OnceLock::new(),
                 peers,
                 retention,
                 tasks,
+                runtime: Handle::current(),
             }),
         })
     }
 
     /// Makes the configured initial members a cluster. One of them suffices; it campaigns at
-    /// once.
+    /// once. Dropping the future initializes the node or doesn't; asking again tells.
     ///
     /// # Errors
     /// The node belongs to a cluster already, which a caller that only wants that may ignore.
@@ -191,7 +191,8 @@ impl<R: StateReader> RaftNode<R> {
     ///
     /// Operations of one caller that awaits each, or polls them in order, are applied in that
     /// order. Waits at most the configured `propose_timeout`. Dropping the future gives the
-    /// response up; the operation may still be applied.
+    /// response up; the operation may still be applied. A leader that a change of the membership takes
+    /// the vote from refuses, until another leads.
     ///
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
@@ -199,6 +200,9 @@ impl<R: StateReader> RaftNode<R> {
     /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         operation.check(self.limits())?;
+        if self.inner.changes.is_leaving() {
+            return Err(NotLeader { leader: None }.into());
+        }
         self.inner.batcher.propose(operation).await
     }
 
@@ -227,6 +231,7 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// The value of `key` as this node has it: some committed state, not necessarily the latest.
+    /// Dropping the future does nothing.
     ///
     /// # Errors
     /// The state machine can't be read.
@@ -235,7 +240,8 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// The value of `key` after everything that was acknowledged before the call (Raft
-    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads).
+    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads). Dropping the
+    /// future gives the answer up.
     ///
     /// # Errors
     /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
@@ -249,7 +255,8 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
-    /// `metrics.snapshot`. Does nothing while one is being built.
+    /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
+    /// the future later takes nothing back, which goes for the other triggers too.
     ///
     /// # Errors
     /// The node stopped.
@@ -277,56 +284,6 @@ impl<R: StateReader> RaftNode<R> {
             return Ok(());
         }
         Ok(self.inner.raft.trigger().elect().await?)
-    }
-
-    /// Stops the node for good: refuses proposals, answers those that wait, hands leadership over
-    /// if it leads, stops. Takes at most `propose_timeout` and the maximal election timeout.
-    /// Calling it again, or while it runs, does nothing more, and returns the same.
-    pub async fn shutdown(&self) -> Handover {
-        self.inner.ended.get_or_init(|| self.shut_down()).await.clone()
-    }
-
-    async fn shut_down(&self) -> Handover {
-        let inner = &*self.inner;
-        inner.batcher.close();
-        let driver = inner.driver.lock().await.take();
-        if let Some(driver) = driver {
-            // An entry without a quorum ends with its proposers' deadlines.
-            let drained = tokio::time::timeout(inner.config.propose_timeout(), driver).await;
-            tracing::debug!(drained = drained.is_ok(), "proposals answered");
-        }
-        let started = Instant::now();
-        let timeout = inner.config.election_timeout_max();
-        let handover = match hand_over(&inner.raft, &*inner.peers, timeout).await {
-            Ok(None) => Handover::NotLeading,
-            Ok(Some(successor)) => {
-                let elapsed_ms = started.elapsed().as_millis() as u64;
-                tracing::info!(
-                    node_id = self.id(),
-                    successor,
-                    elapsed_ms,
-                    "leadership handed over"
-                );
-                Handover::To(successor)
-            }
-            Err(error) => {
-                tracing::warn!(node_id = self.id(), %error, "leadership not handed over");
-                Handover::Failed(error)
-            }
-        };
-        self.stop().await;
-        handover
-    }
-
-    /// Stops the node at once, as a crash would: proposals that wait end with
-    /// [`Stopped::ShutDown`], nobody takes over.
-    pub async fn stop(&self) {
-        self.inner.batcher.close();
-        if let Err(error) = self.inner.raft.shutdown().await {
-            tracing::error!(node_id = self.id(), %error, "the node's core could not be joined");
-        }
-        self.inner.tasks.iter().for_each(JoinHandle::abort);
-        tracing::info!(node_id = self.id(), "node stopped");
     }
 }
 
@@ -363,18 +320,20 @@ impl<R> RaftNode<R> {
         &self.inner.reader
     }
 
-    /// What the node reports of itself, as it changes.
+    /// What the node reports of itself, as it changes. A node that panicked doesn't report that: what it
+    /// reported last stays, as running, and the channel is closed.
     pub fn metrics(&self) -> watch::Receiver<RaftMetrics> {
         self.inner.raft.metrics()
     }
 
     /// Whether the node leads, as far as it knows. A leader that was cut off, or that restarts with
-    /// what it stored, takes itself for one until it hears of its successor.
+    /// what it stored, takes itself for one until it hears of its successor. A node that stopped, for
+    /// whatever reason, leads no more.
     pub fn is_leader(&self) -> bool {
-        self.inner.raft.metrics().borrow().state.is_leader()
+        running(&mut self.inner.raft.metrics()).is_ok_and(|now| now.state.is_leader())
     }
 
-    /// The last entry applied here.
+    /// The last entry applied here, as last reported: a node that stopped applies nothing more.
     pub fn last_applied(&self) -> Option<LogId> {
         self.inner.raft.metrics().borrow().last_applied
     }

@@ -113,9 +113,10 @@ impl Program {
         let mut metrics = self.node.metrics();
         let stopped = match metrics.wait_for(|now| now.running_state.is_err()).await {
             Ok(now) => now.running_state.clone().err().map(Stopped::from),
+            // Nothing more is reported, not even why.
             Err(_) => None,
         };
-        Failure::of(FAILED, "the node ended", stopped.unwrap_or(Stopped::ShutDown))
+        Failure::of(FAILED, "the node ended", stopped.unwrap_or(Stopped::Panicked))
     }
 
     async fn shut_down(self) {

@@ -97,10 +97,7 @@ impl Service {
         }
         if !membership.voter_ids().any(|voter| voter == id) {
             self.node.add_learner(id, address).await?;
-            // That took a while.
-            let metrics = self.metrics();
-            let voters = metrics.membership_config.membership().voter_ids();
-            self.node.change_membership(voters.chain([id]).collect(), true).await?;
+            self.node.add_voters([id].into()).await?;
         }
         Ok(self.membership())
     }
@@ -115,12 +112,7 @@ impl Service {
             let words = format!("node {id} is not a member: nodes {} are", ids.join(", "));
             return Err(Not::ever(words));
         }
-        let (this, others): (Vec<_>, Vec<_>) = membership.voter_ids().partition(|it| *it == id);
-        if this.is_empty() {
-            self.node.remove_learners([id].into()).await?;
-        } else {
-            self.node.change_membership(others.into_iter().collect(), false).await?;
-        }
+        self.node.remove_voters([id].into(), false).await?;
         Ok(self.membership())
     }
 
@@ -148,12 +140,13 @@ impl Service {
         let look = move || (reader.size(), with_digest.then(|| reader.digest()));
         let looked = tokio::task::spawn_blocking(look).await;
         let (size, digest) = looked.map_err(|error| Status::internal(error.to_string()))?;
-        // A node that stopped can't tell.
+        // A node that stopped can't tell, and one that panicked reports as before.
         let committed = self.node.raft().with_raft_state(|state| state.committed).await;
         let metrics = self.metrics();
+        let role = committed.as_ref().map_or(proto::Role::Stopped, |_| self.role(metrics.state));
         Ok(proto::StatusResponse {
             id: self.node.id(),
-            role: self.role(metrics.state).into(),
+            role: role.into(),
             leader: leader(&metrics),
             term: metrics.current_term,
             last_applied: metrics.last_applied.map(|last| last.index),

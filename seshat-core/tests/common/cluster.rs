@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may panic"
 )]
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use openraft::storage::RaftLogReader;
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::error::WaitError;
 use seshat_core::network::Switchboard;
 use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
@@ -104,7 +106,7 @@ impl Cluster {
         self.nodes.remove(&id).unwrap().stop().await;
     }
 
-    /// The node that all reachable nodes in `among` take for the leader.
+    /// The node that all in `among` take for the leader which haven't stopped.
     pub(crate) async fn leader_among(&self, among: &[u64]) -> RaftNode {
         let agreed = async {
             loop {
@@ -113,9 +115,13 @@ impl Cluster {
                     let known = self.nodes[id].wait_until(PATIENCE, "a leader", |now| {
                         now.current_leader.is_some_and(|leader| among.contains(&leader))
                     });
-                    leaders.push(known.await.unwrap().current_leader.unwrap());
+                    match known.await {
+                        Ok(now) => leaders.push(now.current_leader.unwrap()),
+                        Err(WaitError::Stopped(_)) => {}
+                        Err(late) => panic!("{late}"),
+                    }
                 }
-                let first = leaders[0];
+                let first = *leaders.first().expect("a node that runs");
                 if leaders.iter().all(|leader| *leader == first) && self.nodes[&first].is_leader() {
                     return self.nodes[&first].clone();
                 }

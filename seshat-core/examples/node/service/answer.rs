@@ -76,7 +76,10 @@ impl From<MembershipError> for Not {
             MembershipError::Refused(why) => Self::ever(why),
             // It had its time: somebody should look at it before it is asked for again.
             MembershipError::NotCaughtUp { .. } => Self::ever(error),
-            MembershipError::NoQuorum { .. } | MembershipError::Stopped(_) => Self::known(error),
+            MembershipError::Busy { .. } => Self::now(error),
+            MembershipError::Deposed { .. }
+            | MembershipError::NoQuorum { .. }
+            | MembershipError::Stopped(_) => Self::known(error),
         }
     }
 }

@@ -147,6 +147,7 @@ impl GrpcServer {
 
     /// Takes no more calls, and returns when those under way have ended, after the configured
     /// `rpc_timeout` at the latest. Shut the node down first: its peers must hear who leads then.
+    /// Dropping the future ends the calls as well, and closes the port at once.
     pub async fn shutdown(mut self) {
         for service in ["", transport_server::SERVICE_NAME] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;

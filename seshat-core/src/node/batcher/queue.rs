@@ -18,7 +18,7 @@ use super::turn::Turn;
 use super::waiting::{Answered, Reply, Waiting};
 use crate::config::NodeConfig;
 use crate::error::{ProposeError, Stopped};
-use crate::operation::{Limits, Operation};
+use crate::operation::Operation;
 
 /// How long a lone proposer's entry may hold up others before the driver asks it for the turn, and
 /// again before it takes it: a proposer that isn't polled keeps nobody waiting.
@@ -42,7 +42,6 @@ pub(super) struct Queue {
     door: Door,
     max_operations: usize,
     max_bytes: usize,
-    limits: Limits,
 }
 
 /// Who has the turn.
@@ -95,7 +94,6 @@ impl Queue {
             door: Door::new(batch.queue_bytes, limits),
             max_operations: batch.max_operations,
             max_bytes: batch.max_bytes,
-            limits,
         }
     }
 
