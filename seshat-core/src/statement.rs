@@ -169,14 +169,6 @@ pub enum Implausible {
         /// The vote of the request.
         asked: Vote,
     },
-    /// Another vote was granted than was asked for.
-    #[error("the vote {got} was granted, and {asked} asked for")]
-    GrantsOther {
-        /// The vote of the answer.
-        got: Vote,
-        /// The vote of the request.
-        asked: Vote,
-    },
     /// Some of the entries are said to be stored, up to one that wasn't among them.
     #[error("{got:?} is said to be stored, which was not sent")]
     NotSent {

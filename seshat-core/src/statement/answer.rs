@@ -36,13 +36,10 @@ impl Asker {
         answer: &VoteResponse,
     ) -> Result<(), Implausible> {
         let (asked, got) = (request.vote, answer.vote);
-        if answer.vote_granted && got != asked {
-            return Err(Implausible::GrantsOther { got, asked });
-        }
         if let Some(last) = answer.last_log_id {
             super::is_of(last, got)?;
         }
-        // A lease, or a longer log, is a reason too.
+        // A lease, or a longer log, is a reason too. Another vote that is granted is none for openraft.
         if got > asked { self.yields(asked, got) } else { Ok(()) }
     }
 

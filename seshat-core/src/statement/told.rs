@@ -63,7 +63,7 @@ impl Told {
     }
 
     /// What is committed, and who said so; for those who check.
-    #[cfg(any(test, debug_assertions))]
+    #[cfg(test)]
     pub(crate) fn committed(&self) -> Option<(Vote, Option<LogId>)> {
         self.facts.as_ref().map(|facts| (facts.vote, facts.committed))
     }
@@ -216,10 +216,11 @@ impl Told {
         if Some(got) <= facts.committed {
             return Ok(None);
         }
-        // openraft: `MembershipState::update_committed`.
+        // openraft: `MembershipState::update_committed`, where one behind the snapshot stays.
         let here = &facts.membership;
         let membership = &meta.last_membership;
         if let Some(at) = *membership.log_id()
+            && facts.effective.index() > Some(got.index)
             && here.log_id() == membership.log_id()
             && here.membership() != membership.membership()
         {

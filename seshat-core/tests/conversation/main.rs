@@ -70,6 +70,9 @@ async fn converse(seed: u64, steps: usize, lifetime: usize) {
             world.say(said).await;
         }
         done += lifetime;
+        if done % 20_000 == 0 {
+            eprintln!("{done} steps");
+        }
         record.note(done, &"an honest leader");
         world.end().await;
     }
