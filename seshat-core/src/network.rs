@@ -13,6 +13,9 @@
 //! - Tell "unreachable" ([`openraft::error::Unreachable`]: openraft backs off) from a failure
 //!   that the next call may not meet ([`openraft::error::NetworkError`]: it retries at once).
 //! - Deliver to the node that was meant, or refuse.
+//! - Hand openraft nothing that no openraft would say, request or answer: it stops for good. What comes
+//!   from other processes has to be judged; the [`switchboard`]'s nodes are all of this one, and it judges
+//!   nothing.
 //!
 //! Loss, delay, duplication and reordering are for Raft to cope with; so are late deliveries of
 //! calls that were given up.

@@ -8,7 +8,8 @@ use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
 use crate::log::LogStore;
 use crate::machine::{MachineReader, MachineStore};
-use crate::types::TypeConfig;
+use crate::snapshot::SnapshotData;
+use crate::types::{SnapshotMeta, TypeConfig};
 
 /// A log store and a state machine that belong together.
 ///
@@ -32,7 +33,35 @@ pub trait StateReader: Clone + Send + Sync + 'static {
 
     /// The value of `key` after some prefix of the log; a later read sees no shorter one.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
+
+    /// Reads a snapshot that came from another node, all of it, before openraft hears of it: once openraft
+    /// has told the machine to install it, an error stops the node for good. What passes here must be
+    /// installed without one. The state stays as it is.
+    ///
+    /// Takes it for a snapshot of Seshat's own format (`proto/seshat/v1/snapshot.proto`) unless it is
+    /// overridden. What comes out is given to the machine, and may carry what was read.
+    ///
+    /// # Errors
+    /// It isn't the snapshot that `meta` names, or none that the machine can install. Its sender is
+    /// told.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives the answer up, and no more.
+    fn check_snapshot(
+        &self,
+        meta: &SnapshotMeta,
+        data: SnapshotData,
+    ) -> impl Future<Output = Result<SnapshotData, BoxError>> + Send {
+        let meta = meta.clone();
+        async move {
+            let check = tokio::task::spawn_blocking(move || data.checked(&meta));
+            Ok(check.await??)
+        }
+    }
 }
+
+/// Whatever a storage finds wrong.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 impl StateReader for MachineReader {
     type Error = std::convert::Infallible;

@@ -168,7 +168,7 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
         let shared = Arc::clone(&self.shared);
         let (id, signature) = (meta.snapshot_id.clone(), meta.signature());
         let meta = meta.clone();
-        let install = move || shared.install(meta, data.into_bytes());
+        let install = move || shared.install(meta, *data);
         let installed = off_the_runtime(install).instrument(span.clone()).await;
         installed.map_err(|error| {
             span.in_scope(|| tracing::error!(%error, snapshot_id = %id, "snapshot refused"));
@@ -220,11 +220,11 @@ enum WorkError {
 }
 
 impl Shared {
-    /// Reads and verifies all of it first; the live state is replaced in one step, and the old
+    /// Reads and verifies all of it first, unless that was done on arrival; the live state is replaced in one step, and the old
     /// one is freed after the lock is.
-    fn install(&self, meta: SnapshotMeta, bytes: Bytes) -> Result<(), SnapshotError> {
+    fn install(&self, meta: SnapshotMeta, data: SnapshotData) -> Result<(), SnapshotError> {
         let started = Instant::now();
-        let machine = snapshot::read(&bytes, &meta)?;
+        let (bytes, machine) = data.into_machine(&meta)?;
         let keys = machine.size().keys;
         let replaced = {
             let mut live = self.write();

@@ -19,6 +19,9 @@
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
 //!   the same. They are installed if all of them have the sender's checksum.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
+//!   Requests and answers are judged as statements before openraft hears of them, and what no honest
+//!   node could say is refused ([`Implausible`]); a snapshot is read first. No other node can stop
+//!   this one: only its own storage can.
 //!
 //! ```
 //! use seshat_core::config::NodeConfig;
@@ -70,6 +73,7 @@ mod accept;
 mod answers;
 mod client;
 mod error;
+mod follower;
 mod gate;
 mod identity;
 pub(crate) mod message;
@@ -83,6 +87,6 @@ mod tls;
 mod transmission;
 
 pub use self::client::{GrpcConnection, GrpcTransport};
-pub use self::error::{AdmissionError, CallError, Cause, Refusal, TransportError};
+pub use self::error::{AdmissionError, CallError, Cause, Implausible, Refusal, TransportError};
 pub use self::server::GrpcServer;
 pub use self::standing::Admission;

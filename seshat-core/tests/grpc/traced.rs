@@ -36,9 +36,9 @@ async fn a_call_has_a_span_on_either_end() {
     capture();
     let (_host, address) = single(501).await;
     let mut connection = transport(502, "traced").await.new_client(501, &Node::new(&address)).await;
-    let log_id = LogId::new(LeaderId::new(0, 502), 7);
+    let log_id = LogId::new(LeaderId::new(0, 502), 0);
     let request = AppendEntriesRequest {
-        vote: Vote::new(0, 502),
+        vote: Vote::new_committed(0, 502),
         prev_log_id: None,
         entries: vec![Entry { log_id, payload: EntryPayload::Blank }],
         leader_commit: None,

@@ -1,6 +1,7 @@
 //! [`Answers`]: the node behind the service, one method for each call.
 //!
-//! What arrives here was decoded, and passed the [gate](super::gate).
+//! What arrives here was decoded, and passed the [gate](super::gate). What it says is judged by the
+//! [`Follower`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use openraft::error::RaftError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
+use super::follower::Follower;
 use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
@@ -16,12 +18,12 @@ use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::proto::services::transport_server;
 use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Raft, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 
 /// The node behind the service.
 pub(super) struct Answers {
-    pub(super) raft: Raft,
+    pub(super) follower: Arc<Follower>,
     pub(super) limit: Duration,
     pub(super) receptions: Arc<Receptions>,
     pub(super) standing: Arc<Standing>,
@@ -33,8 +35,7 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<AppendEntriesRequest>,
     ) -> Result<Response<AppendEntriesResponse>, Status> {
-        let answer = self.raft.append_entries(request.into_inner()).await;
-        answer.map(Response::new).map_err(stopped)
+        self.follower.append(request.into_inner()).await.map(Response::new)
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
@@ -47,7 +48,7 @@ impl transport_server::Transport for Answers {
             );
             return Err(Refusal::NotAdmitted.status(words));
         }
-        self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
+        self.follower.vote(request.into_inner()).await.map(Response::new)
     }
 
     async fn full_snapshot(

@@ -1,4 +1,4 @@
-//! [`GrpcTransport`]: calls to other nodes.
+//! [`GrpcTransport`]: calls to other nodes. An answer that can't be true is none.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,8 @@ use tonic::{Response, Status};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::error::{CallError, Cause, TransportError};
+use super::error::{CallError, Cause, Implausible, TransportError};
+use super::follower::terms;
 use super::identity::Identity;
 use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
@@ -28,6 +29,7 @@ use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
 use crate::network::weight;
 use crate::proto::services::transport_client::TransportClient;
+use crate::statement::answer::{Asker, Sent};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -152,14 +154,20 @@ impl GrpcConnection {
         self.shared.config.rpc_timeout().min(ttl - ttl / 16)
     }
 
+    /// Who judges answers, by now.
+    fn asker(&self) -> Asker {
+        Asker { me: self.shared.identity.node_id, terms: terms() }
+    }
+
     /// Sends one message and waits for one: within `limit`, and if it is long, for as long as something
-    /// moves within `limit`.
+    /// moves within `limit`. An answer that `judge` doesn't let pass is none.
     async fn call<M: Message, T, F>(
         &self,
         Kind { rpc, entries, long }: Kind,
         message: M,
         limit: Duration,
         send: impl FnOnce(Client, tonic::Request<M>) -> F,
+        judge: impl FnOnce(&T) -> Result<(), Implausible>,
     ) -> Result<T, CallError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
@@ -187,7 +195,11 @@ impl GrpcConnection {
             let watched = long.then(|| progress.clone());
             let answer = progress.wait(limit, send(self.client(place.lane, watched)?, request));
             match answer.await {
-                Some(Ok(response)) => Ok(response.into_inner()),
+                Some(Ok(response)) => {
+                    let answer = response.into_inner();
+                    judge(&answer)?;
+                    Ok(answer)
+                }
                 Some(Err(status)) => Err(Cause::of(status)),
                 None => Err(Cause::TimedOut(limit)),
             }
@@ -210,7 +222,11 @@ impl GrpcConnection {
         limit: Duration,
     ) -> Result<StandingResponse, CallError> {
         let send = async |mut client: Client, request| client.standing(request).await;
-        self.call(Kind::short("Standing"), request, limit, send).await
+        // Whoever remembers nothing takes its leader's vote.
+        let judge = |answer: &StandingResponse| {
+            answer.leadership.map_or(Ok(()), |leadership| terms().judge(leadership.vote))
+        };
+        self.call(Kind::short("Standing"), request, limit, send, judge).await
     }
 
     /// Where the peer can't be reached, or takes no part yet, tries again: openraft wouldn't before
@@ -226,7 +242,8 @@ impl GrpcConnection {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let send = async |mut client: Client, request| client.vote(request).await;
-            let end = self.call(Kind::short("Vote"), rpc.clone(), left, send).await;
+            let judge = |answer: &VoteResponse| self.asker().vote(&rpc, answer);
+            let end = self.call(Kind::short("Vote"), rpc.clone(), left, send, judge).await;
             let transient = end.as_ref().is_err_and(|error| error.cause.is_transient());
             match pauses.next() {
                 Some(pause) if transient && Instant::now() + pause < deadline => {
@@ -256,7 +273,11 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let long = rpc.entries.iter().map(weight).sum::<usize>() > PIECE;
         let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long };
         let send = async |mut client: Client, request| client.append_entries(request).await;
-        let end = self.call(kind, rpc, limit, send).await;
+        let sent = Sent::of(&rpc);
+        let judge = |answer: &AppendEntriesResponse| {
+            self.peer.acknowledged().judge(self.asker(), &sent, answer)
+        };
+        let end = self.call(kind, rpc, limit, send, judge).await;
         let me = self.shared.identity.node_id;
         end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
     }
@@ -307,7 +328,14 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let started = Instant::now();
         let sent = async {
             let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
-            Transmission::new(to, &self.shared.config, vote, snapshot).await.run().await
+            let last = snapshot.meta.last_log_id;
+            let sent = Transmission::new(to, &self.shared.config, vote, snapshot).await;
+            let answer = sent.run().await?;
+            self.asker().snapshot(vote, &answer)?;
+            if answer.vote <= vote {
+                self.peer.acknowledged().note(vote, last);
+            }
+            Ok(answer)
         };
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,

@@ -11,6 +11,7 @@ use openraft::network::RPCTypes;
 use tonic::{Code, Status};
 
 use crate::error::Stopped;
+pub use crate::statement::Implausible;
 use crate::types::{Node, NodeId, TypeConfig};
 
 /// A call to another node that has no answer. Its text holds all that is known of the cause, so
@@ -50,6 +51,9 @@ pub enum Cause {
         /// In the node's own words.
         words: String,
     },
+    /// The node answered what can't be true.
+    #[error("an answer that can't be: {0}")]
+    Implausible(#[from] Implausible),
     /// Something that is no Seshat node answered, or the protocol was broken.
     #[error("failed with status {code:?}: {words}")]
     Failed {
@@ -73,6 +77,8 @@ pub enum Refusal {
     Stopped,
     /// What arrived is no valid message, or not the one that was due.
     Garbled,
+    /// What arrived is a valid message, and can't be true.
+    Implausible,
     /// It took too long to arrive.
     Stalled,
     /// A newer snapshot is on its way.
@@ -83,12 +89,13 @@ impl Refusal {
     /// Metadata that holds [`word`](Self::word).
     pub(super) const KEY: &'static str = "seshat-refusal";
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::WrongCluster,
         Self::WrongNode,
         Self::NotAdmitted,
         Self::Stopped,
         Self::Garbled,
+        Self::Implausible,
         Self::Stalled,
         Self::Superseded,
     ];
@@ -100,6 +107,7 @@ impl Refusal {
             Self::NotAdmitted => "not admitted",
             Self::Stopped => "stopped",
             Self::Garbled => "garbled",
+            Self::Implausible => "implausible",
             Self::Stalled => "stalled",
             Self::Superseded => "superseded",
         }
@@ -109,7 +117,7 @@ impl Refusal {
         match self {
             Self::WrongCluster | Self::WrongNode => Code::FailedPrecondition,
             Self::NotAdmitted | Self::Stopped => Code::Unavailable,
-            Self::Garbled => Code::InvalidArgument,
+            Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
             Self::Superseded => Code::Aborted,
         }
@@ -171,7 +179,9 @@ impl Cause {
         match self {
             Self::Unreachable(_) => true,
             Self::Refused { refusal, .. } => *refusal == Refusal::NotAdmitted,
-            Self::NoAddress(_) | Self::TimedOut(_) | Self::Failed { .. } => false,
+            Self::NoAddress(_) | Self::TimedOut(_) | Self::Implausible(_) | Self::Failed { .. } => {
+                false
+            }
         }
     }
 
@@ -182,6 +192,7 @@ impl Cause {
             Self::NoAddress(_) => "no address",
             Self::TimedOut(_) => "timed out",
             Self::Refused { .. } => "refused",
+            Self::Implausible(_) => "implausible",
             Self::Failed { .. } => "failed",
         }
     }

@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::error::{CallError, Cause};
 use super::tls::Tls;
+use crate::statement::answer::Acknowledged;
 use crate::types::NodeId;
 
 /// HTTP/2 windows that hold what a heartbeat interval can carry: a small window costs a round trip
@@ -91,6 +92,7 @@ pub(super) struct Peer {
     /// Calls without an answer since the last one that had one.
     failures: AtomicU64,
     bulk: Traffic,
+    acknowledged: Mutex<Acknowledged>,
 }
 
 /// What is known of the bulk lane.
@@ -134,7 +136,14 @@ impl Peer {
             channels,
             failures: AtomicU64::new(0),
             bulk: Traffic::default(),
+            acknowledged: Mutex::default(),
         }
+    }
+
+    /// What it has acknowledged. As long as it is a member: who leaves may come back with nothing.
+    pub(super) fn acknowledged(&self) -> MutexGuard<'_, Acknowledged> {
+        // Every change under the lock is a single assignment.
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lane for a message with that many entries; `None` if it is of a kind that has none. A heartbeat

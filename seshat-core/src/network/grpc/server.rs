@@ -20,6 +20,7 @@ use super::accept::accept;
 use super::answers::Answers;
 use super::client::GrpcTransport;
 use super::error::AdmissionError;
+use super::follower::Follower;
 use super::gate::Gate;
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use super::reception::Receptions;
@@ -27,6 +28,7 @@ use super::standing::{Admission, Standing};
 use crate::error::Stopped;
 use crate::node::RaftNode;
 use crate::proto::services::transport_server::{self, TransportServer};
+use crate::storage::StateReader;
 use crate::types::Raft;
 
 /// Headers of a call: ours are a few hundred bytes.
@@ -62,7 +64,7 @@ impl GrpcServer {
     ///
     /// # Errors
     /// The certificates don't fit, or the listener has no address.
-    pub async fn start<R>(
+    pub async fn start<R: StateReader>(
         node: &RaftNode<R>,
         transport: &GrpcTransport,
         listener: TcpListener,
@@ -73,9 +75,11 @@ impl GrpcServer {
         let (admitted, is_admitted) = watch::channel(false);
         let (raft, elections) = (node.raft().clone(), node.elections().clone());
         let standing = Arc::new(Standing::new(raft.clone(), elections, transport.clone()));
-        let receptions = Arc::new(Receptions::new(raft.clone(), config));
+        let follower = Arc::new(Follower::new(raft.clone()));
+        let (told, reader) = (Arc::clone(&follower), node.reader().clone());
+        let receptions = Arc::new(Receptions::new(raft.clone(), told, reader, config));
         let answers = Answers {
-            raft: raft.clone(),
+            follower,
             limit: config.rpc_timeout(),
             receptions: Arc::clone(&receptions),
             standing: Arc::clone(&standing),
