@@ -6,6 +6,7 @@ mod elections;
 mod handover;
 mod membership;
 mod policy;
+mod reads;
 pub(crate) mod retention;
 mod waits;
 
@@ -23,6 +24,7 @@ use self::batcher::Batcher;
 pub(crate) use self::elections::Elections;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
+pub(crate) use self::reads::Reads;
 use self::retention::Retention;
 use crate::config::NodeConfig;
 use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
@@ -70,6 +72,7 @@ struct Inner<R> {
     raft: Raft,
     elections: Elections,
     reader: R,
+    reads: Reads,
     batcher: Batcher,
     driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     /// How the shutdown ended, once it has.
@@ -151,6 +154,7 @@ impl<R: StateReader> RaftNode<R> {
             inner: Arc::new(Inner {
                 config,
                 elections: Elections::new(raft.clone()),
+                reads: Reads::new(raft.clone()),
                 raft,
                 reader,
                 batcher,
@@ -233,20 +237,6 @@ impl<R: StateReader> RaftNode<R> {
     /// The state machine can't be read.
     pub async fn read(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
-    }
-
-    /// The value of `key` after everything that was acknowledged before the call (Raft
-    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads).
-    ///
-    /// # Errors
-    /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
-    pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        let (started, timeout) = (Instant::now(), self.inner.config.propose_timeout());
-        match tokio::time::timeout(timeout, self.inner.raft.ensure_linearizable()).await {
-            Ok(Ok(_)) => self.read(key).await,
-            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
-            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
-        }
     }
 
     /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
@@ -357,6 +347,11 @@ impl<R> RaftNode<R> {
     #[cfg(feature = "grpc")]
     pub(crate) fn elections(&self) -> &Elections {
         &self.inner.elections
+    }
+
+    /// Confirms that the node leads.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.inner.reads
     }
 
     /// Reads the state machine, local and unconfirmed.

@@ -71,8 +71,9 @@ impl GrpcServer {
         let local_addr = listener.local_addr()?;
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
-        let (raft, elections) = (node.raft().clone(), node.elections().clone());
-        let standing = Arc::new(Standing::new(raft.clone(), elections, transport.clone()));
+        let raft = node.raft().clone();
+        let asked = (node.elections().clone(), node.reads().clone());
+        let standing = Arc::new(Standing::new(raft.clone(), asked, transport.clone()));
         let receptions = Arc::new(Receptions::new(raft.clone(), config));
         let answers = Answers {
             raft: raft.clone(),
