@@ -19,6 +19,10 @@
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
 //!   the same. They are installed if all of them have the sender's checksum.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
+//! - Calls under way, and the bytes of their messages, have a total for nodes and another for clients; a
+//!   member's heartbeats and votes have places that nobody else can take. A sum of what a node may hold
+//!   is [`NodeConfig::max_memory_bytes`](crate::config::NodeConfig::max_memory_bytes).
+//! - However many ask whether a node leads, one round of heartbeats is under way for it at a time.
 //!
 //! ```
 //! use seshat_core::config::NodeConfig;
@@ -80,9 +84,11 @@ mod reception;
 mod server;
 mod standing;
 mod tls;
+mod totals;
 mod transmission;
 
 pub use self::client::{GrpcConnection, GrpcTransport};
 pub use self::error::{AdmissionError, CallError, Cause, Refusal, TransportError};
 pub use self::server::GrpcServer;
 pub use self::standing::Admission;
+pub use self::totals::UnderWay;

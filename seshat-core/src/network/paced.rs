@@ -139,7 +139,7 @@ async fn beats(mut network: impl RaftNetwork<TypeConfig>, vote: Vote, interval: 
 }
 
 /// Bytes that an entry counts for.
-pub(crate) fn weight(entry: &Entry) -> usize {
+fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
         EntryPayload::Blank | EntryPayload::Membership(_) => 1,

@@ -26,7 +26,6 @@ use super::tls::Tls;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
-use crate::network::weight;
 use crate::proto::services::transport_client::TransportClient;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
@@ -245,7 +244,8 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
         let entries = rpc.entries.len();
-        if entries > 1 && rpc.encoded_len() > self.shared.max_message_bytes {
+        let bytes = if entries == 0 { 0 } else { rpc.encoded_len() };
+        if entries > 1 && bytes > self.shared.max_message_bytes {
             return Err(PayloadTooLarge::new_entries_hint(entries as u64 / 2).into());
         }
         // Nothing is lost on a connection that works, so a call that carries entries is given up when
@@ -253,8 +253,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let rpc_timeout = self.shared.config.rpc_timeout();
         let limit =
             if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
-        let long = rpc.entries.iter().map(weight).sum::<usize>() > PIECE;
-        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long };
+        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long: bytes > PIECE };
         let send = async |mut client: Client, request| client.append_entries(request).await;
         let end = self.call(kind, rpc, limit, send).await;
         let me = self.shared.identity.node_id;
