@@ -34,9 +34,9 @@ pub struct GrpcConfig {
     /// each of three senders, with everything else at its default.
     pub max_peer_bytes: u64,
     /// Calls of clients that may be under way together, of all services that are served beside the
-    /// transport; one more is refused at once. At least 1; default 1024. Watches of the health service
-    /// and conversations with the reflection service, which end when a client likes, have 64 places
-    /// beside.
+    /// transport, health checks among them; one more is refused at once. At least 1; default 1024. Watches
+    /// of the health service and conversations with the reflection service, which end when a client likes,
+    /// have 64 places beside.
     pub max_client_calls: usize,
     /// As [`max_peer_bytes`](Self::max_peer_bytes), of clients' messages, but for the halves. At least 1;
     /// less than one message counts as one. Default 256 MiB.

@@ -45,15 +45,19 @@ impl Stalled {
         Self { path: "/grpc.health.v1.Health/Check", from: 9, len: 100, long: false };
 
     /// How it ends.
-    async fn call(&self, address: &str, mut channel: Channel) -> Status {
+    async fn call(&self, address: &str, channel: Channel) -> Status {
+        let bytes = [&[0][..], &(self.len as u32).to_be_bytes(), b"and no more"].concat();
+        let frames = stream::once(async { Ok::<_, Status>(Frame::data(Bytes::from(bytes))) });
+        let body = Body::new(StreamBody::new(frames.chain(stream::pending())));
+        self.send(address, channel, body).await
+    }
+
+    async fn send(&self, address: &str, mut channel: Channel, body: Body) -> Status {
         let (mut metadata, ..) = signed("seshat", 1, ()).into_parts();
         metadata.insert("seshat-from", AsciiMetadataValue::from(self.from));
         if self.long {
             metadata.insert("seshat-long", AsciiMetadataValue::from_static("1"));
         }
-        let bytes = [&[0][..], &(self.len as u32).to_be_bytes(), b"and no more"].concat();
-        let frames = stream::once(async { Ok::<_, Status>(Frame::data(Bytes::from(bytes))) });
-        let body = Body::new(StreamBody::new(frames.chain(stream::pending())));
         let mut request = http::Request::post(format!("http://{address}{}", self.path));
         *request.headers_mut().unwrap() = metadata.into_headers();
         let request = request.header("content-type", "application/grpc").header("te", "trailers");
@@ -232,6 +236,33 @@ async fn clients_have_a_share_of_their_own() {
     }
     until("all is given back", || host.server.under_way().client_bytes == 0).await;
     check(&address).await.unwrap();
+}
+
+/// A byte now and then is no reason to keep a place that others need.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_trickles_gives_way_to_others() {
+    let (host, address) = single().await;
+    let trickles = (0..4).map(|_| {
+        let address = address.clone();
+        async move {
+            let byte = async |()| {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Some((Ok::<_, Status>(Frame::data(Bytes::from_static(b"\0"))), ()))
+            };
+            // Empty messages, one after the other.
+            let body = Body::new(StreamBody::new(Box::pin(stream::unfold((), byte))));
+            Stalled::CHECK.send(&address, channel(&address), body).await
+        }
+    });
+    let trickles = tokio::spawn(join_all(trickles));
+    until("all places are taken", || host.server.under_way().client_calls == 4).await;
+    let deadline = Instant::now() + DEADLINE;
+    while let Err(status) = check(&address).await {
+        assert!(is_busy(&status) && Instant::now() < deadline, "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ends = trickles.await.unwrap();
+    assert!(ends.iter().any(|end| end.message().contains("others wait")), "{ends:?}");
 }
 
 /// A watch lasts as long as its client likes.

@@ -23,6 +23,7 @@ use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
 use super::tls::Tls;
+use super::totals::SHORT;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
@@ -141,7 +142,8 @@ impl GrpcConnection {
     fn client(&self, lane: Lane, progress: Option<Progress>) -> Result<Client, Cause> {
         let channel = self.peer.channel(lane)?;
         Ok(TransportClient::new(Watched { channel, progress })
-            .max_decoding_message_size(self.shared.max_message_bytes)
+            // No answer carries much.
+            .max_decoding_message_size(SHORT)
             .max_encoding_message_size(usize::MAX))
     }
 

@@ -59,6 +59,10 @@ impl GrpcServer {
     /// Serves `node` on `listener`, together with the services in `more`. `transport` is what the
     /// node was started with.
     ///
+    /// Calls of `more` are counted and bounded as clients' ([`GrpcConfig`](crate::config::GrpcConfig)),
+    /// up to the last of what is answered. What a client sends must come without a pause longer than
+    /// `rpc_timeout`, so a stream from a client to the node isn't one to wait on; the other way it may be.
+    ///
     /// Until [`admit`](GrpcServer::admit) has returned, other nodes are told no more than that this
     /// one takes no part yet. Needs a tokio runtime; tasks run on it until the server stops.
     ///

@@ -11,7 +11,8 @@
 //!   all who are no members have one together; of its calls only a few may carry much. So no heartbeat
 //!   and no vote is refused because others, or what is long, have taken all, as long as fifteen others
 //!   are members at most.
-//! - Who has room and lets others wait for it is given up ([`Room::is_overdue`]), however it trickles.
+//! - A message that trickles is given up, if there is no room or no place for others
+//!   ([`Budget::is_needed`]). As long as there is, it may come as slowly as its link is.
 
 mod announced;
 mod clients;
@@ -24,7 +25,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tonic::Status;
 
 pub(super) use self::clients::ClientsLayer;
@@ -46,7 +47,7 @@ pub(super) const LONGEST_PART: usize = 2 << 20;
 const LONG_EACH: usize = 4;
 /// Among so many the calls of other nodes are divided.
 const PARTS: usize = 16;
-/// A message that others wait for must come at this rate: 256 kbit/s.
+/// What comes must come at this rate where others need its room or its place: 256 kbit/s.
 const LEAST_RATE: u64 = 32 << 10;
 /// Watches, and conversations with the reflection service: they last as long as a client likes.
 const STREAMS: usize = 64;
@@ -204,18 +205,18 @@ impl Totals {
 
     /// What messages of node `from` draw from, each no longer than `longest`.
     pub(super) fn peer_budget(&self, from: Option<NodeId>, longest: usize) -> Budget {
-        let own = self.with_part(from, |part| part.bytes.clone());
-        self.budget(&self.shared.peers, Some(own), longest)
+        let (own, places) = self.with_part(from, |part| (part.bytes.clone(), part.long.clone()));
+        self.budget(&self.shared.peers, Some(own), places, longest)
     }
 
     fn client_budget(&self) -> Budget {
         let share = &self.shared.clients;
-        self.budget(share, None, share.bytes.most)
+        self.budget(share, None, share.calls.clone(), share.bytes.most)
     }
 
-    fn budget(&self, share: &Share, own: Option<Total>, longest: usize) -> Budget {
+    fn budget(&self, share: &Share, own: Option<Total>, places: Total, longest: usize) -> Budget {
         let (total, waiting) = (share.bytes.clone(), Arc::clone(&share.waiting));
-        Budget { own, total, waiting, longest, limit: self.shared.limit }
+        Budget { own, total, places, waiting, longest, limit: self.shared.limit }
     }
 
     fn with_part<T>(&self, from: Option<NodeId>, look: impl FnOnce(&Part) -> T) -> T {
@@ -234,6 +235,8 @@ fn busy(words: impl std::fmt::Display) -> Status {
 pub(super) struct Budget {
     own: Option<Total>,
     total: Total,
+    /// Of which the call has one.
+    places: Total,
     waiting: Arc<AtomicUsize>,
     longest: usize,
     limit: Duration,
@@ -257,7 +260,7 @@ impl Budget {
         let room = timeout(self.limit / 2, room).await;
         drop(waits);
         match room {
-            Ok(permits) => Ok(self.granted(len, permits)),
+            Ok(permits) => Ok(Room { _permits: permits }),
             Err(_) => {
                 let (most, waited) = (self.total.most, self.limit / 2);
                 let words =
@@ -273,13 +276,17 @@ impl Budget {
             Some(own) => Some(own.take(len)?),
             None => None,
         };
-        Some(self.granted(len, [Some(self.total.take(len)?), own]))
+        Some(Room { _permits: [Some(self.total.take(len)?), own] })
     }
 
-    fn granted(&self, len: u32, permits: [Option<OwnedSemaphorePermit>; 2]) -> Room {
-        let takes = Duration::from_secs(u64::from(len) / LEAST_RATE);
-        let due = Instant::now() + self.limit + takes;
-        Room { _permits: permits, due, waiting: Arc::clone(&self.waiting) }
+    /// Whether somebody is in need of the room, or the place, that a call has.
+    fn is_needed(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || self.places.left.available_permits() == 0
+    }
+
+    /// How long a body may take that announces so many bytes, where what it has is needed.
+    fn patience(&self, announced: u64) -> Duration {
+        self.limit + Duration::from_secs(announced / LEAST_RATE)
     }
 }
 
@@ -302,17 +309,6 @@ impl Drop for Waits<'_> {
 /// A message's room.
 pub(super) struct Room {
     _permits: [Option<OwnedSemaphorePermit>; 2],
-    /// When all of the message should be here, if somebody waits for its room.
-    due: Instant,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Room {
-    /// Whether a message that isn't whole has had its time. On a link as slow as it likes it has any, as
-    /// long as nobody waits for the room.
-    fn is_overdue(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0 && Instant::now() > self.due
-    }
 }
 
 #[cfg(test)]

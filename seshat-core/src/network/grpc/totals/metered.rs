@@ -2,7 +2,7 @@
 //!
 //! Guarantees: nothing of a message passes by which its reader would learn its length, and reserve it,
 //! before there is room for it; meanwhile nothing is read, so that HTTP/2 holds the sender. A body that
-//! doesn't move, or that moves too slowly while others wait for its room, ends with an error.
+//! doesn't move, or that moves too slowly while others need its room or its place, ends with an error.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,10 +37,6 @@ impl Held {
         drop(before);
     }
 
-    fn is_overdue(&self) -> bool {
-        self.lock().iter().flatten().any(Room::is_overdue)
-    }
-
     // Every change under the lock is a single assignment.
     fn lock(&self) -> MutexGuard<'_, [Option<Room>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -66,8 +62,10 @@ impl Meter {
             body,
             meter: self,
             held: held.clone(),
+            begun: Instant::now(),
             announced: Announced::default(),
             messages: 0,
+            bytes: 0,
             rest: Bytes::new(),
             waits: None,
             alarm: None,
@@ -83,8 +81,11 @@ struct Metered {
     body: Body,
     meter: Meter,
     held: Held,
+    begun: Instant,
     announced: Announced,
     messages: u64,
+    /// Of all messages that were announced.
+    bytes: u64,
     /// What came, and didn't pass yet.
     rest: Bytes,
     /// For the room of the message that was announced, and its length.
@@ -107,6 +108,7 @@ impl Metered {
             return Err(Refusal::Garbled.status("a second message, where there is one"));
         }
         self.messages += 1;
+        self.bytes = self.bytes.saturating_add(len.into());
         if len as usize <= SHORT {
             self.announced.begin(len);
         } else if let Some(room) = self.meter.budget.room_now(len) {
@@ -143,9 +145,10 @@ impl Metered {
                 let words = format!("nothing moved for longer than {stall:?}");
                 return Poll::Ready(Refusal::Stalled.status(words));
             }
-            if self.held.is_overdue() {
+            let budget = &self.meter.budget;
+            if budget.is_needed() && self.begun.elapsed() > budget.patience(self.bytes) {
                 let words =
-                    format!("others wait, and it came at less than {LEAST_RATE} bytes a second");
+                    format!("others wait, and it comes at less than {LEAST_RATE} bytes a second");
                 return Poll::Ready(Refusal::Stalled.status(words));
             }
             self.moved = false;
