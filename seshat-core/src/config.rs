@@ -9,6 +9,7 @@ mod builder;
 mod carried;
 mod error;
 mod grpc;
+pub(crate) mod memory;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -196,6 +197,10 @@ impl NodeConfig {
     ///     connect_timeout_ms = 5000
     ///     max_connections = 256
     ///     max_calls = 128
+    ///     max_peer_calls = 1024
+    ///     max_peer_bytes = 268_435_456
+    ///     max_client_calls = 1024
+    ///     max_client_bytes = 268_435_456
     ///     snapshot_chunk_bytes = 262_144
     ///     max_snapshot_bytes = 17_179_869_184
     /// "#)?;

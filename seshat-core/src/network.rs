@@ -32,10 +32,10 @@ pub mod switchboard;
 
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::observed::Observed;
+#[cfg(feature = "grpc")]
+pub(crate) use self::paced::heartbeat;
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::paced::{Paced, Ways};
-#[cfg(feature = "grpc")]
-pub(crate) use self::paced::{heartbeat, weight};
 #[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
 #[cfg(not(feature = "storage-v2"))]

@@ -7,6 +7,7 @@ mod elections;
 mod handover;
 mod membership;
 mod policy;
+mod reads;
 pub(crate) mod retention;
 mod running;
 mod shutdown;
@@ -28,6 +29,7 @@ use self::changes::Changes;
 pub(crate) use self::elections::Elections;
 use self::handover::Peers;
 use self::policy::{Metered, Policy};
+pub(crate) use self::reads::Reads;
 use self::retention::Retention;
 use self::running::running;
 pub use self::shutdown::Handover;
@@ -80,6 +82,7 @@ struct Inner<R> {
     raft: Raft,
     elections: Elections,
     reader: R,
+    reads: Reads,
     batcher: Batcher,
     changes: Arc<Changes>,
     driver: Mutex<Option<JoinHandle<()>>>,
@@ -148,6 +151,7 @@ impl<R: StateReader> RaftNode<R> {
             inner: Arc::new(Inner {
                 config,
                 elections: Elections::new(raft.clone()),
+                reads: Reads::new(raft.clone()),
                 raft,
                 reader,
                 batcher,
@@ -239,21 +243,6 @@ impl<R: StateReader> RaftNode<R> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// The value of `key` after everything that was acknowledged before the call (Raft
-    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads). Dropping the
-    /// future gives the answer up.
-    ///
-    /// # Errors
-    /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
-    pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        let (started, timeout) = (Instant::now(), self.inner.config.propose_timeout());
-        match tokio::time::timeout(timeout, self.inner.raft.ensure_linearizable()).await {
-            Ok(Ok(_)) => self.read(key).await,
-            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
-            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
-        }
-    }
-
     /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
     /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
     /// the future later takes nothing back, which goes for the other triggers too.
@@ -313,6 +302,11 @@ impl<R> RaftNode<R> {
     #[cfg(feature = "grpc")]
     pub(crate) fn elections(&self) -> &Elections {
         &self.inner.elections
+    }
+
+    /// Confirms that the node leads.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.inner.reads
     }
 
     /// Reads the state machine, local and unconfirmed.

@@ -136,10 +136,14 @@ impl Service {
     }
 
     async fn status(&self, with_digest: bool) -> Result<proto::StatusResponse, Status> {
-        let reader = self.node.reader().clone();
-        let look = move || (reader.size(), with_digest.then(|| reader.digest()));
-        let looked = tokio::task::spawn_blocking(look).await;
-        let (size, digest) = looked.map_err(|error| Status::internal(error.to_string()))?;
+        let reader = self.node.reader();
+        let digest = match with_digest {
+            // Reads every key, so whoever asks shares it.
+            true => Some(reader.shared_digest().await),
+            false => None,
+        };
+        let digest = digest.transpose().map_err(|error| Status::internal(error.to_string()))?;
+        let size = reader.size();
         // A node that stopped can't tell, and one that panicked reports as before.
         let committed = self.node.raft().with_raft_state(|state| state.committed).await;
         let metrics = self.metrics();

@@ -18,6 +18,8 @@ use crate::types::NodeId;
 const MOST: u64 = u32::MAX as u64;
 /// Every node takes messages of that size, whatever its limits.
 const MOST_IN_A_CHUNK: u64 = 1 << 20;
+/// Eight for each of fifteen other members, and for all who are no members.
+const FEWEST_PEER_CALLS: u64 = 128;
 
 /// Collects what a [`NodeConfig`] is made of; nothing is checked before
 /// [`build`](Self::build).
@@ -261,6 +263,9 @@ impl NodeConfigBuilder {
             (Field::LimitsMaxDelKeys, limits.max_del_keys as u64),
             (Field::GrpcMaxConnections, grpc.max_connections as u64),
             (Field::GrpcMaxCalls, grpc.max_calls.into()),
+            (Field::GrpcMaxPeerBytes, grpc.max_peer_bytes),
+            (Field::GrpcMaxClientCalls, grpc.max_client_calls as u64),
+            (Field::GrpcMaxClientBytes, grpc.max_client_bytes),
             (Field::GrpcSnapshotChunkBytes, grpc.snapshot_chunk_bytes as u64),
             (Field::GrpcMaxSnapshotBytes, grpc.max_snapshot_bytes),
         ] {
@@ -276,6 +281,8 @@ impl NodeConfigBuilder {
         ] {
             broken.unless(value <= MOST, field, value, Rule::AtMost(MOST));
         }
+        let (field, calls) = (Field::GrpcMaxPeerCalls, grpc.max_peer_calls as u64);
+        broken.unless(calls >= FEWEST_PEER_CALLS, field, calls, Rule::AtLeast(FEWEST_PEER_CALLS));
         let chunk = grpc.snapshot_chunk_bytes as u64;
         let field = Field::GrpcSnapshotChunkBytes;
         broken.unless(chunk <= MOST_IN_A_CHUNK, field, chunk, Rule::AtMost(MOST_IN_A_CHUNK));

@@ -101,6 +101,14 @@ pub enum Field {
     GrpcMaxConnections,
     /// See [`GrpcConfig::max_calls`].
     GrpcMaxCalls,
+    /// See [`GrpcConfig::max_peer_calls`].
+    GrpcMaxPeerCalls,
+    /// See [`GrpcConfig::max_peer_bytes`].
+    GrpcMaxPeerBytes,
+    /// See [`GrpcConfig::max_client_calls`].
+    GrpcMaxClientCalls,
+    /// See [`GrpcConfig::max_client_bytes`].
+    GrpcMaxClientBytes,
     /// See [`GrpcConfig::snapshot_chunk_bytes`].
     GrpcSnapshotChunkBytes,
     /// See [`GrpcConfig::max_snapshot_bytes`].
@@ -133,6 +141,10 @@ impl fmt::Display for Field {
             Self::GrpcConnectTimeout => "grpc.connect_timeout_ms",
             Self::GrpcMaxConnections => "grpc.max_connections",
             Self::GrpcMaxCalls => "grpc.max_calls",
+            Self::GrpcMaxPeerCalls => "grpc.max_peer_calls",
+            Self::GrpcMaxPeerBytes => "grpc.max_peer_bytes",
+            Self::GrpcMaxClientCalls => "grpc.max_client_calls",
+            Self::GrpcMaxClientBytes => "grpc.max_client_bytes",
             Self::GrpcSnapshotChunkBytes => "grpc.snapshot_chunk_bytes",
             Self::GrpcMaxSnapshotBytes => "grpc.max_snapshot_bytes",
         })

@@ -23,6 +23,24 @@ pub struct GrpcConfig {
     pub max_connections: usize,
     /// Calls that each of them may have under way. At least 1 and at most 2³² - 1; default 128.
     pub max_calls: u32,
+    /// Calls of other nodes that may be under way together; one more is refused at once. A member may
+    /// have a 16th of them, and so may all together who are no members. At least 128; default 1024.
+    pub max_peer_calls: usize,
+    /// Bytes of messages of other nodes that may be under way together, of those that are longer than
+    /// 64 KiB: each takes its length before it is read, and until it is answered. A member may have half
+    /// of them, and so may all together who are no members. Who finds no room waits, and is refused
+    /// after half an `rpc_timeout`. At least 1; less than one
+    /// [message](super::NodeConfig::max_message_bytes) counts as one. Default 256 MiB: one message of
+    /// each of three senders, with everything else at its default.
+    pub max_peer_bytes: u64,
+    /// Calls of clients that may be under way together, of all services that are served beside the
+    /// transport, health checks among them; one more is refused at once. At least 1; default 1024. Watches
+    /// of the health service and conversations with the reflection service, which end when a client likes,
+    /// have 64 places beside.
+    pub max_client_calls: usize,
+    /// As [`max_peer_bytes`](Self::max_peer_bytes), of clients' messages, but for the halves. At least 1;
+    /// less than one message counts as one. Default 256 MiB.
+    pub max_client_bytes: u64,
     /// Bytes of a snapshot in one message, some of which must arrive within each `rpc_timeout`. At
     /// least 1 and at most 1 MiB; default 256 KiB.
     pub snapshot_chunk_bytes: usize,
@@ -53,6 +71,10 @@ impl Default for GrpcConfig {
             connect_timeout: Duration::from_secs(5),
             max_connections: 256,
             max_calls: 128,
+            max_peer_calls: 1024,
+            max_peer_bytes: 256 << 20,
+            max_client_calls: 1024,
+            max_client_bytes: 256 << 20,
             snapshot_chunk_bytes: 256 << 10,
             max_snapshot_bytes: 16 << 30,
         }

@@ -84,6 +84,10 @@ struct RawGrpc {
     connect_timeout: Duration,
     max_connections: usize,
     max_calls: u32,
+    max_peer_calls: usize,
+    max_peer_bytes: u64,
+    max_client_calls: usize,
+    max_client_bytes: u64,
     snapshot_chunk_bytes: usize,
     max_snapshot_bytes: u64,
 }

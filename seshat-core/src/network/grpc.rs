@@ -22,6 +22,10 @@
 //!   Requests and answers are judged as statements before openraft hears of them, and what no honest
 //!   node could say is refused ([`Implausible`]); a snapshot is read first. No other node can stop
 //!   this one: only its own storage can.
+//! - Calls under way, and the bytes of their messages, have a total for nodes and another for clients; a
+//!   member's heartbeats and votes have places that nobody else can take. A sum of what a node may hold
+//!   is [`NodeConfig::max_memory_bytes`](crate::config::NodeConfig::max_memory_bytes).
+//! - However many ask whether a node leads, one round of heartbeats is under way for it at a time.
 //!
 //! ```
 //! use seshat_core::config::NodeConfig;
@@ -84,9 +88,11 @@ mod reception;
 mod server;
 mod standing;
 mod tls;
+mod totals;
 mod transmission;
 
 pub use self::client::{GrpcConnection, GrpcTransport};
 pub use self::error::{AdmissionError, CallError, Cause, Implausible, Refusal, TransportError};
 pub use self::server::GrpcServer;
 pub use self::standing::Admission;
+pub use self::totals::UnderWay;

@@ -159,7 +159,7 @@ async fn beats(
 }
 
 /// Bytes that an entry counts for.
-pub(crate) fn weight(entry: &Entry) -> usize {
+fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
         EntryPayload::Blank => 1,

@@ -327,6 +327,64 @@ fn grpc(
     assert_eq!(said(valid().grpc(grpc)), expected);
 }
 
+#[rstest]
+#[case::smallest(128, 1, 1, 1, "")]
+#[case::largest(usize::MAX, u64::MAX, usize::MAX, u64::MAX, "")]
+#[case::few_peer_calls(127, 1, 1, 1, "grpc.max_peer_calls: 127: at least 128")]
+#[case::no_peer_bytes(128, 0, 1, 1, "grpc.max_peer_bytes: 0: at least 1")]
+#[case::no_client_calls(128, 1, 0, 1, "grpc.max_client_calls: 0: at least 1")]
+#[case::no_client_bytes(128, 1, 1, 0, "grpc.max_client_bytes: 0: at least 1")]
+fn totals(
+    #[case] max_peer_calls: usize,
+    #[case] max_peer_bytes: u64,
+    #[case] max_client_calls: usize,
+    #[case] max_client_bytes: u64,
+    #[case] expected: &str,
+) {
+    let grpc = GrpcConfig {
+        max_peer_calls,
+        max_peer_bytes,
+        max_client_calls,
+        max_client_bytes,
+        ..GrpcConfig::default()
+    };
+    assert_eq!(said(valid().grpc(grpc)), expected);
+}
+
+#[test]
+fn one_message_always_has_room() {
+    let grpc = GrpcConfig { max_peer_bytes: 1, max_client_bytes: 1, ..GrpcConfig::default() };
+    let config = valid().grpc(grpc).build().unwrap();
+    let message = config.max_message_bytes() as u64;
+    assert_eq!((config.max_peer_bytes(), config.max_client_bytes()), (message, message));
+    let config = valid().build().unwrap();
+    assert_eq!((config.max_peer_bytes(), config.max_client_bytes()), (256 << 20, 256 << 20));
+}
+
+/// Whatever is configured counts, with the factor that the documentation states.
+#[test]
+fn the_most_memory_is_the_sum_that_is_documented() {
+    let most = |grpc: GrpcConfig| valid().grpc(grpc).build().unwrap().max_memory_bytes();
+    let base = GrpcConfig::default();
+    let more = |grpc: GrpcConfig| most(grpc) - most(GrpcConfig::default());
+    let kib = 1 << 10;
+    for (grpc, bytes) in [
+        (GrpcConfig { max_connections: 257, ..base.clone() }, (8 << 20) + 128 * 8 * kib),
+        (GrpcConfig { max_calls: 129, ..base.clone() }, 256 * 8 * kib),
+        (GrpcConfig { max_peer_calls: 1025, ..base.clone() }, 136 * kib),
+        (GrpcConfig { max_client_calls: 1025, ..base.clone() }, 136 * kib + (1 << 20)),
+        (GrpcConfig { max_peer_bytes: (256 << 20) + 1, ..base.clone() }, 5),
+        (GrpcConfig { max_client_bytes: (256 << 20) + 1, ..base.clone() }, 5),
+        (GrpcConfig { max_snapshot_bytes: (16 << 30) + 1, ..base.clone() }, 2),
+    ] {
+        assert_eq!(more(grpc.clone()), bytes, "{grpc:?}");
+    }
+    let gib = (most(base) - (32 << 30)) as f64 / f64::from(1 << 30);
+    assert!((5.0..8.0).contains(&gib), "{gib} GiB");
+    let endless = GrpcConfig { max_connections: usize::MAX, ..GrpcConfig::default() };
+    assert_eq!(most(endless), u64::MAX);
+}
+
 #[test]
 fn a_connection_takes_time() {
     let grpc = GrpcConfig { connect_timeout: Duration::ZERO, ..GrpcConfig::default() };

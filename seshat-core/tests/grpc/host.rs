@@ -9,21 +9,26 @@ use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
 use tokio::net::TcpListener;
 
+use crate::sends::Snapshots;
+
 /// Longer than anything takes that goes well.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Host {
     pub(crate) node: RaftNode,
     pub(crate) server: GrpcServer,
+    pub(crate) sends: Snapshots,
 }
 
 impl Host {
     /// A node on `listener`, which has not been admitted.
     pub(crate) async fn start(config: NodeConfig, listener: TcpListener) -> Self {
         let transport = GrpcTransport::new(&config).unwrap();
-        let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
+        let sends = Snapshots::default();
+        let network = sends.through(transport.clone());
+        let node = RaftNode::start(config, MemStorage::new(), network).await.unwrap();
         let server = GrpcServer::start(&node, &transport, listener, Default::default());
-        Self { server: server.await.unwrap(), node }
+        Self { server: server.await.unwrap(), node, sends }
     }
 
     pub(crate) async fn admit(&self) -> Result<Admission, AdmissionError> {

@@ -17,7 +17,11 @@ mod probation;
 mod raw;
 mod refusals;
 mod resumed;
+#[path = "../common/sends.rs"]
+#[allow(dead_code, reason = "each test file takes what it needs")]
+mod sends;
 mod services;
 mod slow;
 mod snapshots;
+mod totals;
 mod traced;

@@ -24,10 +24,10 @@ use super::message::StandingRequest;
 use super::peer::{Lane, Peer, Peers, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
 use super::tls::Tls;
+use super::totals::SHORT;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{Message, StandingResponse};
 use crate::config::NodeConfig;
-use crate::network::weight;
 use crate::proto::services::transport_client::TransportClient;
 use crate::statement::answer::{Asker, Sent};
 use crate::types::{
@@ -144,7 +144,8 @@ impl GrpcConnection {
     fn client(&self, lane: Lane, progress: Option<Progress>) -> Result<Client, Cause> {
         let channel = self.peer.channel(lane)?;
         Ok(TransportClient::new(Watched { channel, progress })
-            .max_decoding_message_size(self.shared.max_message_bytes)
+            // No answer carries much.
+            .max_decoding_message_size(SHORT)
             .max_encoding_message_size(usize::MAX))
     }
 
@@ -262,7 +263,8 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
         let entries = rpc.entries.len();
-        if entries > 1 && rpc.encoded_len() > self.shared.max_message_bytes {
+        let bytes = if entries == 0 { 0 } else { rpc.encoded_len() };
+        if entries > 1 && bytes > self.shared.max_message_bytes {
             return Err(PayloadTooLarge::new_entries_hint(entries as u64 / 2).into());
         }
         // Nothing is lost on a connection that works, so a call that carries entries is given up when
@@ -270,8 +272,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let rpc_timeout = self.shared.config.rpc_timeout();
         let limit =
             if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
-        let long = rpc.entries.iter().map(weight).sum::<usize>() > PIECE;
-        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long };
+        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long: bytes > PIECE };
         let send = async |mut client: Client, request| client.append_entries(request).await;
         let sent = Sent::of(&rpc);
         let judge = |answer: &AppendEntriesResponse| {

@@ -83,13 +83,15 @@ pub enum Refusal {
     Stalled,
     /// A newer snapshot is on its way.
     Superseded,
+    /// The node has as many calls under way, or as many bytes of messages, as it may.
+    Busy,
 }
 
 impl Refusal {
     /// Metadata that holds [`word`](Self::word).
     pub(super) const KEY: &'static str = "seshat-refusal";
 
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::WrongCluster,
         Self::WrongNode,
         Self::NotAdmitted,
@@ -98,6 +100,7 @@ impl Refusal {
         Self::Implausible,
         Self::Stalled,
         Self::Superseded,
+        Self::Busy,
     ];
 
     fn word(self) -> &'static str {
@@ -110,6 +113,7 @@ impl Refusal {
             Self::Implausible => "implausible",
             Self::Stalled => "stalled",
             Self::Superseded => "superseded",
+            Self::Busy => "busy",
         }
     }
 
@@ -120,20 +124,20 @@ impl Refusal {
             Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
             Self::Superseded => Code::Aborted,
+            Self::Busy => Code::ResourceExhausted,
         }
     }
 
-    /// What the caller is told, and who looks after this node.
+    /// What the caller is told. Who looks after this node is told at the edge, and not each time
+    /// ([`Refusals`](super::totals::Refusals)).
     pub(super) fn status(self, words: impl fmt::Display) -> Status {
-        let words = words.to_string();
-        tracing::warn!(refusal = self.word(), reason = %words, "call refused");
-        let mut status = Status::new(self.code(), words);
+        let mut status = Status::new(self.code(), words.to_string());
         let word = tonic::metadata::MetadataValue::from_static(self.word());
         status.metadata_mut().insert(Self::KEY, word);
         status
     }
 
-    fn of(status: &Status) -> Option<Self> {
+    pub(super) fn of(status: &Status) -> Option<Self> {
         let word = status.metadata().get(Self::KEY)?;
         Self::ALL.into_iter().find(|refusal| word == refusal.word())
     }
@@ -178,7 +182,9 @@ impl Cause {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Refused { refusal, .. } => *refusal == Refusal::NotAdmitted,
+            Self::Refused { refusal, .. } => {
+                matches!(refusal, Refusal::NotAdmitted | Refusal::Busy)
+            }
             Self::NoAddress(_) | Self::TimedOut(_) | Self::Implausible(_) | Self::Failed { .. } => {
                 false
             }

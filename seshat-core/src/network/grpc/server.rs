@@ -25,6 +25,7 @@ use super::gate::Gate;
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use super::reception::Receptions;
 use super::standing::{Admission, Standing};
+use super::totals::{ClientsLayer, LONGEST_PART, Refusals, SHORT, Totals, UnderWay};
 use crate::error::Stopped;
 use crate::node::RaftNode;
 use crate::proto::services::transport_server::{self, TransportServer};
@@ -47,6 +48,7 @@ pub struct GrpcServer {
     serving: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
+    totals: Totals,
 }
 
 impl fmt::Debug for GrpcServer {
@@ -58,6 +60,10 @@ impl fmt::Debug for GrpcServer {
 impl GrpcServer {
     /// Serves `node` on `listener`, together with the services in `more`. `transport` is what the
     /// node was started with.
+    ///
+    /// Calls of `more` are counted and bounded as clients' ([`GrpcConfig`](crate::config::GrpcConfig)),
+    /// up to the last of what is answered. What a client sends must come without a pause longer than
+    /// `rpc_timeout`, so a stream from a client to the node isn't one to wait on; the other way it may be.
     ///
     /// Until [`admit`](GrpcServer::admit) has returned, other nodes are told no more than that this
     /// one takes no part yet. Needs a tokio runtime; tasks run on it until the server stops.
@@ -73,8 +79,9 @@ impl GrpcServer {
         let local_addr = listener.local_addr()?;
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
-        let (raft, elections) = (node.raft().clone(), node.elections().clone());
-        let standing = Arc::new(Standing::new(raft.clone(), elections, transport.clone()));
+        let raft = node.raft().clone();
+        let asked = (node.elections().clone(), node.reads().clone());
+        let standing = Arc::new(Standing::new(raft.clone(), asked, transport.clone()));
         let follower = Arc::new(Follower::new(raft.clone()));
         let (told, reader) = (Arc::clone(&follower), node.reader().clone());
         let receptions = Arc::new(Receptions::new(raft.clone(), told, reader, config));
@@ -84,7 +91,9 @@ impl GrpcServer {
             receptions: Arc::clone(&receptions),
             standing: Arc::clone(&standing),
         };
-        let (health, routes) = routes(answers, transport, is_admitted, more).await?;
+        let totals = Totals::new(config);
+        let served = (answers, totals.clone());
+        let (health, routes) = routes(served, transport, is_admitted, more).await?;
 
         let (grpc, limit) = (config.grpc(), config.rpc_timeout());
         let mut server = Server::builder()
@@ -94,7 +103,8 @@ impl GrpcServer {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .layer(ClientsLayer::new(totals.clone()));
         if let Some(tls) = transport.tls() {
             server = server.tls_config(tls.server.clone()).map_err(io::Error::other)?;
         }
@@ -114,7 +124,7 @@ impl GrpcServer {
         });
         let tasks = vec![
             tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
-            tokio::spawn(follow(raft, transport.clone(), health.clone())),
+            tokio::spawn(follow(raft, transport.clone(), totals.clone(), health.clone())),
             tokio::spawn({
                 let standing = Arc::clone(&standing);
                 async move { standing.end_probation().await }
@@ -123,12 +133,17 @@ impl GrpcServer {
         ];
         tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
         let (stop, patience) = (Some(stop), limit);
-        Ok(Self { local_addr, admitted, standing, health, stop, serving, tasks, patience })
+        Ok(Self { local_addr, admitted, standing, health, stop, serving, tasks, patience, totals })
     }
 
     /// Where the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What others have under way here at this moment.
+    pub fn under_way(&self) -> UnderWay {
+        self.totals.under_way()
     }
 
     /// Finds out whether this node may take part, and lets it: at once where it remembers its
@@ -171,16 +186,29 @@ impl Drop for GrpcServer {
 
 /// Everything that is served.
 async fn routes(
-    answers: Answers,
+    (answers, totals): (Answers, Totals),
     transport: &GrpcTransport,
     admitted: watch::Receiver<bool>,
     more: Routes,
 ) -> io::Result<(HealthReporter, Routes)> {
     let limit = answers.limit;
-    let service = TransportServer::new(answers)
-        .max_decoding_message_size(transport.config().max_message_bytes())
-        .max_encoding_message_size(usize::MAX);
-    let gate = Gate { inner: service, identity: transport.identity().clone(), admitted, limit };
+    let longest = transport.config().max_message_bytes();
+    let answers = Arc::new(answers);
+    let taking = |bytes| {
+        let service = TransportServer::from_arc(Arc::clone(&answers));
+        service.max_decoding_message_size(bytes).max_encoding_message_size(usize::MAX)
+    };
+    let gate = Gate {
+        short: taking(SHORT),
+        long: taking(longest),
+        parts: taking(LONGEST_PART),
+        longest,
+        identity: transport.identity().clone(),
+        admitted,
+        limit,
+        totals,
+        refusals: Refusals::default(),
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in ["", transport_server::SERVICE_NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
@@ -195,7 +223,7 @@ async fn routes(
 }
 
 /// Forgets peers that leave the membership; says so when the node stops.
-async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
+async fn follow(raft: Raft, transport: GrpcTransport, totals: Totals, health: HealthReporter) {
     let mut metrics = raft.metrics();
     let mut members = None;
     while metrics.changed().await.is_ok() {
@@ -204,6 +232,7 @@ async fn follow(raft: Raft, transport: GrpcTransport, health: HealthReporter) {
         // Before there is a membership, all that is known is the configuration.
         if members.as_ref() != Some(now) && now.log_id().is_some() {
             transport.peers().retain(|id| now.membership().get_node(&id).is_some());
+            totals.divide(now.membership().nodes().map(|(id, _)| *id));
             members = Some(now.clone());
         }
     }

@@ -19,7 +19,7 @@ use super::error::AdmissionError;
 use crate::admission::{Applicant, Probation, Verdict, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
 use crate::network::heartbeat;
-use crate::node::Elections;
+use crate::node::{Elections, Reads};
 use crate::types::{Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
@@ -46,6 +46,7 @@ pub enum Admission {
 pub(super) struct Standing {
     raft: Raft,
     elections: Elections,
+    reads: Reads,
     transport: GrpcTransport,
     incarnation: u64,
     state: Mutex<State>,
@@ -64,7 +65,11 @@ struct State {
 }
 
 impl Standing {
-    pub(super) fn new(raft: Raft, elections: Elections, transport: GrpcTransport) -> Self {
+    pub(super) fn new(
+        raft: Raft,
+        (elections, reads): (Elections, Reads),
+        transport: GrpcTransport,
+    ) -> Self {
         let config = transport.config();
         let node_id = config.node_id();
         let others = config.members().keys().filter(|id| **id != node_id).copied();
@@ -72,10 +77,11 @@ impl Standing {
         let incarnation = RandomState::new().hash_one(node_id);
         let state = Mutex::new(State { applicant, probation: None });
         let (asks, news, begun) = (tokio::sync::Mutex::default(), Notify::new(), Notify::new());
-        Self { raft, elections, transport, incarnation, state, asks, news, begun }
+        Self { raft, elections, reads, transport, incarnation, state, asks, news, begun }
     }
 
-    /// What this node can say of the one that asks, within `limit`.
+    /// What this node can say of the one that asks, within `limit`. Whoever asks, and however many do:
+    /// they share the rounds that confirm who leads ([`Reads`]).
     pub(super) async fn answer(
         &self,
         request: StandingRequest,
@@ -92,9 +98,7 @@ impl Standing {
         };
         let leads = self.raft.metrics().borrow().state.is_leader();
         let confirmed = leads
-            && tokio::time::timeout(limit, self.raft.ensure_linearizable())
-                .await
-                .is_ok_and(|end| end.is_ok());
+            && tokio::time::timeout(limit, self.reads.confirm()).await.is_ok_and(|end| end.is_ok());
         // All at one instant, after the leader was confirmed. If it is another leadership of this
         // node's by then, that one began, and had an entry committed, after the question as well.
         let state = self.raft.with_raft_state(move |state| {

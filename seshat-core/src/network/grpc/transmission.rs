@@ -18,6 +18,7 @@ use super::error::Cause;
 use super::identity::Identity;
 use super::peer::{Lane, Peer, pauses};
 use super::progress::{Progress, Watched};
+use super::totals::SHORT;
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
@@ -149,7 +150,8 @@ impl<'a> Transmission<'a> {
     }
 
     async fn ask(&self, limit: Duration) -> Result<Option<SnapshotOffsetResponse>, Cause> {
-        let mut client = TransportClient::new(self.peer.channel(Lane::Liveness)?);
+        let client = TransportClient::new(self.peer.channel(Lane::Liveness)?);
+        let mut client = client.max_decoding_message_size(SHORT);
         let asked = SnapshotOffsetRequest { length: self.header.length, checksum: self.checksum };
         let call = client.snapshot_offset(self.identity.sign(self.peer.id, asked));
         match timeout(limit, call).await.map_err(|_| Cause::TimedOut(limit))?.map_err(Cause::of) {
@@ -164,7 +166,7 @@ impl<'a> Transmission<'a> {
     async fn send(&self, from: u64) -> Result<SnapshotResponse, Cause> {
         let (channel, progress) = (self.peer.channel(Lane::Snapshot)?, Progress::default());
         let watched = Watched { channel, progress: Some(progress.clone()) };
-        let mut client = TransportClient::new(watched);
+        let mut client = TransportClient::new(watched).max_decoding_message_size(SHORT);
         let parts = tokio_stream::iter(Parts::new(self, from));
         tokio::select! {
             answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {
