@@ -22,7 +22,6 @@ use openraft::network::RaftNetworkFactory;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use self::batcher::Batcher;
 use self::changes::Changes;
