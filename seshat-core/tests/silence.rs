@@ -139,17 +139,20 @@ async fn link(cluster: &Cluster, faults: Faults) {
     }
 }
 
-/// openraft doesn't wait for the answers to its heartbeats for so long.
+/// openraft doesn't wait for the answers to its heartbeats for so long, nor do they arrive.
 #[tokio::test(start_paused = true)]
-async fn an_idle_leader_that_is_far_from_the_others_takes_what_it_gets() {
+async fn an_idle_leader_that_is_far_from_the_others_takes_what_it_gets_and_stays() {
     let cluster = Cluster::start(3).await;
     let delay = Duration::from_millis(150);
     link(&cluster, Faults { delay_min: delay, delay_max: delay, ..Faults::default() }).await;
     let leader = cluster.leader().await;
+    let term = leader.metrics().borrow().current_term;
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(7)).await;
         leader.set("k", "v").await.unwrap();
     }
+    cluster.assert_equal_digests().await;
+    assert_eq!(leader.metrics().borrow().current_term, term, "another was elected");
     cluster.shutdown().await;
 }
 

@@ -196,7 +196,7 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
     /// Sends a heartbeat, and notes how long the way is.
     async fn beat(&mut self, request: AppendEntriesRequest, option: RPCOption) -> End {
         if self.unanswered {
-            self.ask(request.vote).await;
+            self.ask(&request).await;
         }
         let (started, patience) = (Instant::now(), option.soft_ttl());
         // Unless this future is dropped, which is how openraft gives up.
@@ -209,17 +209,19 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
         end
     }
 
-    /// On a way that is longer there and back than openraft waits, the follower hears every heartbeat, but
-    /// is never heard. So one at a time has longer.
-    async fn ask(&mut self, vote: Vote) {
+    /// On a way that is longer there and back than openraft waits, no heartbeat is answered in time, nor
+    /// does it arrive with a transport that gives up with openraft. So one at a time has longer.
+    async fn ask(&mut self, beat: &AppendEntriesRequest) {
         while self.asking.try_join_next().is_some() {}
         if !self.asking.is_empty() {
             return;
         }
         let mut network = self.factory.new_client(self.target, &self.node).await;
         let (way, patience) = (Arc::clone(&self.way.0), ASK_FOR * self.heartbeat);
+        let AppendEntriesRequest { vote, prev_log_id, leader_commit, .. } = *beat;
+        let beat = AppendEntriesRequest { vote, prev_log_id, leader_commit, entries: Vec::new() };
         self.asking.spawn(async move {
-            let beat = network.append_entries(heartbeat(vote), RPCOption::new(patience));
+            let beat = network.append_entries(beat, RPCOption::new(patience));
             if matches!(tokio::time::timeout(patience, beat).await, Ok(Ok(_))) {
                 way.heard();
             }

@@ -23,12 +23,28 @@ mod speech;
 mod world;
 
 use std::collections::VecDeque;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rstest::rstest;
 use speech::Speech;
 use world::World;
+
+/// A panic in a task of openraft's ends that, and shows nowhere else.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            print(panic);
+        }));
+    });
+}
 
 /// What is printed of a conversation that fails.
 const TAIL: usize = 30;
@@ -62,11 +78,13 @@ async fn converse(seed: u64, steps: usize, lifetime: usize) {
     let mut record = Record { seed, said: VecDeque::new() };
     let mut random = SmallRng::seed_from_u64(seed);
     let mut done = 0;
+    note_panics();
     while done < steps {
         let mut world = World::begin(random.random()).await;
-        let mut speech = Speech::default();
+        let mut speech = Speech::new(done / lifetime % 2 == 1);
         for step in done..(done + lifetime).min(steps) {
             let known = world.look().await;
+            assert_eq!(PANICS.load(Ordering::Relaxed), 0, "a task panicked");
             let said = speech.next(&mut random, &known);
             record.note(step, &said);
             world.say(said).await;

@@ -53,6 +53,8 @@ pub(crate) struct Sent {
 /// Who says it: remembers what was said, to say it again.
 #[derive(Default)]
 pub(crate) struct Speech {
+    /// Seldom speaks, and waits to be asked.
+    waits: bool,
     leads: Vote,
     before: Vec<Said>,
 }
@@ -256,8 +258,21 @@ fn spoil_snapshot(random: &mut SmallRng, sent: &mut Sent, known: &Known) {
 }
 
 impl Speech {
+    pub(crate) fn new(waits: bool) -> Self {
+        Self { waits, ..Self::default() }
+    }
+
     /// The next step, by what the node has.
     pub(crate) fn next(&mut self, random: &mut SmallRng, known: &Known) -> Said {
+        if self.waits && !one_in(random, 40) {
+            return match random.random_range(0..12) {
+                0 => Said::Answer { lies: *[1, 2, 3, 10, 1000].choose(random).unwrap() },
+                1..=5 => Said::Propose(random.random_range(0..1000)),
+                6 | 7 => Said::Campaign,
+                8 => Said::Confirm,
+                _ => Said::Wait(random.random_range(0..12)),
+            };
+        }
         match random.random_range(0..40) {
             0 => return Said::Answer { lies: *[1, 3, 10, 1000].choose(random).unwrap() },
             1 | 2 => return Said::Propose(random.random_range(0..1000)),
@@ -280,7 +295,7 @@ impl Speech {
         {
             return before.clone();
         }
-        let said = self.new(random, known);
+        let said = self.another(random, known);
         if self.before.len() == 20 {
             self.before.swap_remove(random.random_range(0..20));
         }
@@ -298,7 +313,7 @@ impl Speech {
         self.leads
     }
 
-    fn new(&mut self, random: &mut SmallRng, known: &Known) -> Said {
+    fn another(&mut self, random: &mut SmallRng, known: &Known) -> Said {
         let vote = self.vote(random, known);
         let lies = if one_in(random, 2) { 0 } else { random.random_range(1..4) };
         match random.random_range(0..16) {
