@@ -5,6 +5,7 @@
 //! input claims is trusted before the bytes are there. Decoding shares the input: keys and
 //! values are slices of it, not copies.
 
+mod format;
 mod log;
 mod membership;
 mod operation;
@@ -23,7 +24,11 @@ pub use raft::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 pub(crate) use snapshot::{plain_record, put_record};
-pub use transport::{Leadership, StandingRequest, StandingResponse};
+pub use format::{FORMAT, OLDEST_FORMAT};
+pub(crate) use format::reads;
+pub use transport::{
+    FormatsRequest, FormatsResponse, Leadership, StandingRequest, StandingResponse,
+};
 
 /// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
 /// the one it writes.

@@ -120,6 +120,12 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
     Ok(Machine { keys, last_applied: header.last_log_id, membership: header.last_membership })
 }
 
+/// The least version that reads the snapshot, by its header; `None` if these bytes don't begin as one.
+pub(crate) fn format(bytes: &[u8]) -> Option<u32> {
+    let header = take(&mut { bytes }).ok()?;
+    Header::decode(Bytes::copy_from_slice(header)).ok().map(|header| header.format_version)
+}
+
 /// Everything before the trailer, whose checksum is right.
 fn checked_body(bytes: &Bytes) -> Result<Bytes, SnapshotError> {
     let Some(body_len) = bytes.len().checked_sub(TRAILER_LEN) else {
