@@ -31,7 +31,7 @@ use crate::machine::MachineReader;
 use crate::network::{Observed, Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{StateReader, Storage};
-use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
+use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
 ///
@@ -141,8 +141,9 @@ impl<R: StateReader> RaftNode<R> {
         let raft =
             raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
 
+        let (batch, limits) = (config.batch(), *config.limits());
         let (batcher, driver) =
-            Batcher::new(config.batch(), config.propose_timeout(), raft.clone(), ways);
+            Batcher::new(batch, limits, config.propose_timeout(), raft.clone(), ways);
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),

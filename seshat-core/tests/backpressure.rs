@@ -20,7 +20,8 @@ use futures::{in_order, poll_once};
 use seshat_core::config::{BatchConfig, NodeConfigBuilder};
 use seshat_core::error::{HandoverError, ProposeError, Stopped};
 use seshat_core::node::{Handover, RaftNode};
-use stalled::{Proposed, Stalled, set};
+use seshat_core::operation::Limits;
+use stalled::{Proposed, Stalled, set, set_get};
 use tokio::time::Instant;
 
 const QUEUE_BYTES: usize = 64 << 10;
@@ -71,17 +72,23 @@ async fn a_proposal_that_finds_no_place_in_time_was_not_proposed() {
 
 #[tokio::test(start_paused = true)]
 async fn proposals_that_wait_for_a_place_get_it_in_turn() {
-    let stalled = Stalled::start(small_queue).await;
+    const LONGEST: usize = QUEUE_BYTES / 17;
+    let stalled = Stalled::start(|builder| {
+        let limits = Limits { max_value_bytes: LONGEST, ..Limits::default() };
+        small_queue(builder).limits(limits)
+    })
+    .await;
     let node = stalled.leader.clone();
     let proposing = tokio::spawn(async move {
-        // Sixteen fit into the queue.
-        let weigh = QUEUE_BYTES / 17;
-        let proposals = (0..100).map(|i| node.set("k", value_for("k", weigh - i)));
+        // Eight fit into the queue, with the answers that they ask for.
+        let node = &node;
+        let value = |i| String::from_utf8(value_for("k", LONGEST - i)).unwrap();
+        let proposals = (0..100).map(|i| async move { set_get(node, "k", &value(i)).await });
         in_order(proposals).await
     });
     let (cluster, _) = stalled.go_on().await;
     let answers = proposing.await.unwrap();
-    let previous = |i: usize| String::from_utf8(value_for("k", QUEUE_BYTES / 17 - i)).unwrap();
+    let previous = |i: usize| String::from_utf8(value_for("k", LONGEST - i)).unwrap();
     for (i, answer) in answers.into_iter().enumerate() {
         assert_eq!(answer, set(i.checked_sub(1).map(previous).as_deref()), "{i}");
     }

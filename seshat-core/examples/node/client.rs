@@ -90,13 +90,29 @@ impl Client {
         Ok(Self { to, next: 1, at, connected: HashMap::new(), tls, timeout, retries: 0 })
     }
 
-    /// Binds `key` to `value`; returns the value before.
+    /// Binds `key` to `value`.
     pub(crate) async fn set(
         &mut self,
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
+    ) -> Result<(), ClientError> {
+        let set = v1::SetOperation { key: key.into(), value: value.into(), get: false };
+        self.propose_set(set).await.map(drop)
+    }
+
+    /// Binds `key` to `value`; returns the value before.
+    #[allow(dead_code, reason = "the program has no use for it; tests look at it")]
+    pub(crate) async fn set_get(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
     ) -> Result<Option<Bytes>, ClientError> {
-        let kind = Kind::Set(v1::SetOperation { key: key.into(), value: value.into() });
+        let set = v1::SetOperation { key: key.into(), value: value.into(), get: true };
+        self.propose_set(set).await
+    }
+
+    async fn propose_set(&mut self, set: v1::SetOperation) -> Result<Option<Bytes>, ClientError> {
+        let kind = Kind::Set(set);
         match self.propose(kind).await? {
             response::Kind::Set(set) => Ok(set.previous),
             response::Kind::Del(_) => Err(self.unknown("DEL was answered, not SET")),

@@ -169,7 +169,12 @@ impl Service {
 /// By way of the constructors, which know the limits; the codec knows what is well formed, no more.
 fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
     match kind {
-        Kind::Set(v1::SetOperation { key, value }) => Operation::set(key, value, limits),
+        Kind::Set(v1::SetOperation { key, value, get: true }) => {
+            Operation::set_get(key, value, limits)
+        }
+        Kind::Set(v1::SetOperation { key, value, get: false }) => {
+            Operation::set(key, value, limits)
+        }
         Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits),
     }
 }

@@ -16,28 +16,20 @@ pub(crate) const fn reads() -> u32 {
     FORMAT
 }
 
+/// The same, or [`NEXT_FORMAT`] where the process was told by a variable.
 #[cfg(feature = "next")]
-pub(crate) use self::next::reads;
-
-/// A format that no version has, for tests of upgrades.
-#[cfg(feature = "next")]
-pub(crate) mod next {
-    use std::sync::LazyLock;
-
-    use super::FORMAT;
-
-    /// The format of the operations of feature `next`.
-    pub(crate) const NEXT: u32 = FORMAT + 1;
-
-    /// The variable by which a process reads it: without, it is what it is without the feature.
-    const VARIABLE: &str = "SESHAT_NEXT";
-
-    pub(crate) fn reads() -> u32 {
-        static READS: LazyLock<u32> =
-            LazyLock::new(|| std::env::var_os(VARIABLE).map_or(FORMAT, |_| NEXT));
-        *READS
-    }
+pub(crate) fn reads() -> u32 {
+    static READS: std::sync::LazyLock<u32> =
+        std::sync::LazyLock::new(|| match std::env::var_os("SESHAT_NEXT") {
+            Some(_) => NEXT_FORMAT,
+            None => FORMAT,
+        });
+    *READS
 }
+
+/// A format that no version has, for tests of upgrades: that of the operations of feature `next`.
+#[cfg(feature = "next")]
+pub(crate) const NEXT_FORMAT: u32 = FORMAT + 1;
 
 /// Says nothing where the oldest builds, too, would say nothing.
 pub(super) fn to_wire(format: u32) -> u32 {

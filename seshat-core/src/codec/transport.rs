@@ -1,14 +1,14 @@
 //! What nodes say to each other beside Raft.
 
 use super::format::{OLDEST_FORMAT, from_wire, to_wire};
-use super::{DecodeError, message, required};
+use super::{DecodeError, message, required, shape};
 use crate::proto::v1;
 use crate::types::{LogId, NodeId, Vote};
 
-message!(StandingRequest, v1::StandingRequest, "StandingRequest");
-message!(StandingResponse, v1::StandingResponse, "StandingResponse");
-message!(FormatsRequest, v1::FormatsRequest, "FormatsRequest");
-message!(FormatsResponse, v1::FormatsResponse, "FormatsResponse");
+message!(StandingRequest, v1::StandingRequest, shape::STANDING_REQUEST);
+message!(StandingResponse, v1::StandingResponse, shape::STANDING_RESPONSE);
+message!(FormatsRequest, v1::FormatsRequest, shape::FORMATS_REQUEST);
+message!(FormatsResponse, v1::FormatsResponse, shape::FORMATS_RESPONSE);
 
 /// What is known of the node that asks, which remembers nothing?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use self::waiting::{Answered, Waiting};
 use crate::config::BatchConfig;
 use crate::error::{Leader, NotLeader, ProposeError, Stopped};
 use crate::network::Ways;
-use crate::operation::{Batch, EntryResponse, Operation, Response};
+use crate::operation::{Batch, EntryResponse, Limits, Operation, Response};
 use crate::types::{Raft, TypeConfig};
 
 /// openraft's answer to one entry.
@@ -48,11 +48,12 @@ impl Batcher {
     /// The batcher, and the task that drives it until it is [closed](Batcher::close).
     pub(super) fn new(
         config: &BatchConfig,
+        limits: Limits,
         timeout: Duration,
         raft: Raft,
         ways: Ways,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let queue = Arc::new(Queue::new(config));
+        let queue = Arc::new(Queue::new(config, limits));
         let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone(), ways };
         (Self { queue, timeout, raft }, driver.run())
     }

@@ -80,7 +80,7 @@ impl<R: StateReader> RaftNode<R> {
         let metrics = self.metrics();
         let node = metrics.borrow().membership_config.membership().get_node(&id).cloned();
         if let Some(node) = node {
-            self.inner.formats.admit(id, &node).await?;
+            drop(self.inner.formats.admit(id, &node).await?);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::formats::Formats;
 use super::retention::Retention;
 use crate::config::SnapshotConfig;
 use crate::operation::EntryResponse;
-use crate::snapshot;
+use crate::snapshot::{self, SnapshotData};
 use crate::types::{
     Entry, EntryPayload, LogId, Raft, Snapshot, SnapshotMeta, StorageError, StoredMembership,
     TypeConfig,
@@ -169,16 +169,14 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         Metered::new(builder, Arc::clone(&self.policy))
     }
 
-    async fn begin_receiving_snapshot(
-        &mut self,
-    ) -> Result<Box<crate::snapshot::SnapshotData>, StorageError> {
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
         self.inner.begin_receiving_snapshot().await
     }
 
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        data: Box<crate::snapshot::SnapshotData>,
+        data: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
         let (bytes, format) = (data.len(), snapshot::format(data.as_slice()));
         self.policy.viewed();

@@ -79,7 +79,8 @@ pub struct Blank {}
 /// One entry of the log. Stored, and sent inside AppendEntriesRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    /// 1. A reader refuses a greater version than it knows.
+    /// The least that reads what is there: 2 for a batch that holds the empty key or SET with get,
+    /// otherwise 1. A reader refuses a greater version than it knows, and what a version doesn't hold.
     #[prost(uint32, tag = "1")]
     pub format_version: u32,
     /// Required.
@@ -98,7 +99,7 @@ pub mod entry {
         #[prost(message, tag = "3")]
         Blank(super::Blank),
         /// A Batch. Declared as bytes, which is the same on the wire, so that it passes through a
-        /// node untouched, together with fields that the node does not know.
+        /// node as it came.
         #[prost(bytes, tag = "4")]
         Batch(::prost::bytes::Bytes),
         /// A change of the cluster's configuration.
@@ -124,8 +125,9 @@ pub struct HardState {
 }
 /// One command on the key-value state machine. Redis names and semantics.
 ///
-/// A reader that finds no known kind must refuse the whole record: skipping it would let
-/// replicas diverge.
+/// A batch, and everything in it, is closed: a reader that finds a kind, or a field in one, that it
+/// doesn't know must refuse the whole record. To skip it would let replicas diverge. So what is new
+/// needs a new format_version of the entry that holds it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Operation {
     /// Kinds are only ever added. A field number is never used again.
@@ -148,17 +150,21 @@ pub mod operation {
 /// SET: binds a key to a value, whatever was there before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetOperation {
-    /// Binary, at least 1 byte; the upper bound is the proposing node's configuration.
+    /// Binary, may be empty, which needs format 2; the upper bound is the proposing node's
+    /// configuration.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// Binary, may be empty.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
+    /// Whether the value that is replaced is to be answered (SET key value GET). Needs format 2.
+    #[prost(bool, tag = "4")]
+    pub get: bool,
 }
 /// DEL: removes keys. A key named twice counts once, as in Redis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DelOperation {
-    /// At least one key, each binary and at least 1 byte.
+    /// At least one key, each binary. One may be empty, which needs format 2.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -198,7 +204,8 @@ pub mod response {
 /// What SET found.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetResponse {
-    /// The value that was replaced; absent if the key did not exist. Empty is a value.
+    /// The value that was replaced; absent if the key did not exist, or SET did not ask. Empty is a
+    /// value.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub previous: ::core::option::Option<::prost::bytes::Bytes>,
 }
@@ -209,7 +216,8 @@ pub struct DelResponse {
     #[prost(uint64, tag = "1")]
     pub deleted: u64,
 }
-/// What openraft knows of a snapshot. Travels beside the bytes.
+/// What openraft knows of a snapshot. Closed, as everything here is: a reader refuses it together with
+/// a field that it doesn't know. Travels beside the bytes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotMeta {
     /// The last entry that the snapshot covers; absent if nothing was applied.
@@ -225,7 +233,8 @@ pub struct SnapshotMeta {
 /// Opens a snapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotHeader {
-    /// 1. A reader refuses a greater version than it knows.
+    /// The least that reads the snapshot: 2 if a record has the empty key, otherwise 1. A reader
+    /// refuses a greater version than it knows, and what a version doesn't hold.
     #[prost(uint32, tag = "1")]
     pub format_version: u32,
     /// As in SnapshotMeta; a reader refuses a snapshot whose meta says otherwise.
@@ -244,7 +253,7 @@ pub struct SnapshotHeader {
 /// One key and its value. Records ascend strictly by key, bytewise.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotRecord {
-    /// At least 1 byte.
+    /// May be empty, which needs format 2.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// May be empty.

@@ -44,17 +44,16 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     ]
 }
 
-fn key() -> impl Strategy<Value = Bytes> {
-    bytes().prop_map(|key| if key.is_empty() { Bytes::from_static(b"\0k\0") } else { key })
-}
-
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![select(vec!["a", "\0", "[::1]:7000", "ψ.example:1"]).prop_map_into(), "\\PC{1,12}"]
 }
 
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
-    let set = (key(), bytes()).prop_map(|(key, value)| Operation::set(key, value, &NO_LIMITS));
-    let del = vec(key(), 1..5).prop_map(|keys| Operation::del(keys, &NO_LIMITS));
+    let set = (bytes(), bytes(), any::<bool>()).prop_map(|(key, value, get)| match get {
+        true => Operation::set_get(key, value, &NO_LIMITS),
+        false => Operation::set(key, value, &NO_LIMITS),
+    });
+    let del = vec(bytes(), 1..5).prop_map(|keys| Operation::del(keys, &NO_LIMITS));
     prop_oneof![set, del].prop_map(|made| made.expect("nothing is beyond no limits"))
 }
 
@@ -125,8 +124,9 @@ pub(crate) fn snapshot_meta() -> impl Strategy<Value = SnapshotMeta> {
 }
 
 pub(crate) fn header() -> impl Strategy<Value = Header> {
-    (option::of(log_id()), stored_membership(), number(), number()).prop_map(
-        |(last_log_id, last_membership, record_count, record_bytes)| Header {
+    (1..=2_u32, option::of(log_id()), stored_membership(), number(), number()).prop_map(
+        |(format_version, last_log_id, last_membership, record_count, record_bytes)| Header {
+            format_version,
             last_log_id,
             last_membership,
             record_count,

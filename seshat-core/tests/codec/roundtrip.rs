@@ -91,6 +91,7 @@ fn no_entry_is_not_the_entry_of_all_zeros() {
     };
     assert_distinguished(meta(None), meta(zero));
     let header = |last_log_id| Header {
+        format_version: 1,
         last_log_id,
         last_membership: StoredMembership::default(),
         record_count: 0,

@@ -85,7 +85,7 @@ impl History {
             let seen = if called.is_multiple_of(3) {
                 client.get(name).await.map(|value| Seen::Get(number(value)))
             } else {
-                let previous = client.set(name, value.to_string()).await;
+                let previous = client.set_get(name, value.to_string()).await;
                 previous.map(|it| Seen::Set { value, previous: Some(number(it)) })
             };
             match seen {

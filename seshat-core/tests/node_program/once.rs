@@ -112,7 +112,7 @@ async fn what_was_not_done_is_sent_again() {
     one.answers([leader(Some(&second))]);
     two.answers([refused(true), done()]);
     let mut client = client(&[&first]);
-    assert_eq!(client.set("key", "value").await.unwrap(), None);
+    assert_eq!(client.set_get("key", "value").await.unwrap(), None);
     assert_eq!((one.asked(), two.asked()), (2, 2));
     // Which it remembers.
     client.set("key", "value").await.unwrap();

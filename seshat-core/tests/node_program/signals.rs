@@ -92,7 +92,8 @@ async fn the_client_prints_what_it_did() {
     };
     assert_eq!(status.lines().count(), 3, "{status}");
     assert_eq!(status.matches(" leader ").count(), 1, "{status}");
-    let refused = run(to.iter().chain(&["set", "", "value"])).await;
+    let long = "k".repeat(70_000);
+    let refused = run(to.iter().chain(&["set", &long, "value"])).await;
     assert_eq!(refused.code, Some(1), "{refused:#?}");
-    assert!(refused.err.contains("key is empty"), "{refused:#?}");
+    assert!(refused.err.contains("key has 70000 bytes"), "{refused:#?}");
 }

@@ -44,8 +44,14 @@ impl Show for Bytes {
 impl Show for Operation {
     fn show(&self) -> String {
         match self {
-            Self::Set(set) => format!("SET {} {}", set.key().show(), set.value().show()),
-            Self::Del(del) => format!("DEL {}", list(del.keys(), " ")),
+            Self::Set(set) => {
+                let get = if set.get() { " GET" } else { "" };
+                format!("SET {} {}{get}", set.key().show(), set.value().show())
+            }
+            Self::Del(del) => {
+                let keys: Vec<Bytes> = del.keys().iter().map(Bytes::copy_from_slice).collect();
+                format!("DEL {}", list(&keys, " "))
+            }
         }
     }
 }
@@ -123,8 +129,12 @@ impl Show for SnapshotMeta {
 impl Show for Header {
     fn show(&self) -> String {
         let (last, membership) = (self.last_log_id.show(), self.last_membership.show());
-        let Self { record_count, record_bytes, .. } = self;
-        format!("up to {last}; {membership}; {record_count} records of {record_bytes} bytes")
+        let Self { format_version, record_count, record_bytes, .. } = self;
+        let format =
+            if *format_version > 1 { format!("; format {format_version}") } else { "".into() };
+        format!(
+            "up to {last}; {membership}; {record_count} records of {record_bytes} bytes{format}"
+        )
     }
 }
 

@@ -25,6 +25,10 @@ fn set(key: &'static str, value: impl Into<Bytes>) -> Operation {
     Operation::set(key, value, &Limits::default()).expect("within the limits")
 }
 
+fn set_get(key: &'static str, value: &'static str) -> Operation {
+    Operation::set_get(key, value, &Limits::default()).expect("within the limits")
+}
+
 fn del<const N: usize>(keys: [&'static str; N]) -> Operation {
     Operation::del(keys, &Limits::default()).expect("within the limits")
 }
@@ -104,6 +108,12 @@ fn operation() -> Vec<Fixture> {
         }),
         fixture("operation/operation_del", "DEL key", del(["key"])),
         fixture("operation/operation_del_many", "DEL, keys in no order", del(["b", "a\0", "b"])),
+        fixture("operation/operation_set_empty_key", "SET, the empty key", set("", "value")),
+        fixture("operation/operation_set_get", "SET key value GET", set_get("key", "value")),
+        fixture("operation/operation_set_get_alone", "SET, both empty, GET", set_get("", "")),
+        fixture("operation/operation_del_empty_key", "DEL, the empty key among others", {
+            del(["a", "", "b"])
+        }),
         fixture("operation/batch_empty", "no operation", Batch::new([])),
         fixture("operation/batch", "SET, DEL, SET", batch()),
         fixture("operation/response_set_absent", "no value", Response::Set { previous: None }),
@@ -164,6 +174,12 @@ fn log() -> Vec<Fixture> {
             "an uninitialized membership",
             entry(id(0, 0, 0), EntryPayload::Membership(Membership::default())),
         ),
+        fixture("log/entry_set_get", "SET ... GET, format 2", {
+            normal(id(3, 1, 300), Batch::new([set("key", "value"), set_get("key", "more")]))
+        }),
+        fixture("log/entry_empty_key", "the empty key, format 2", {
+            normal(id(3, 1, 300), Batch::new([set("", "value"), del([""])]))
+        }),
         fixture("log/entry_max", "the greatest id", normal(id(MAX, u64::MAX, MAX), batch())),
     ]
 }
@@ -208,6 +224,7 @@ fn memberships() -> Vec<Fixture> {
 
 fn snapshots() -> Vec<Fixture> {
     let header = |last_log_id, last_membership, record_count, record_bytes| Header {
+        format_version: 1,
         last_log_id,
         last_membership,
         record_count,
@@ -226,6 +243,7 @@ fn snapshots() -> Vec<Fixture> {
         entry(id(7, 300, 2), EntryPayload::Membership(joint())),
         normal(id(7, 300, 3), Batch::new([])),
     ];
+    let with_empty_key = vec![normal(id(1, 1, 1), Batch::new([set("", "1"), set("\0", "")]))];
     let change = vec![entry(id(7, 300, 0), EntryPayload::Membership(joint()))];
     vec![
         fixture("snapshot/snapshot_meta_empty", "of nothing", empty_meta()),
@@ -236,6 +254,10 @@ fn snapshots() -> Vec<Fixture> {
         fixture("snapshot/snapshot_meta_max", "the greatest of each", max_meta()),
         whole("snapshot/snapshot_empty", "of nothing", vec![]),
         whole("snapshot/snapshot", "three keys of a cluster of three", state),
+        fixture("snapshot/snapshot_header_format_2", "with the empty key", {
+            Header { format_version: 2, ..header(Some(id(3, 1, 300)), stored(), 1, 5) }
+        }),
+        whole("snapshot/snapshot_empty_key", "the empty key and another", with_empty_key),
         whole("snapshot/snapshot_joint", "no key, in joint consensus", change),
         whole("snapshot/snapshot_change", "a key, in joint consensus since entry 2", changed),
     ]

@@ -12,9 +12,7 @@ use super::error::Refusal;
 use super::message::{FormatsRequest, SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
-use crate::codec::{
-    FormatsResponse, FullSnapshotPart, SnapshotOffsetResponse, StandingResponse,
-};
+use crate::codec::{FormatsResponse, FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::proto::services::transport_server;
 use crate::types::{

@@ -215,7 +215,8 @@ impl GrpcConnection {
     async fn formats(&self) -> Option<FormatsResponse> {
         let mut client = self.client(Lane::Liveness, None).ok()?;
         let request = self.shared.identity.sign(self.peer.id, FormatsRequest);
-        let answer = tokio::time::timeout(self.shared.config.rpc_timeout(), client.formats(request));
+        let answer =
+            tokio::time::timeout(self.shared.config.rpc_timeout(), client.formats(request));
         match answer.await.ok()?.map_err(Cause::of) {
             Ok(answer) => Some(answer.into_inner()),
             Err(Cause::Failed { code: Code::Unimplemented, .. }) => Some(FormatsResponse::OLDEST),
@@ -292,7 +293,11 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
     > {
         let words = "the chunks of a snapshot travel in one stream";
         let cause = Cause::Failed { code: Code::Unimplemented, words: words.to_owned() };
-        match self.peer.note::<InstallSnapshotResponse>("InstallSnapshot", Sort::Snapshot, Err(cause)) {
+        match self.peer.note::<InstallSnapshotResponse>(
+            "InstallSnapshot",
+            Sort::Snapshot,
+            Err(cause),
+        ) {
             Ok(never) => Ok(never),
             Err(error) => Err(Unreachable::new(&error).into()),
         }

@@ -18,8 +18,7 @@ use super::error::Refusal;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;
 use crate::codec::{
-    self,
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    self, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
 use crate::network::heartbeat;

@@ -284,7 +284,7 @@ where
 }
 
 #[cfg(feature = "storage-v2")]
-impl<W: super::Wire<crate::types::TypeConfig> + Clone> crate::network::Transport
+impl<W: Wire<crate::types::TypeConfig> + Clone> crate::network::Transport
     for Port<crate::types::TypeConfig, W>
 {
 }

@@ -18,10 +18,10 @@ use super::waiting::{Answered, Place, Reply, Waiting};
 use super::{Answer, LONE_PATIENCE};
 use crate::config::BatchConfig;
 use crate::error::{ProposeError, Stopped};
-use crate::operation::Operation;
+use crate::operation::{Limits, Operation};
 
-/// What an operation takes in the queue beside its payload, in bytes. Bounds the number of small
-/// ones.
+/// What an operation takes in the queue beside its payload and the answer it asks for, in bytes.
+/// Bounds the number of small ones.
 const OVERHEAD: usize = 256;
 
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub(super) struct Queue {
     queue_bytes: usize,
     max_operations: usize,
     max_bytes: usize,
+    limits: Limits,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +80,7 @@ pub(super) enum Work {
 }
 
 impl Queue {
-    pub(super) fn new(config: &BatchConfig) -> Self {
+    pub(super) fn new(config: &BatchConfig, limits: Limits) -> Self {
         Self {
             inbox: Mutex::default(),
             wake: Notify::new(),
@@ -89,6 +90,7 @@ impl Queue {
             queue_bytes: config.queue_bytes,
             max_operations: config.max_operations,
             max_bytes: config.max_bytes,
+            limits,
         }
     }
 
@@ -105,7 +107,9 @@ impl Queue {
         timeout: Duration,
     ) -> Result<Entered<'_>, ProposeError> {
         // `queue_bytes` fits (`BatchConfig`), so the weight does.
-        let weight = (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32;
+        let answer = operation.answer_bytes(&self.limits);
+        let bytes = operation.payload_bytes().saturating_add(answer);
+        let weight = bytes.saturating_add(OVERHEAD).min(self.queue_bytes) as u32;
         let operation = match self.try_enter(operation, weight, deadline)? {
             Ok(entered) => return Ok(entered),
             Err(operation) => operation,
