@@ -32,7 +32,8 @@ fn operation_of(operation: &Operation) -> v1::Operation {
 }
 
 fn batch_of(batch: &Batch) -> v1::Batch {
-    v1::Batch { operations: batch.operations().iter().map(operation_of).collect() }
+    let operations = batch.operations().iter().map(operation_of).collect();
+    v1::Batch { operations, format: batch.raises().unwrap_or_default() }
 }
 
 fn log_id_of(id: LogId) -> v1::LogId {
