@@ -170,7 +170,7 @@ impl Message for Batch {
 /// A raise to that format. To one that isn't read here, none is proposed as long as this node is a member.
 fn read_raise(format: u64) -> Result<Batch, DecodeError> {
     let (got, known) = (u32::try_from(format).unwrap_or(u32::MAX), reads());
-    if got <= OLDEST_FORMAT || got > known {
+    if got < OLDEST_FORMAT || got > known {
         let reason = DecodeReason::Version { got, known };
         return Err(DecodeError::new(Batch::NAME, "format", reason));
     }
