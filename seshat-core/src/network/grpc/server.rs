@@ -139,7 +139,8 @@ impl GrpcServer {
     /// Dropping the future gives up; calling it again starts anew.
     ///
     /// # Errors
-    /// The cluster has this node for a member, which the node doesn't remember; or it stopped.
+    /// The cluster has this node for a member, which the node doesn't remember; or writes a newer format
+    /// than this build reads; or the node stopped.
     pub async fn admit(&self) -> Result<Admission, AdmissionError> {
         let admission = self.standing.apply(&self.admitted).await?;
         self.health.set_service_status("", ServingStatus::Serving).await;
