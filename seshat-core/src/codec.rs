@@ -46,6 +46,25 @@ pub use transport::{
 /// one it is written with. It never leaves its node, so it has a number of its own.
 pub const HARD_STATE_FORMAT: u32 = 1;
 
+/// What a message may take in memory once it is decoded, for each byte of it, and beside that
+/// [`DECODED_BESIDE`]. Its own bytes, which what is decoded shares, are not in it.
+///
+/// Most of all takes an entry with a batch of two `SET "" ""`, 16 bytes that become 360; in a longer
+/// batch each of those is 4 bytes that become an [`Operation`](crate::operation::Operation) of 72. Where
+/// keys and values have some hundred bytes it is less than their own.
+/// What is invalid is refused before anything behind it takes memory.
+pub const DECODED_PER_BYTE: usize = 24;
+/// See [`DECODED_PER_BYTE`]: what the memberships of one message may take beyond that. They are the
+/// only ones that cost hundreds of bytes for a few, and are counted ([`MAX_MEMBERSHIPS`]).
+pub const DECODED_BESIDE: usize = 2 << 20;
+/// Entries in one AppendEntries that change the membership. No leader sends more: where entries are
+/// counted in bytes, each of these counts for a share of what one message carries.
+pub const MAX_MEMBERSHIPS: usize = 1024;
+/// Sets of voters in one membership. openraft makes two while a change is under way.
+pub const MAX_CONFIGS: usize = 4;
+/// Nodes in one membership, far more than a leader can replicate to.
+pub const MAX_MEMBERS: usize = 1024;
+
 /// Terms, indexes: one less than 2^64, because openraft adds one to them.
 const MAX_COUNTER: u64 = u64::MAX - 1;
 

@@ -213,10 +213,13 @@ impl Operation {
         }
     }
 
-    /// Bytes of all keys and values.
+    /// Bytes of all keys and values. The empty key counts for one, so that no operation counts for
+    /// nothing, and so does asking for the value before.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Set(Set { key, value, .. }) => key.len() + value.len(),
+            Self::Set(Set { key, value, get, .. }) => {
+                keys::counted(key) + value.len() + usize::from(*get)
+            }
             Self::Del(Del { keys }) => keys.key_bytes(),
         }
     }
@@ -366,7 +369,7 @@ impl Batch {
         self.shared.encoded.as_ref()
     }
 
-    /// Bytes of all keys and values.
+    /// The sum of its operations' [`payload_bytes`](Operation::payload_bytes).
     pub fn payload_bytes(&self) -> usize {
         match &self.shared.operations {
             Operations::One(operation) => operation.payload_bytes(),

@@ -40,7 +40,7 @@ impl TryFrom<v1::Membership> for Membership {
             members.insert(member.node_id, Node { addr: node.address });
         }
 
-        let mut configs = Vec::new();
+        let mut configs = Vec::with_capacity(proto.configs.len());
         for config in proto.configs {
             not_empty(&config.node_ids, "VoterSet", "node_ids")?;
             let mut voters = BTreeSet::new();

@@ -151,7 +151,10 @@ impl Message for Batch {
         let mut fields = Fields::of(Self::NAME, &bytes);
         let first = match fields.next()? {
             Some((1, Value::Bytes(operation))) => read_operation(&bytes, operation)?,
-            Some((2, Value::Number(format))) if fields.is_empty() => return read_raise(format),
+            Some((2, Value::Number(format))) => match fields.next()? {
+                None => return read_raise(format),
+                Some(other) => return Err(fields.unknown(other)),
+            },
             Some(other) => return Err(fields.unknown(other)),
             None => return Ok(Self::empty()),
         };

@@ -7,11 +7,11 @@ use super::fields::{Fields, Value, field_len};
 use super::format::{from_wire, to_wire};
 use super::log::{entry_len, log_id, put_entry, read_entry};
 use super::operation::{put_bytes, put_field_head};
-use super::{DecodeError, Message, message, parse, required, shape};
+use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, parse, required, shape};
 use crate::proto::v1;
 use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
-    SnapshotMeta, SnapshotResponse, Vote, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, EntryPayload, InstallSnapshotRequest,
+    InstallSnapshotResponse, SnapshotMeta, SnapshotResponse, Vote, VoteRequest, VoteResponse,
 };
 
 message!(AppendEntriesResponse, v1::AppendEntriesResponse, shape::APPEND_ENTRIES_RESPONSE);
@@ -43,6 +43,15 @@ fn around_entries(request: &AppendEntriesRequest) -> [v1::AppendEntriesRequest; 
     [before, after]
 }
 
+fn few(memberships: usize) -> Result<(), DecodeError> {
+    if memberships > MAX_MEMBERSHIPS {
+        let (got, max) = (memberships as u64, MAX_MEMBERSHIPS as u64);
+        let reason = DecodeReason::OutOfRange { got, max };
+        return Err(DecodeError::new(AppendEntriesRequest::NAME, "entries", reason));
+    }
+    Ok(())
+}
+
 impl Message for AppendEntriesRequest {
     const NAME: &'static str = "AppendEntriesRequest";
 
@@ -66,10 +75,16 @@ impl Message for AppendEntriesRequest {
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut fields = Fields::of(Self::NAME, &bytes);
         let mut entries = Vec::with_capacity(fields.count_left());
-        let mut around = Vec::new();
+        let (mut around, mut memberships) = (Vec::new(), 0);
         while let Some(field) = fields.next()? {
             match field {
-                (3, Value::Bytes(entry)) => entries.push(read_entry(&bytes, entry)?),
+                (3, Value::Bytes(entry)) => {
+                    let entry = read_entry(&bytes, entry)?;
+                    memberships +=
+                        usize::from(matches!(entry.payload, EntryPayload::Membership(_)));
+                    few(memberships)?;
+                    entries.push(entry);
+                }
                 (number @ (1 | 2 | 4), Value::Bytes(part)) => put_bytes(number, part, &mut around),
                 known @ (1..=4, _) => return Err(fields.unknown(known)),
                 // The request is open.

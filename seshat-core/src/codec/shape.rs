@@ -9,8 +9,8 @@
 //! [`check`] holds messages against this table before prost reads them, which skips what it doesn't
 //! know. Entries and what is in them are read by hand, by the same rule (`log.rs`, `operation.rs`).
 
-use super::DecodeError;
 use super::fields::{Fields, Value};
+use super::{DecodeError, DecodeReason, MAX_CONFIGS, MAX_MEMBERS};
 
 /// A message of the schema.
 #[derive(Debug)]
@@ -24,14 +24,22 @@ pub(crate) struct Shape {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Number,
-    /// Repeated numbers: packed, as they are written, or one by one, as they may be read.
-    Numbers,
     Bytes,
     Other,
     Message(&'static Shape),
+    /// Repeated numbers, so many at most: packed, as they are written, or one by one, as they may
+    /// be read.
+    Numbers(&'static str, usize),
+    /// Repeated messages, so many at most.
+    Few(&'static str, usize, &'static Shape),
 }
 
-use Kind::{Bytes, Message, Number, Numbers, Other};
+use Kind::{Bytes, Few, Message, Number, Numbers, Other};
+
+/// Fields that are counted are among the first two of their message.
+const COUNTED: usize = 2;
+/// Bytes of the longest varint.
+const LONGEST_NUMBER: usize = 10;
 
 const fn closed(name: &'static str, fields: &'static [(u32, Kind)]) -> Shape {
     Shape { name, open: false, fields }
@@ -41,19 +49,35 @@ const fn open(name: &'static str, fields: &'static [(u32, Kind)]) -> Shape {
     Shape { name, open: true, fields }
 }
 
-/// Fails for the first field that isn't known where it must be. What passes may still be no valid
-/// message of that shape.
+/// Fails for the first field that isn't known where it must be, and for the first of too many. What
+/// passes may still be no valid message of that shape, but is none that takes much memory to read.
 pub(crate) fn check(shape: &Shape, message: &[u8]) -> Result<(), DecodeError> {
     let mut fields = Fields::of(shape.name, message);
+    let mut counts = [0; COUNTED];
     while let Some((number, value)) = fields.next()? {
-        let known = shape.fields.iter().find(|(known, _)| *known == number);
-        match (known.map(|(_, kind)| *kind), value) {
-            (Some(Message(inner)), Value::Bytes(message)) => check(inner, message)?,
-            (Some(Number | Numbers), Value::Number(_))
-            | (Some(Numbers | Bytes), Value::Bytes(_))
-            | (Some(Other), Value::Other(_)) => {}
-            _ if shape.open => {}
+        let place = shape.fields.iter().position(|(known, _)| *known == number);
+        let kind = place.and_then(|place| shape.fields.get(place)).map(|(_, kind)| *kind);
+        let more = match (kind, value) {
+            (Some(Message(inner) | Few(_, _, inner)), Value::Bytes(message)) => {
+                check(inner, message)?;
+                1
+            }
+            // At least so many; all that matters is that they aren't many more.
+            (Some(Numbers(..)), Value::Bytes(packed)) => packed.len() / LONGEST_NUMBER,
+            (Some(Number | Numbers(..)), Value::Number(_))
+            | (Some(Bytes), Value::Bytes(_))
+            | (Some(Other), Value::Other(_)) => 1,
+            _ if shape.open => 0,
             _ => return Err(fields.unknown((number, value))),
+        };
+        if let Some(Numbers(field, max) | Few(field, max, _)) = kind
+            && let Some(count) = place.and_then(|place| counts.get_mut(place))
+        {
+            *count += more;
+            if *count > max {
+                let reason = DecodeReason::OutOfRange { got: *count as u64, max: max as u64 };
+                return Err(DecodeError::new(shape.name, field, reason));
+            }
         }
     }
     Ok(())
@@ -68,10 +92,12 @@ pub(crate) const HARD_STATE: Shape = closed(
 );
 
 const NODE: Shape = closed("Node", &[(1, Bytes)]);
-const VOTER_SET: Shape = closed("VoterSet", &[(1, Numbers)]);
+const VOTER_SET: Shape = closed("VoterSet", &[(1, Numbers("node_ids", MAX_MEMBERS))]);
 const MEMBER: Shape = closed("Member", &[(1, Number), (2, Message(&NODE))]);
-pub(crate) const MEMBERSHIP: Shape =
-    closed("Membership", &[(1, Message(&VOTER_SET)), (2, Message(&MEMBER))]);
+pub(crate) const MEMBERSHIP: Shape = closed(
+    "Membership",
+    &[(1, Few("configs", MAX_CONFIGS, &VOTER_SET)), (2, Few("members", MAX_MEMBERS, &MEMBER))],
+);
 pub(crate) const STORED_MEMBERSHIP: Shape =
     closed("StoredMembership", &[(1, Message(&LOG_ID)), (2, Message(&MEMBERSHIP))]);
 

@@ -38,6 +38,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::flight::{Cargo, End, Flight};
 use self::way::User;
 pub(crate) use self::way::Ways;
+use crate::codec::MAX_MEMBERSHIPS;
+use crate::log::REPLICATION_BYTES;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
     InstallSnapshotResponse, LogId, Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote,
@@ -142,7 +144,9 @@ async fn beats(mut network: impl RaftNetwork<TypeConfig>, vote: Vote, interval: 
 pub(crate) fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
-        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
+        EntryPayload::Blank => 1,
+        // No message holds more of them.
+        EntryPayload::Membership(_) => REPLICATION_BYTES / MAX_MEMBERSHIPS,
     }
 }
 

@@ -7,6 +7,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Fields, Value, field_len, put_bytes};
 
+/// What a key counts for where bytes are counted: the empty one as one byte, so that no number of
+/// them counts for nothing.
+pub(super) fn counted(key: &[u8]) -> usize {
+    key.len().max(1)
+}
+
 /// Keys, laid out as the schema's `DelOperation` is. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Keys {
@@ -32,7 +38,7 @@ impl Keys {
     /// For the codec: one key more, in the bytes that are to come.
     pub(crate) fn count(&mut self, key: &[u8]) {
         self.len += 1;
-        self.key_bytes += key.len();
+        self.key_bytes += counted(key);
         self.holds_empty |= key.is_empty();
     }
 
@@ -55,7 +61,7 @@ impl Keys {
         self.len == 0
     }
 
-    /// Bytes of all keys.
+    /// What all keys count for.
     pub(super) fn key_bytes(&self) -> usize {
         self.key_bytes
     }

@@ -311,7 +311,7 @@ fn ids_that_contradict_are_named(
 #[case::understated(1, &[0x10, 2],
     "Entry.format_version: format version 1, but what it holds needs 2")]
 #[case::before_an_operation(2, &[0x10, 2, 0x0a, 2, 0x0a, 0],
-    "Batch.*: field 2 (wire type 0) is not known to this version: a node of a newer one wrote it, so \
+    "Batch.*: field 1 (wire type 2) is not known to this version: a node of a newer one wrote it, so \
      upgrade this node")]
 #[case::behind_an_operation(2, &[0x0a, 2, 0x0a, 0, 0x10, 2],
     "Batch.*: field 2 (wire type 0) is not known to this version: a node of a newer one wrote it, so \

@@ -72,6 +72,7 @@ mod invalid;
 mod parity;
 mod roundtrip;
 mod sharing;
+mod unknown;
 
 /// A message that can be compared, even where openraft's type has no `PartialEq`.
 trait Comparable: Message + Debug {

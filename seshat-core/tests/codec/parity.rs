@@ -76,6 +76,7 @@ fn entry_of(entry: &Entry) -> v1::Entry {
         Operation::Del(del) => del.keys().iter().any(<[u8]>::is_empty),
     };
     let format_version = match &entry.payload {
+        EntryPayload::Normal(batch) if batch.raises().is_some() => batch.raises().unwrap(),
         EntryPayload::Normal(batch) if batch.operations().iter().any(is_new) => 2,
         _ => 1,
     };

@@ -284,7 +284,7 @@ fn snapshot(
 #[case::largest(1 << 31, 1 << 30, 1, "")]
 #[case::long_value(
     1, u32::MAX as usize, 1,
-    "limits.max_value_bytes: 4294967295: allows an entry of 4294967365 bytes as encoded, at most 4293918719 fit into a message"
+    "limits.max_value_bytes: 4294967295: allows an entry of 4294967367 bytes as encoded, at most 4293918719 fit into a message"
 )]
 #[case::many_keys(
     1 << 16, 1, 1 << 16,

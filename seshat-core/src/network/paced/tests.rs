@@ -375,6 +375,19 @@ async fn a_call_carries_what_the_link_carries_in_time() {
     );
 }
 
+/// A receiver takes no more of them (`codec::MAX_MEMBERSHIPS`), so that it needn't hold what they become.
+#[test]
+fn a_call_carries_no_more_memberships_than_a_receiver_takes() {
+    let membership = openraft::Membership::new(vec![[1].into()], None);
+    let mut asked = request(Some(6), 2000, 0);
+    for entry in &mut asked.entries {
+        entry.payload = EntryPayload::Membership(membership.clone());
+    }
+    let told = Asked::of(&asked).unwrap();
+    load(&mut asked, told, REPLICATION_BYTES);
+    assert_eq!(asked.entries.len(), MAX_MEMBERSHIPS);
+}
+
 #[rstest::rstest]
 #[case::alone(vec![vec![1]], usize::MAX)]
 #[case::of_three_the_faster_other(vec![vec![1, 2, 3]], 30_000)]
