@@ -191,6 +191,14 @@ pub(crate) fn proven(id: NodeId, leadership: Leadership) -> Option<Leadership> {
     (own && committed.leader_id == vote.leader_id).then_some(leadership)
 }
 
+/// A leader that was confirmed, and writes a newer format than `reads`: whatever else it says, the asker
+/// can't take part. Cluster formats never fall.
+pub(crate) fn newer(answers: &[(NodeId, StandingResponse)], reads: u32) -> Option<(NodeId, u32)> {
+    let (asked, ..) = leader(answers)?;
+    let mut writes = answers.iter().filter(|(id, _)| *id == asked).map(|(_, answer)| answer.writes);
+    writes.find(|writes| *writes > reads).map(|writes| (asked, writes))
+}
+
 /// The newest leader that was confirmed, and whether it has the asker for a member.
 fn leader(answers: &[(NodeId, StandingResponse)]) -> Option<(NodeId, bool, Leadership)> {
     let leads = |(id, answer): &(NodeId, StandingResponse)| {

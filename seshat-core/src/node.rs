@@ -4,6 +4,7 @@ mod batcher;
 mod changes;
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
+mod formats;
 mod handover;
 mod membership;
 mod policy;
@@ -18,7 +19,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use openraft::error::RaftError;
-use openraft::network::RaftNetworkFactory;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use self::batcher::Batcher;
 use self::changes::Changes;
 pub(crate) use self::elections::Elections;
+pub(crate) use self::formats::Formats;
 use self::handover::Peers;
 use self::policy::{Metered, Policy};
 pub(crate) use self::reads::Reads;
@@ -35,10 +36,10 @@ pub use self::shutdown::Handover;
 use crate::config::NodeConfig;
 use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
-use crate::network::{Observed, Paced, Ways};
+use crate::network::{Observed, Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{StateReader, Storage};
-use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
+use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
 ///
@@ -89,6 +90,7 @@ struct Inner<R> {
     shutdown: OnceLock<watch::Receiver<Option<Handover>>>,
     peers: Arc<dyn Peers>,
     retention: Arc<Retention>,
+    formats: Arc<Formats>,
     /// End with the node.
     tasks: Vec<JoinHandle<()>>,
     /// Where the node runs.
@@ -119,13 +121,15 @@ impl<R: StateReader> RaftNode<R> {
     pub async fn start<S, N>(config: NodeConfig, storage: S, network: N) -> Result<Self, StartError>
     where
         S: Storage<Reader = R>,
-        N: RaftNetworkFactory<TypeConfig> + Clone,
+        N: Transport,
     {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let (log, machine, reader) = storage.into_parts();
         let retention = Arc::new(Retention::new(&config));
-        let policy = Arc::new(Policy::new(config.snapshot(), Arc::clone(&retention)));
+        let formats = Arc::new(Formats::new(&config, network.clone(), reader.format()));
+        let policy = Policy::new(config.snapshot(), Arc::clone(&retention), Arc::clone(&formats));
+        let policy = Arc::new(policy);
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
         let network = Paced::new(network, ways.clone());
@@ -142,6 +146,7 @@ impl<R: StateReader> RaftNode<R> {
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(Arc::clone(&changes).end_those_left()),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
+            tokio::spawn(Arc::clone(&formats).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = Mutex::new(Some(tokio::spawn(driver)));
@@ -159,6 +164,7 @@ impl<R: StateReader> RaftNode<R> {
                 shutdown: OnceLock::new(),
                 peers,
                 retention,
+                formats,
                 tasks,
                 runtime: Handle::current(),
             }),
@@ -200,11 +206,16 @@ impl<R: StateReader> RaftNode<R> {
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
     /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
-    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
+    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry. One of
+    /// a newer format than all members read is a [`ProposeError::Format`].
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         operation.check(self.limits())?;
         if self.inner.changes.is_leaving() {
             return Err(NotLeader { leader: None }.into());
+        }
+        if operation.format() > self.inner.formats.written() {
+            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
+            self.inner.formats.allow(&operation, raft, patience).await?;
         }
         self.inner.batcher.propose(operation).await
     }
@@ -306,6 +317,18 @@ impl<R> RaftNode<R> {
     /// Confirms that the node leads.
     pub(crate) fn reads(&self) -> &Reads {
         &self.inner.reads
+    }
+
+    /// Which formats are read and written.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn formats(&self) -> &Arc<Formats> {
+        &self.inner.formats
+    }
+
+    /// The format that the cluster writes, as far as this node has applied it: an operation of a newer
+    /// one is refused ([`ProposeError::Format`]). Never falls.
+    pub fn format(&self) -> u32 {
+        self.inner.formats.written()
     }
 
     /// Reads the state machine, local and unconfirmed.

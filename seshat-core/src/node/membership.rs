@@ -36,7 +36,13 @@ impl<R: StateReader> RaftNode<R> {
     ) -> Result<(), MembershipError> {
         let (expected, _) = self.to_catch_up(&BTreeSet::new()).await?;
         let node = Node { addr: address.into() };
+        // Others answer that they don't lead.
+        let admitted = match self.is_leader() && id != self.id() {
+            true => Some(self.inner.formats.admit(id, &node).await?),
+            false => None,
+        };
         self.change(ChangeMembers::AddNodes([(id, node)].into()), true).await?;
+        drop(admitted);
         self.caught_up(id, expected).await
     }
 
@@ -95,6 +101,16 @@ impl<R: StateReader> RaftNode<R> {
         self.change(ChangeMembers::RemoveNodes(ids), false).await
     }
 
+    /// Refuses a learner that can't read what it would be sent as a voter.
+    async fn admit(&self, id: NodeId) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        let node = metrics.borrow().membership_config.membership().get_node(&id).cloned();
+        if let Some(node) = node {
+            drop(self.inner.formats.admit(id, &node).await?);
+        }
+        Ok(())
+    }
+
     async fn change(
         &self,
         members: ChangeMembers<NodeId, Node>,
@@ -108,6 +124,7 @@ impl<R: StateReader> RaftNode<R> {
     async fn new_voters_caught_up(&self, voters: &BTreeSet<NodeId>) -> Result<(), MembershipError> {
         let (expected, new) = self.to_catch_up(voters).await?;
         for id in new {
+            self.admit(id).await?;
             self.caught_up(id, expected).await?;
         }
         Ok(())

@@ -25,7 +25,7 @@ pub struct CallError {
     pub target: NodeId,
     /// Where that is.
     pub address: String,
-    /// The first call after one that was answered is 1.
+    /// The first call after one of its sort that was answered is 1.
     pub attempt: u64,
     /// Why there is no answer.
     pub cause: Cause,
@@ -43,6 +43,14 @@ pub enum Cause {
     /// Nothing came in time. What was sent may have arrived.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// The peer would refuse it, so it wasn't sent.
+    #[error("it reads format {got}, the snapshot needs {expected}")]
+    Format {
+        /// The newest format that the peer reads.
+        got: u32,
+        /// The snapshot's.
+        expected: u32,
+    },
     /// The node won't do what it was asked, and did nothing.
     #[error("refused, {refusal}: {words}")]
     Refused {
@@ -185,7 +193,11 @@ impl Cause {
             Self::Refused { refusal, .. } => {
                 matches!(refusal, Refusal::NotAdmitted | Refusal::Busy)
             }
-            Self::NoAddress(_) | Self::TimedOut(_) | Self::Implausible(_) | Self::Failed { .. } => {
+            Self::NoAddress(_)
+            | Self::TimedOut(_)
+            | Self::Implausible(_)
+            | Self::Format { .. }
+            | Self::Failed { .. } => {
                 false
             }
         }
@@ -197,6 +209,7 @@ impl Cause {
             Self::Unreachable(_) => "unreachable",
             Self::NoAddress(_) => "no address",
             Self::TimedOut(_) => "timed out",
+            Self::Format { .. } => "of a newer format",
             Self::Refused { .. } => "refused",
             Self::Implausible(_) => "implausible",
             Self::Failed { .. } => "failed",
@@ -289,6 +302,23 @@ pub enum AdmissionError {
         cluster: String,
         /// The leader, which said so.
         asked: NodeId,
+    },
+    /// The cluster writes what this build doesn't read, and never goes back to what it does.
+    #[error(
+        "this build reads format {reads}, cluster {cluster:?} writes {writes} (node {asked} says so): \
+         start a newer version as node {node_id}"
+    )]
+    Format {
+        /// This node.
+        node_id: NodeId,
+        /// Its cluster.
+        cluster: String,
+        /// The leader, which said so.
+        asked: NodeId,
+        /// The newest format that this build reads.
+        reads: u32,
+        /// The cluster's.
+        writes: u32,
     },
     /// The node stopped.
     #[error(transparent)]

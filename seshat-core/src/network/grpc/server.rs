@@ -80,7 +80,9 @@ impl GrpcServer {
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
         let raft = node.raft().clone();
-        let asked = (node.elections().clone(), node.reads().clone());
+        let formats = Arc::clone(node.formats());
+        let mine = formats.mine();
+        let asked = (node.elections().clone(), node.reads().clone(), formats);
         let standing = Arc::new(Standing::new(raft.clone(), asked, transport.clone()));
         let follower = Arc::new(Follower::new(raft.clone()));
         let (told, reader) = (Arc::clone(&follower), node.reader().clone());
@@ -90,6 +92,7 @@ impl GrpcServer {
             limit: config.rpc_timeout(),
             receptions: Arc::clone(&receptions),
             standing: Arc::clone(&standing),
+            formats: mine,
         };
         let totals = Totals::new(config);
         let served = (answers, totals.clone());
@@ -154,7 +157,8 @@ impl GrpcServer {
     /// Dropping the future gives up; calling it again starts anew.
     ///
     /// # Errors
-    /// The cluster has this node for a member, which the node doesn't remember; or it stopped.
+    /// The cluster has this node for a member, which the node doesn't remember; or writes a newer format
+    /// than this build reads; or the node stopped.
     pub async fn admit(&self) -> Result<Admission, AdmissionError> {
         let admission = self.standing.apply(&self.admitted).await?;
         self.health.set_service_status("", ServingStatus::Serving).await;
