@@ -9,6 +9,7 @@ use openraft::error::RaftError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
+use super::identity::Sender;
 use super::message::{SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
@@ -33,11 +34,13 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<AppendEntriesRequest>,
     ) -> Result<Response<AppendEntriesResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         let answer = self.raft.append_entries(request.into_inner()).await;
         answer.map(Response::new).map_err(stopped)
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         // It can't come back once it is over, so a vote that is granted later is none too early.
         if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
             let committed = probation.leadership.committed;
@@ -68,6 +71,7 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<StandingRequest>,
     ) -> Result<Response<StandingResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().node_id)?;
         let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
         answer.map(Response::new).map_err(stopped)
     }

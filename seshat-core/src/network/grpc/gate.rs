@@ -1,6 +1,7 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-//! Guarantees: what passes is meant for this node, and this node takes part; it ends within the time a
+//! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where there
+//! are any), and this node takes part; it ends within the time a
 //! call may take or, where it says that it is long, when none of it came for that time (a snapshot sees
 //! to that itself, by the [`Progress`] that goes with it); it leaves a span and, if it fails, an event.
 
@@ -15,12 +16,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument;
-use tracing::field::Empty;
+use tracing::field::{self, Empty};
 
+use super::caller::Caller;
 use super::error::Refusal;
 use super::identity::{Identity, caller};
 use super::progress::{LONG, Progress};
@@ -43,7 +44,9 @@ impl<S: NamedService> NamedService for Gate<S> {
 impl<S> Gate<S> {
     fn admit(&self, rpc: &str, request: &Request<Body>) -> Result<(), Status> {
         let refuse = |(refusal, words): (Refusal, String)| refusal.status(words);
-        self.identity.check(request.headers()).map_err(refuse)?;
+        let (headers, extensions) = (request.headers(), request.extensions());
+        self.identity.check(headers).map_err(refuse)?;
+        self.identity.check_caller(headers, extensions).map_err(refuse)?;
         if rpc != "Standing" && !*self.admitted.borrow() {
             let words = format!(
                 "node {} remembers nothing, and its cluster has not said yet whether it may take part",
@@ -77,7 +80,8 @@ where
             node_id = self.identity.node_id,
             kind = rpc,
             peer = caller(request.headers()),
-            address = address(&request),
+            address =
+                request.extensions().get().map(|caller: &Caller| field::display(caller.address())),
             elapsed_us = Empty,
             outcome = Empty,
         );
@@ -116,7 +120,7 @@ where
             let status = Status::from_header_map(response.headers());
             let code = status.as_ref().map_or(Code::Ok, Status::code);
             span.record("elapsed_us", started.elapsed().as_micros() as u64);
-            span.record("outcome", tracing::field::debug(code));
+            span.record("outcome", field::debug(code));
             if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
                 let words = status.message();
                 span.in_scope(|| tracing::debug!(?code, reason = words, "call failed"));
@@ -131,12 +135,4 @@ fn unwrap(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// Where a call comes from.
-fn address(request: &Request<Body>) -> Option<String> {
-    let plain = request.extensions().get::<TcpConnectInfo>();
-    let encrypted = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    let info = plain.or_else(|| encrypted.map(TlsConnectInfo::get_ref))?;
-    info.remote_addr().map(|address| address.to_string())
 }
