@@ -247,7 +247,7 @@ impl NodeConfig {
         self.joining
     }
 
-    /// Names the cluster. Not empty; default `seshat`.
+    /// Names the cluster. Not empty, and with TLS [part of a DNS name](TlsConfig); default `seshat`.
     pub fn cluster_name(&self) -> &str {
         &self.cluster_name
     }

@@ -1,4 +1,4 @@
-//! A client of a cluster that follows its leader and repeats what it may.
+//! A client of a cluster that finds its leader and repeats what it may.
 //!
 //! Guarantees:
 //!
@@ -74,7 +74,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the cluster to which the nodes at `to` belong. Connects to nobody yet.
+    /// A client of the cluster whose nodes serve clients at `to`. A leader that isn't among them isn't
+    /// found: the members know of each other where nodes are served. Connects to nobody yet.
     pub(crate) fn new(
         to: Vec<String>,
         tls: Option<ClientTlsConfig>,
@@ -203,7 +204,8 @@ impl Client {
     {
         let deadline = Instant::now() + self.timeout;
         let mut pauses = pauses();
-        let mut followed = false;
+        let others = self.to.len().saturating_sub(1);
+        let mut at_once = others;
         loop {
             let address = self.at.clone();
             let reason = match self.attempt(&address, repeat, &send, deadline).await {
@@ -213,12 +215,12 @@ impl Client {
                     self.turn();
                     return Err(ClientError::Unknown { address, reason });
                 }
-                Attempt::Leader(leader) => {
+                Attempt::Elsewhere(reason) => {
                     self.retries += 1;
-                    let reason = format!("not the leader, which is at {leader}");
-                    self.at = leader;
-                    // At once, unless two nodes send it to and fro.
-                    if !std::mem::replace(&mut followed, true) {
+                    self.turn();
+                    // One of the others leads, unless they don't agree yet.
+                    if at_once > 0 {
+                        at_once -= 1;
                         continue;
                     }
                     reason
@@ -235,7 +237,7 @@ impl Client {
                 return Err(ClientError::TooLate { waited: self.timeout, last });
             }
             tokio::time::sleep(pause).await;
-            followed = false;
+            at_once = others;
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: an answer says whether what was asked for was done, was not, or may have been; where
 //! the node can't be certain, it may have been. What comes while the node shuts down is answered at
-//! once, and not done.
+//! once, and not done. A client does what its [`Role`] allows, and is told by name what it lacks.
 
 mod answer;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::ServerState;
+use seshat_core::network::grpc::{NotAllowed, Role};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{LimitError, Limits, Operation};
 use seshat_core::proto::client::client_server::{Client, ClientServer};
@@ -176,6 +177,12 @@ fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
     }
 }
 
+/// What was sent, if whoever sent it may do `what`.
+fn allowed<T>(request: Request<T>, role: Role, what: &'static str) -> Result<T, NotAllowed> {
+    role.require(&request, what)?;
+    Ok(request.into_inner())
+}
+
 fn changed(end: Result<proto::Membership, Not>) -> Response<proto::ChangeResponse> {
     let outcome = end.map_or_else(Into::into, change_response::Outcome::Membership);
     Response::new(proto::ChangeResponse { outcome: Some(outcome) })
@@ -187,8 +194,8 @@ impl Client for Service {
         &self,
         request: Request<proto::ProposeRequest>,
     ) -> Result<Response<proto::ProposeResponse>, Status> {
-        let end = self.propose(request.into_inner().operation).await;
-        let outcome = end.map_or_else(Into::into, propose_response::Outcome::Response);
+        let end = async { self.propose(allowed(request, Role::Write, "propose")?.operation).await };
+        let outcome = end.await.map_or_else(Into::into, propose_response::Outcome::Response);
         Ok(Response::new(proto::ProposeResponse { outcome: Some(outcome) }))
     }
 
@@ -196,8 +203,8 @@ impl Client for Service {
         &self,
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
-        let end = self.read(request.into_inner()).await;
-        let outcome = end.map_or_else(Into::into, read_response::Outcome::Value);
+        let end = async { self.read(allowed(request, Role::Read, "read")?).await };
+        let outcome = end.await.map_or_else(Into::into, read_response::Outcome::Value);
         Ok(Response::new(proto::ReadResponse { outcome: Some(outcome) }))
     }
 
@@ -205,21 +212,26 @@ impl Client for Service {
         &self,
         request: Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
-        self.status(request.into_inner().digest).await.map(Response::new)
+        let request = allowed(request, Role::Read, "ask for the status")?;
+        self.status(request.digest).await.map(Response::new)
     }
 
     async fn add_member(
         &self,
         request: Request<proto::AddMemberRequest>,
     ) -> Result<Response<proto::ChangeResponse>, Status> {
-        let proto::AddMemberRequest { id, address } = request.into_inner();
-        Ok(changed(self.add(id, address).await))
+        let end = async {
+            let request = allowed(request, Role::Admin, "add a member")?;
+            self.add(request.id, request.address).await
+        };
+        Ok(changed(end.await))
     }
 
     async fn remove_member(
         &self,
         request: Request<proto::RemoveMemberRequest>,
     ) -> Result<Response<proto::ChangeResponse>, Status> {
-        Ok(changed(self.remove(request.into_inner().id).await))
+        let end = async { self.remove(allowed(request, Role::Admin, "remove a member")?.id).await };
+        Ok(changed(end.await))
     }
 }

@@ -21,6 +21,9 @@ const MOST_IN_A_CHUNK: u64 = 1 << 20;
 /// Eight for each of fifteen other members, and for all who are no members.
 const FEWEST_PEER_CALLS: u64 = 128;
 
+/// A DNS name has 253 bytes (RFC 1035, section 2.3.4), of which a node's own part takes 26.
+const MOST_IN_A_DOMAIN: usize = 227;
+
 /// Collects what a [`NodeConfig`] is made of; nothing is checked before
 /// [`build`](Self::build).
 ///
@@ -172,6 +175,8 @@ impl NodeConfigBuilder {
         let members = self.check_members(&mut broken);
         if self.cluster_name.is_empty() {
             broken.add(Field::ClusterName, "\"\"", Rule::NotEmpty);
+        } else if self.grpc.tls.is_some() && !is_domain(&self.cluster_name) {
+            broken.add(Field::ClusterName, format!("{:?}", self.cluster_name), Rule::Domain);
         }
         self.check_durations(&mut broken);
         self.check_amounts(&mut broken);
@@ -312,6 +317,19 @@ impl NodeConfigBuilder {
             broken.unless(bytes <= MOST_IN_AN_ENTRY, field, value, rule);
         }
     }
+}
+
+/// Whether `node-<id>.<name>` is a DNS name for any id, and nothing but case tells it from another's.
+fn is_domain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = (1..=63).contains(&label.len());
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        fits && label.bytes().all(known) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    // The last label must not be taken for a part of an IP address.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= MOST_IN_A_DOMAIN && name.split('.').all(is_label) && !is_number
 }
 
 /// The rules broken so far.

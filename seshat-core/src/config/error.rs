@@ -193,6 +193,8 @@ pub enum Rule {
     },
     /// Text, or a host before the port.
     NotEmpty,
+    /// Part of a DNS name, as certificates name nodes by it.
+    Domain,
     /// A name or an IP address; an IPv6 address in brackets if a port follows.
     Host,
     /// A decimal number.
@@ -240,6 +242,10 @@ impl fmt::Display for Rule {
                 return write!(f, "allows an entry of {bytes} bytes as encoded, at most {most} fit into a message");
             }
             Self::NotEmpty => "not empty",
+            Self::Domain => {
+                "labels of a-z, 0-9 and hyphens with dots between them, at most 227 bytes, the last no \
+                 number, as certificates (grpc.tls) name nodes by it"
+            }
             Self::Host => "a host name or an IP address (IPv6 in brackets if a port follows)",
             Self::Port => "a port in 1..=65535",
             Self::UniqueId => "an id that no other member has",

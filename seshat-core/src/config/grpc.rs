@@ -12,14 +12,17 @@ pub struct GrpcConfig {
     /// Certificates; without them everything is sent as it is. Default none. In TOML the table
     /// `[grpc.tls]`.
     pub tls: Option<TlsConfig>,
-    /// Allows to go without TLS where a member's address isn't of the loopback interface. Default
-    /// false.
+    /// Allows to go without TLS where a node is called, or this one listens, at an address that isn't
+    /// of the loopback interface. Default false.
     pub plaintext: bool,
-    /// How long a connection may take to come about. At least 1 ms; default 5 s, in TOML
-    /// `connect_timeout_ms`.
+    /// How long a connection may take to come about, from either end's view: whoever connects has
+    /// shaken hands and begun to speak HTTP/2 by then, or is hung up on. At least 1 ms; default 5 s,
+    /// in TOML `connect_timeout_ms`.
     pub connect_timeout: Duration,
-    /// Connections that are served at once; one more is closed at once. Each other node uses up to
-    /// three. At least 1; default 256.
+    /// Connections that are served at once to other nodes, each of which uses up to three, and as
+    /// many again to clients, on their own listener. One more takes the place of one that nothing was
+    /// done for yet, or of a client's that is idle; where there is none it is closed at once. At least
+    /// 1; default 256.
     pub max_connections: usize,
     /// Calls that each of them may have under way. At least 1 and at most 2³² - 1; default 128.
     pub max_calls: u32,
@@ -50,16 +53,26 @@ pub struct GrpcConfig {
 }
 
 /// Files, in PEM, that say who this node is and whom it trusts.
+///
+/// They are read again while the node runs, see
+/// [`GrpcTransport::reload`](crate::network::grpc::GrpcTransport::reload).
+///
+/// Nodes know each other by DNS names in their certificates, so with TLS
+/// [`cluster_name`](super::NodeConfig::cluster_name) is part of a DNS name, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// Certificates of the authorities that sign the other nodes'.
+    /// Certificates of the authorities that sign the other nodes' and the clients'.
     pub ca: PathBuf,
-    /// This node's certificate, with what leads to its authority. It must be good for the host in
-    /// this node's address, as a server's and as a client's.
+    /// This node's certificate, with what leads to its authority. It must be good for the DNS name
+    /// `node-<id>.<cluster>`, as a server's and as a client's, unless the node is alone; that is what
+    /// other nodes go by, wherever this one is. Clients go by the host that they connect to, which it
+    /// names as well.
     pub cert: PathBuf,
     /// The key to it.
     pub key: PathBuf,
-    /// Whether callers must show a certificate as well. Default true.
+    /// Whether clients must show a certificate, of which the DNS name `client.<role>.<cluster>` says
+    /// what they [may do](crate::network::grpc::Role). Otherwise they show none, and may do
+    /// everything. Other nodes always must. Default true.
     pub mutual: bool,
 }
 

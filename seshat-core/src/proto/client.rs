@@ -5,7 +5,7 @@ pub struct Leader {
     /// The node.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Where it is; absent if the membership doesn't say.
+    /// Where other nodes reach it, not clients; absent if the membership doesn't say.
     #[prost(string, optional, tag = "2")]
     pub address: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -167,7 +167,7 @@ pub struct AddMemberRequest {
     /// The node. It must be running, and wait to be added.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Where the other nodes, and clients, reach it.
+    /// Where the other nodes reach it.
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
 }

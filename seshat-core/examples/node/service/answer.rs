@@ -1,6 +1,7 @@
 //! What clients are told, made of what the node says.
 
 use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
+use seshat_core::network::grpc::NotAllowed;
 use seshat_core::operation::LimitError;
 use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
 use seshat_core::types::{Node, NodeId, RaftMetrics};
@@ -31,6 +32,12 @@ impl Not {
 
 impl From<LimitError> for Not {
     fn from(error: LimitError) -> Self {
+        Self::ever(error)
+    }
+}
+
+impl From<NotAllowed> for Not {
+    fn from(error: NotAllowed) -> Self {
         Self::ever(error)
     }
 }

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
 use super::follower::Follower;
+use super::identity::Sender;
 use super::message::{FormatsRequest, SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
@@ -36,10 +37,12 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<AppendEntriesRequest>,
     ) -> Result<Response<AppendEntriesResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         self.follower.append(request.into_inner()).await.map(Response::new)
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         // It can't come back once it is over, so a vote that is granted later is none too early.
         if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
             let committed = probation.leadership.committed;
@@ -77,6 +80,7 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<StandingRequest>,
     ) -> Result<Response<StandingResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().node_id)?;
         let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
         answer.map(Response::new).map_err(stopped)
     }

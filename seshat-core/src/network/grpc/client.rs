@@ -17,17 +17,17 @@ use tonic::{Code, Response, Status};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::error::{CallError, Cause, Implausible, TransportError};
+use super::error::{CallError, Cause, Implausible, TransportError, chain};
 use super::follower::terms;
 use super::identity::Identity;
 use super::message::{FormatsRequest, StandingRequest};
-use super::peer::{Lane, Peer, Peers, Sort, pauses};
+use super::peer::{Lane, Peer, Peers, Sort, Ways, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
-use super::tls::Tls;
+use super::tls::{Tls, is_loopback};
 use super::totals::SHORT;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{FormatsResponse, Message, StandingResponse};
-use crate::config::NodeConfig;
+use crate::config::{GrpcConfig, NodeConfig};
 use crate::network::Transport;
 use crate::proto::services::transport_client::TransportClient;
 use crate::statement::answer::{Asker, Sent};
@@ -51,7 +51,7 @@ pub struct GrpcTransport {
 
 struct Shared {
     identity: Identity,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     peers: Peers,
     config: NodeConfig,
     summed: Summed,
@@ -71,15 +71,17 @@ impl GrpcTransport {
     /// # Errors
     /// See [`TransportError`].
     pub fn new(config: &NodeConfig) -> Result<Self, TransportError> {
-        let tls = Tls::of(config)?;
+        let GrpcConfig { plaintext, connect_timeout, .. } = *config.grpc();
+        let tls = Tls::of(config)?.map(Arc::new);
+        let mut beyond = config.members().iter().filter(|(_, address)| !is_loopback(address));
+        if let (None, false, Some((member, address))) = (&tls, plaintext, beyond.next()) {
+            return Err(TransportError::Plaintext { member: *member, address: address.clone() });
+        }
+        let ways = Ways { connect_timeout, tls: tls.clone(), plaintext };
         Ok(Self {
             shared: Arc::new(Shared {
                 identity: Identity::new(config.node_id(), config.cluster_name()),
-                peers: Peers::new(
-                    config.cluster_name(),
-                    config.grpc().connect_timeout,
-                    tls.clone(),
-                ),
+                peers: Peers::new(config.cluster_name(), ways),
                 tls,
                 max_message_bytes: config.max_message_bytes(),
                 config: config.clone(),
@@ -88,11 +90,44 @@ impl GrpcTransport {
         })
     }
 
+    /// Reads the files of [`TlsConfig`](crate::config::TlsConfig) again, of this transport and of the
+    /// server that goes with it; returns whether they have changed. Connections to come are made with
+    /// what they hold now, towards other nodes at once; those that others made stay, until they end,
+    /// with what they were made with. There is no revocation: a certificate is good until it expires.
+    ///
+    /// A [`GrpcServer`](super::GrpcServer) does this itself every five seconds. It reads three small
+    /// files, and blocks for that long.
+    ///
+    /// # Errors
+    /// What the files hold now can't be used, see [`TransportError`]; what they held before stays in
+    /// use.
+    pub fn reload(&self) -> Result<bool, TransportError> {
+        let Some(tls) = self.tls() else { return Ok(false) };
+        let node_id = self.identity().node_id;
+        match tls.reload() {
+            Ok(false) => Ok(false),
+            Ok(true) => {
+                self.peers().reconnect();
+                tracing::info!(node_id, "certificates read again");
+                Ok(true)
+            }
+            Err(error) => {
+                let why = chain(&error);
+                tracing::warn!(
+                    node_id,
+                    error = why,
+                    "certificates can't be used, the old ones stay"
+                );
+                Err(error)
+            }
+        }
+    }
+
     pub(super) fn identity(&self) -> &Identity {
         &self.shared.identity
     }
 
-    pub(super) fn tls(&self) -> Option<&Tls> {
+    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
         self.shared.tls.as_ref()
     }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use openraft::error::{RPCError, RaftError, StreamingError, Timeout, Unreachable}
 use openraft::network::RPCTypes;
 use tonic::{Code, Status};
 
+use super::names::NotNamed;
 use crate::error::Stopped;
 pub use crate::statement::Implausible;
 use crate::types::{Node, NodeId, TypeConfig};
@@ -40,6 +43,12 @@ pub enum Cause {
     /// What the membership has for an address is none. Nothing was sent.
     #[error("that is no address: {}", chain(.0.as_ref()))]
     NoAddress(Arc<dyn Error + Send + Sync>),
+    /// There is no TLS, and the node isn't on this machine. Nothing was sent.
+    #[error(
+        "that is not on this machine's loopback interface, and there is no TLS: set [grpc.tls], or \
+         grpc.plaintext = true where the network is trusted"
+    )]
+    Plaintext,
     /// Nothing came in time. What was sent may have arrived.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -79,6 +88,8 @@ pub enum Refusal {
     WrongCluster,
     /// The call is meant for another node, or doesn't say for which.
     WrongNode,
+    /// Who calls can't speak for whom it says it is.
+    WrongCaller,
     /// The node takes no part yet.
     NotAdmitted,
     /// The node stopped.
@@ -99,9 +110,10 @@ impl Refusal {
     /// Metadata that holds [`word`](Self::word).
     pub(super) const KEY: &'static str = "seshat-refusal";
 
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::WrongCluster,
         Self::WrongNode,
+        Self::WrongCaller,
         Self::NotAdmitted,
         Self::Stopped,
         Self::Garbled,
@@ -115,6 +127,7 @@ impl Refusal {
         match self {
             Self::WrongCluster => "wrong cluster",
             Self::WrongNode => "wrong node",
+            Self::WrongCaller => "wrong caller",
             Self::NotAdmitted => "not admitted",
             Self::Stopped => "stopped",
             Self::Garbled => "garbled",
@@ -128,6 +141,7 @@ impl Refusal {
     fn code(self) -> Code {
         match self {
             Self::WrongCluster | Self::WrongNode => Code::FailedPrecondition,
+            Self::WrongCaller => Code::PermissionDenied,
             Self::NotAdmitted | Self::Stopped => Code::Unavailable,
             Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
@@ -158,7 +172,7 @@ impl fmt::Display for Refusal {
 }
 
 /// An error and what is behind it, each once.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     // A status displays its source's inner parts as well.
     let status = error.downcast_ref::<Status>();
     let mut text = status.map_or_else(|| error.to_string(), |status| status.message().to_owned());
@@ -194,12 +208,11 @@ impl Cause {
                 matches!(refusal, Refusal::NotAdmitted | Refusal::Busy)
             }
             Self::NoAddress(_)
+            | Self::Plaintext
             | Self::TimedOut(_)
             | Self::Implausible(_)
             | Self::Format { .. }
-            | Self::Failed { .. } => {
-                false
-            }
+            | Self::Failed { .. } => false,
         }
     }
 
@@ -208,6 +221,7 @@ impl Cause {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::NoAddress(_) => "no address",
+            Self::Plaintext => "plaintext",
             Self::TimedOut(_) => "timed out",
             Self::Format { .. } => "of a newer format",
             Self::Refused { .. } => "refused",
@@ -267,7 +281,7 @@ pub enum TransportError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file of [`TlsConfig`](crate::config::TlsConfig) holds something else.
     #[error("grpc.tls.{field} ({}) holds no {expected} in PEM", .path.display())]
@@ -279,9 +293,45 @@ pub enum TransportError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// Other nodes would refuse what this one says, as its certificate doesn't say that it is this
+    /// node's.
+    #[error("grpc.tls.cert ({}) can't be this node's", .path.display())]
+    NotItsName {
+        /// The file.
+        path: PathBuf,
+        /// What it is for, and what it should be for.
+        source: NotNamed,
+    },
     /// The certificates don't go together.
     #[error("the certificates of grpc.tls can't be used")]
-    Certificates(#[source] tonic::transport::Error),
+    Certificates(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why a node can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Without TLS, all that this node stores would be there for others to read and to change.
+    #[error(
+        "{whom} at {address} would be served beyond this machine's loopback interface, and there is \
+         no TLS: set [grpc.tls], or grpc.plaintext = true where the network is trusted"
+    )]
+    Plaintext {
+        /// For whom the listener is: peers or clients.
+        whom: &'static str,
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// The listener has no address.
+    #[error("the listener for {whom} has no address")]
+    Listener {
+        /// For whom it is: peers or clients.
+        whom: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The schema that is served for reflection can't be read.
+    #[error("reflection can't be served")]
+    Reflection(#[source] tonic_reflection::server::Error),
 }
 
 /// Why a node may not take part.

@@ -1,10 +1,10 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-//! Guarantees: what passes is meant for this node, and this node takes part; it has a place among the
-//! calls of its sender, and its message has room ([`Totals`]); it ends within the time a call may take or,
-//! where it says that it is long, when none of it came for that time (a snapshot sees to that itself, by
-//! the [`Progress`] that goes with it); it leaves a span and, if it fails, an event, those that are refused
-//! a few at most.
+//! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where there
+//! are any), and this node takes part; it has a place among the calls of its sender, and its message has
+//! room ([`Totals`]); it ends within the time a call may take or, where it says that it is long, when none
+//! of it came for that time (a snapshot sees to that itself, by the [`Progress`] that goes with it); it
+//! leaves a span and, if it fails, an event, those that are refused a few at most.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,13 +17,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument;
-use tracing::field::Empty;
+use tracing::field::{self, Empty};
 
 use super::answers::Answers;
+use super::caller::Caller;
 use super::error::Refusal;
 use super::identity::{Identity, caller};
 use super::progress::{LONG, Progress};
@@ -58,7 +58,9 @@ type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 impl Gate {
     fn admit(&self, rpc: &str, request: &Request<Body>) -> Result<(), Status> {
         let refuse = |(refusal, words): (Refusal, String)| refusal.status(words);
-        self.identity.check(request.headers()).map_err(refuse)?;
+        let (headers, extensions) = (request.headers(), request.extensions());
+        self.identity.check(headers).map_err(refuse)?;
+        self.identity.check_caller(headers, extensions).map_err(refuse)?;
         if !matches!(rpc, "Standing" | "Formats") && !*self.admitted.borrow() {
             let words = format!(
                 "node {} remembers nothing, and its cluster has not said yet whether it may take part",
@@ -141,7 +143,8 @@ impl Service<Request<Body>> for Gate {
             node_id = self.identity.node_id,
             kind = rpc,
             peer = from,
-            address = address(&request),
+            address =
+                request.extensions().get().map(|caller: &Caller| field::display(caller.address())),
             elapsed_us = Empty,
             outcome = Empty,
         );
@@ -159,7 +162,7 @@ impl Service<Request<Body>> for Gate {
             let status = Status::from_header_map(response.headers());
             let code = status.as_ref().map_or(Code::Ok, Status::code);
             span.record("elapsed_us", started.elapsed().as_micros() as u64);
-            span.record("outcome", tracing::field::debug(code));
+            span.record("outcome", field::debug(code));
             if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
                 span.in_scope(|| {
                     refusals.tell(&status);
@@ -177,12 +180,4 @@ fn unwrap(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// Where a call comes from.
-fn address(request: &Request<Body>) -> Option<String> {
-    let plain = request.extensions().get::<TcpConnectInfo>();
-    let encrypted = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    let info = plain.or_else(|| encrypted.map(TlsConnectInfo::get_ref))?;
-    info.remote_addr().map(|address| address.to_string())
 }

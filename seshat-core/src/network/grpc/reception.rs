@@ -21,6 +21,7 @@ use tonic::{Request, Status, Streaming};
 use super::answers::stopped;
 use super::error::Refusal;
 use super::follower::Follower;
+use super::identity::Sender;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;
 use crate::codec::{
@@ -37,13 +38,15 @@ const KEPT: u32 = 24;
 /// The parts of a snapshot, as they come.
 pub(super) struct Incoming {
     parts: Streaming<FullSnapshotPart>,
+    sender: Sender,
     progress: Progress,
 }
 
 impl Incoming {
     pub(super) fn of(request: Request<Streaming<FullSnapshotPart>>) -> Self {
         let progress = request.extensions().get::<Progress>().cloned().unwrap_or_default();
-        Self { parts: request.into_inner(), progress }
+        let sender = Sender::of(&request);
+        Self { parts: request.into_inner(), sender, progress }
     }
 
     /// The next part. On a slow link one may take long, as long as some of it comes within `stall`.
@@ -190,6 +193,7 @@ impl Receptions {
             Some(FullSnapshotPart::Header(header)) => header,
             _ => return Err(Refusal::Garbled.status("the stream begins without a header")),
         };
+        parts.sender.check(header.vote.leader_id.node_id)?;
         if header.length > self.max_bytes {
             let words = format!(
                 "{} bytes are announced, at most {} are taken",

@@ -1,28 +1,30 @@
-//! [`GrpcServer`]: answers the calls of other nodes.
+//! [`GrpcServer`]: answers the calls of other nodes, and of clients.
+//!
+//! Guarantees: peers and clients come in by listeners of their own, neither of which takes the other's
+//! places; nothing of the one is served at the other. Nothing is served in plaintext beyond this
+//! machine unless that was asked for.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::Fatal;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::MissedTickBehavior;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::accept::accept;
+use super::accept::For;
 use super::answers::Answers;
 use super::client::GrpcTransport;
-use super::error::AdmissionError;
+use super::error::{AdmissionError, ServeError};
 use super::follower::Follower;
 use super::gate::Gate;
-use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
+use super::listen::{Listening, may_listen};
 use super::reception::Receptions;
 use super::standing::{Admission, Standing};
 use super::totals::{ClientsLayer, LONGEST_PART, Refusals, SHORT, Totals, UnderWay};
@@ -32,20 +34,34 @@ use crate::proto::services::transport_server::{self, TransportServer};
 use crate::storage::StateReader;
 use crate::types::Raft;
 
-/// Headers of a call: ours are a few hundred bytes.
-const MAX_HEADER_BYTES: u32 = 8 << 10;
+/// How often to look whether certificates have changed.
+const RELOAD_EVERY: Duration = Duration::from_secs(5);
 
-/// Serves a node to its peers, and the standard health and reflection services to everybody.
+/// What clients are served, and where.
+#[derive(Debug)]
+pub struct Clients {
+    /// Where clients connect, which is no other node's business: an address of its own.
+    pub listener: TcpListener,
+    /// Services of the embedding program. Of the request's extensions [`Caller`](super::Caller) says
+    /// who calls, and [`Role::require`](super::Role::require) whether it may.
+    pub routes: Routes,
+}
+
+/// Serves a node to its peers; and, on a listener of their own, services of the embedding program
+/// together with the standard health and reflection services to clients. Health and reflection take
+/// no [role](super::Role).
 ///
-/// Dropping it closes the port; [`shutdown`](GrpcServer::shutdown) lets calls end first.
+/// Dropping it closes the ports; [`shutdown`](GrpcServer::shutdown) lets calls end first.
 #[must_use]
 pub struct GrpcServer {
     local_addr: SocketAddr,
+    clients_addr: Option<SocketAddr>,
     admitted: watch::Sender<bool>,
     standing: Arc<Standing>,
     health: HealthReporter,
-    stop: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<()>,
+    /// Dropped when there are to be no more calls.
+    stop: Option<watch::Sender<()>>,
+    listening: Vec<Listening>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
     totals: Totals,
@@ -58,10 +74,10 @@ impl fmt::Debug for GrpcServer {
 }
 
 impl GrpcServer {
-    /// Serves `node` on `listener`, together with the services in `more`. `transport` is what the
-    /// node was started with.
+    /// Serves `node` to its peers on `listener`, and to clients what they are to be served, if they
+    /// are. `transport` is what the node was started with.
     ///
-    /// Calls of `more` are counted and bounded as clients' ([`GrpcConfig`](crate::config::GrpcConfig)),
+    /// Calls of clients are counted and bounded ([`GrpcConfig`](crate::config::GrpcConfig)),
     /// up to the last of what is answered. What a client sends must come without a pause longer than
     /// `rpc_timeout`, so a stream from a client to the node isn't one to wait on; the other way it may be.
     ///
@@ -69,15 +85,19 @@ impl GrpcServer {
     /// one takes no part yet. Needs a tokio runtime; tasks run on it until the server stops.
     ///
     /// # Errors
-    /// The certificates don't fit, or the listener has no address.
+    /// See [`ServeError`]; nothing is served then.
     pub async fn start<R: StateReader>(
         node: &RaftNode<R>,
         transport: &GrpcTransport,
         listener: TcpListener,
-        more: Routes,
-    ) -> io::Result<Self> {
-        let local_addr = listener.local_addr()?;
+        clients: Option<Clients>,
+    ) -> Result<Self, ServeError> {
         let config = transport.config();
+        let local_addr = may_listen(&listener, For::Peers, transport)?;
+        let clients_addr = clients
+            .as_ref()
+            .map(|clients| may_listen(&clients.listener, For::Clients, transport))
+            .transpose()?;
         let (admitted, is_admitted) = watch::channel(false);
         let raft = node.raft().clone();
         let formats = Arc::clone(node.formats());
@@ -95,38 +115,17 @@ impl GrpcServer {
             formats: mine,
         };
         let totals = Totals::new(config);
-        let served = (answers, totals.clone());
-        let (health, routes) = routes(served, transport, is_admitted, more).await?;
+        let (health, clients) = for_clients(clients).await?;
+        let peers = (listener, for_peers(answers, totals.clone(), transport, is_admitted));
 
-        let (grpc, limit) = (config.grpc(), config.rpc_timeout());
-        let mut server = Server::builder()
-            .tcp_nodelay(true)
-            .max_concurrent_streams(grpc.max_calls)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .layer(ClientsLayer::new(totals.clone()));
-        if let Some(tls) = transport.tls() {
-            server = server.tls_config(tls.server.clone()).map_err(io::Error::other)?;
-        }
-        let (accepted, incoming) = mpsc::channel(1);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = server.add_routes(routes).serve_with_incoming_shutdown(
-            ReceiverStream::new(incoming),
-            async {
-                // Told so, or left: both mean the same.
-                let _ = stopped.await;
-            },
-        );
-        let serving = tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the gRPC server ended");
-            }
-        });
-        let tasks = vec![
-            tokio::spawn(accept(listener, grpc.max_connections, limit, accepted)),
+        let (stop, stopped) = watch::channel(());
+        let listen = |(listener, routes), whom, share| {
+            Listening::start(listener, routes, whom, share, transport, stopped.clone())
+        };
+        let mut listening = vec![listen(peers, For::Peers, None)];
+        let share = || Some(ClientsLayer::new(totals.clone()));
+        listening.extend(clients.map(|clients| listen(clients, For::Clients, share())));
+        let mut tasks = vec![
             tokio::spawn(follow(raft, transport.clone(), totals.clone(), health.clone())),
             tokio::spawn({
                 let standing = Arc::clone(&standing);
@@ -134,14 +133,34 @@ impl GrpcServer {
             }),
             tokio::spawn(async move { receptions.expire().await }),
         ];
-        tracing::info!(node_id = node.id(), %local_addr, tls = transport.tls().is_some(), "serving");
-        let (stop, patience) = (Some(stop), limit);
-        Ok(Self { local_addr, admitted, standing, health, stop, serving, tasks, patience, totals })
+        let tls = transport.tls().is_some();
+        if tls {
+            tasks.push(tokio::spawn(reload(transport.clone())));
+        }
+        tracing::info!(node_id = node.id(), %local_addr, ?clients_addr, tls, "serving");
+        let (stop, patience) = (Some(stop), config.rpc_timeout());
+        Ok(Self {
+            local_addr,
+            clients_addr,
+            admitted,
+            standing,
+            health,
+            stop,
+            listening,
+            tasks,
+            patience,
+            totals,
+        })
     }
 
-    /// Where the server listens.
+    /// Where the server listens for other nodes.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where the server listens for clients, if it does.
+    pub fn clients_addr(&self) -> Option<SocketAddr> {
+        self.clients_addr
     }
 
     /// What others have under way here at this moment.
@@ -176,7 +195,12 @@ impl GrpcServer {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
         drop(self.stop.take());
-        let drained = tokio::time::timeout(self.patience, &mut self.serving).await;
+        let drained = async {
+            for listening in &mut self.listening {
+                listening.drained().await;
+            }
+        };
+        let drained = tokio::time::timeout(self.patience, drained).await;
         tracing::info!(drained = drained.is_ok(), "served");
     }
 }
@@ -184,17 +208,16 @@ impl GrpcServer {
 impl Drop for GrpcServer {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.serving.abort();
     }
 }
 
-/// Everything that is served.
-async fn routes(
-    (answers, totals): (Answers, Totals),
+/// What other nodes are served.
+fn for_peers(
+    answers: Answers,
+    totals: Totals,
     transport: &GrpcTransport,
     admitted: watch::Receiver<bool>,
-    more: Routes,
-) -> io::Result<(HealthReporter, Routes)> {
+) -> Routes {
     let limit = answers.limit;
     let longest = transport.config().max_message_bytes();
     let answers = Arc::new(answers);
@@ -213,17 +236,25 @@ async fn routes(
         totals,
         refusals: Refusals::default(),
     };
+    Routes::new(gate).prepare()
+}
+
+/// What clients are served: theirs, health and reflection.
+async fn for_clients(
+    clients: Option<Clients>,
+) -> Result<(HealthReporter, Option<(TcpListener, Routes)>), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in ["", transport_server::SERVICE_NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
     }
+    let Some(Clients { listener, routes }) = clients else { return Ok((health, None)) };
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
-        .map_err(io::Error::other)?;
-    let routes = more.add_service(gate).add_service(health_service).add_service(reflection);
-    Ok((health, routes.prepare()))
+        .map_err(ServeError::Reflection)?;
+    let routes = routes.add_service(health_service).add_service(reflection);
+    Ok((health, Some((listener, routes.prepare()))))
 }
 
 /// Forgets peers that leave the membership; says so when the node stops.
@@ -242,6 +273,18 @@ async fn follow(raft: Raft, transport: GrpcTransport, totals: Totals, health: He
     }
     for service in ["", transport_server::SERVICE_NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+}
+
+/// Reads certificates again as they change.
+async fn reload(transport: GrpcTransport) {
+    let mut ticks = tokio::time::interval(RELOAD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let transport = transport.clone();
+        // It leaves an event of whatever comes of it.
+        let _ = tokio::task::spawn_blocking(move || transport.reload()).await;
     }
 }
 

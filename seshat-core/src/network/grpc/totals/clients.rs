@@ -1,4 +1,4 @@
-//! [`ClientsLayer`]: the clients' share, before everything that is served but the transport.
+//! [`ClientsLayer`]: the clients' share, before everything that they are served.
 //!
 //! Guarantees: a call has a place until its last answer is taken, or it is refused at once. What it says
 //! is [metered](super::metered); whatever a call waits for from its client must come within `rpc_timeout`,
@@ -18,7 +18,6 @@ use tower::{Layer, Service};
 
 use super::{Held, Meter, Place, Refusals, Totals, busy};
 use crate::network::grpc::progress::Progress;
-use crate::proto::services::transport_server;
 
 /// Puts the clients' share before a service.
 #[derive(Clone)]
@@ -46,12 +45,6 @@ impl<S> Layer<S> for ClientsLayer {
 pub(in crate::network::grpc) struct Clients<S> {
     inner: S,
     layer: ClientsLayer,
-}
-
-/// Whether a call is one of the transport's, which the [gate](super::super::gate) counts.
-fn is_transport(path: &str) -> bool {
-    let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-    service.is_some_and(|(service, _)| service == transport_server::SERVICE_NAME)
 }
 
 /// Whether a call lasts as long as its client likes.
@@ -86,9 +79,6 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        if is_transport(path) {
-            return Box::pin(self.inner.call(request));
-        }
         let ClientsLayer { totals, refusals } = &self.layer;
         let place = match totals.client(path) {
             Ok(place) => place,
