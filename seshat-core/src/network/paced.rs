@@ -40,9 +40,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::flight::{Cargo, End, Flight};
 pub(crate) use self::way::Ways;
+use self::way::{User, Way};
 use crate::codec::MAX_MEMBERSHIPS;
 use crate::log::REPLICATION_BYTES;
-use self::way::{User, Way};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
     InstallSnapshotResponse, LogId, Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote,

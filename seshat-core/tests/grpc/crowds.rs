@@ -54,7 +54,11 @@ async fn named(cluster: &'static str, grpc: GrpcConfig) -> (Host, String, String
 
 /// A call of a node that is let in.
 async fn call(channel: &Channel) -> Result<(), Status> {
-    let asked = signed("seshat", 1, v1::StandingRequest { node_id: 9, incarnation: 0 });
+    let asked = signed(
+        "seshat",
+        1,
+        v1::StandingRequest { node_id: 9, incarnation: 0, ..Default::default() },
+    );
     let answer = unary::<_, v1::StandingResponse>(channel.clone(), "Standing", asked);
     timeout(DEADLINE, answer).await.expect("an answer").map(drop)
 }

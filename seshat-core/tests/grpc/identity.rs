@@ -75,7 +75,7 @@ async fn ask(rpc: &str, channel: Channel, called: Option<&str>, said: u64) -> Re
                 .map(drop)
         }
         _ => {
-            let asked = v1::StandingRequest { node_id: said, incarnation: 0 };
+            let asked = v1::StandingRequest { node_id: said, incarnation: 0, ..Default::default() };
             unary::<_, v1::StandingResponse>(channel, rpc, from(called, asked)).await.map(drop)
         }
     }

@@ -65,7 +65,7 @@ async fn peers_and_clients_are_served_apart() {
     let check = HealthCheckRequest::default();
     let refused = HealthClient::new(channel(ports.address(1))).check(check).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented, "{refused}");
-    let asked = v1::StandingRequest { node_id: 9, incarnation: 0 };
+    let asked = v1::StandingRequest { node_id: 9, incarnation: 0, ..Default::default() };
     let asked = || signed("seshat", 1, asked);
     let refused = unary::<_, v1::StandingResponse>(channel(&address), "Standing", asked()).await;
     assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);

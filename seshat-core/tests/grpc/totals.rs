@@ -312,7 +312,7 @@ async fn a_thousand_strangers_and_readers_cost_a_handful_of_rounds() {
     let address = leads.server.local_addr();
     let channels: Vec<_> = (0..10).map(|_| channel(address)).collect();
     let asks = (0..1000_u64).zip(channels.iter().cycle()).map(|(n, shared)| async move {
-        let asked = v1::StandingRequest { node_id: 100 + n, incarnation: n };
+        let asked = v1::StandingRequest { node_id: 100 + n, incarnation: n, ..Default::default() };
         let asked = signed("seshat", leads.node.id(), asked);
         unary::<_, v1::StandingResponse>(shared.clone(), "Standing", asked).await
     });

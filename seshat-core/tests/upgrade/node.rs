@@ -112,7 +112,7 @@ async fn answer(node: &RaftNode, command: &str) -> Answer {
         ["force", id, address] => {
             let (id, learner) = (id.parse().unwrap(), Node::new(address));
             let added = node.raft().add_learner(id, learner, false).await;
-            added.map(|_| String::new()).map_err(|error| no(MembershipError::from(error)))
+            added.map(|_| String::new()).map_err(no)
         }
         ["snapshot"] => snapshot(node).await,
         _ => panic!("what is {command:?}?"),
