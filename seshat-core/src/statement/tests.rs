@@ -244,10 +244,8 @@ fn what_is_committed_stays(
     #[case] refused: Option<LogId>,
 ) {
     let end = told(0, 0).judge(&mut request(prev, ids, None));
-    let expected = refused.map_or(Ok(()), |got| {
-        let expected = Some(known(5));
-        Err(Implausible::Contradicts { got, expected: expected.unwrap() })
-    });
+    let contradicts = |got| Err(Implausible::Contradicts { got, expected: known(5) });
+    let expected = refused.map_or(Ok(()), contradicts);
     assert_eq!(end, expected);
 }
 

@@ -75,7 +75,7 @@ impl World {
         let config = NodeConfig::builder(1)
             .member(1, &address)
             .member(2, &others)
-            .member(3, &others.replace("127.0.0.1", "localhost"))
+            .member(3, others.replace("127.0.0.1", "localhost"))
             .heartbeat_interval(Duration::from_millis(40))
             .election_timeout_min(Duration::from_millis(200))
             .election_timeout_max(Duration::from_millis(400))
