@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rstest::rstest;
 use seshat_core::config::{
-    BatchConfig, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
+    BatchConfig, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, TlsConfig,
+    Violation,
 };
 use seshat_core::operation::Limits;
 
@@ -350,4 +351,33 @@ fn joining(#[case] id: u64, #[case] asked: RangeInclusive<u64>, #[case] expected
 fn a_single_node_joins_nobody() {
     let both = node_of(1, 1..=1).single_node().joining();
     assert_eq!(said(both), "single_node: true: not together with joining");
+}
+
+#[rstest]
+#[case::default("seshat", true)]
+#[case::domain("seshat.prod-1.example", true)]
+#[case::number_within("1.example", true)]
+#[case::longest_label(&"x".repeat(63), true)]
+#[case::label_too_long(&"x".repeat(64), false)]
+#[case::longest(&format!("{}.x", [const { "x" }; 113].join(".")), true)]
+#[case::too_long(&format!("{}.xx", [const { "x" }; 113].join(".")), false)]
+#[case::upper_case("Seshat", false)]
+#[case::space("the cluster", false)]
+#[case::underscore("the_cluster", false)]
+#[case::empty_label("seshat..example", false)]
+#[case::dot_at_the_end("seshat.", false)]
+#[case::wildcard("*.example", false)]
+#[case::hyphen_first("-seshat", false)]
+#[case::hyphen_last("seshat-", false)]
+#[case::number("10.0.0.1", false)]
+fn cluster_name_with_tls(#[case] name: &str, #[case] fits: bool) {
+    let tls = TlsConfig { ca: "ca".into(), cert: "cert".into(), key: "key".into(), mutual: true };
+    let grpc = GrpcConfig { tls: Some(tls), ..GrpcConfig::default() };
+    let expected = format!(
+        "cluster_name: {name:?}: labels of a-z, 0-9 and hyphens with dots between them, at most 227 \
+         bytes, the last no number, as certificates (grpc.tls) name nodes by it"
+    );
+    let expected = if fits { String::new() } else { expected };
+    assert_eq!(said(valid().cluster_name(name).grpc(grpc)), expected);
+    assert_eq!(said(valid().cluster_name(name)), "", "it is just a name without");
 }

@@ -4,19 +4,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod admission;
+mod authority;
 #[path = "../common/capture.rs"]
 mod capture;
 mod cluster;
+mod crowds;
 mod encrypted;
 mod exchange;
 mod host;
 mod hostile;
+mod identity;
 mod link;
 mod liveness;
 mod probation;
 mod raw;
 mod refusals;
+mod reloaded;
 mod resumed;
+mod roles;
 mod services;
 mod slow;
 mod snapshots;

@@ -72,9 +72,9 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
     });
     for wire in [Wire::Cut, Wire::HalfOpen] {
         let (old, new) = cut_off_leader(&cluster, &wires, wire).await;
-        let answer = propose_at(cluster.address(old)).await;
+        let answer = propose_at(cluster.for_clients(old)).await;
         assert!(!matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
-        let answer = propose_at(cluster.address(new)).await;
+        let answer = propose_at(cluster.for_clients(new)).await;
         assert!(matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
         wires.all(Wire::WHOLE);
         let follows = |statuses: &[StatusResponse]| {

@@ -38,11 +38,12 @@ fn the_oldest_that_did_nothing_gives_way_and_who_is_at_work_stays() {
 
 #[test]
 fn who_has_the_most_idle_connections_loses_them_first() {
-    let mut places = Places::new(3, None);
+    let mut places = Places::new(4, None);
     enter(&mut places, "member", THERE, 0);
-    enter(&mut places, "stranger", HERE, 1);
-    enter(&mut places, "stranger", HERE, 2);
-    for now in 3..100 {
+    for now in 1..4 {
+        assert_eq!(enter(&mut places, "stranger", HERE, now).1, None);
+    }
+    for now in 4..100 {
         assert_eq!(enter(&mut places, "stranger", HERE, now).1, Some("stranger"));
     }
     assert_eq!(enter(&mut places, "member", THERE, 100).1, Some("stranger"));
