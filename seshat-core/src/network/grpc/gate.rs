@@ -1,9 +1,9 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-//! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where there
-//! are any), and this node takes part; it ends within the time a
-//! call may take or, where it says that it is long, when none of it came for that time (a snapshot sees
-//! to that itself, by the [`Progress`] that goes with it); it leaves a span and, if it fails, an event.
+//! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where
+//! there are any), and this node takes part; it ends within the time a call may take or, where it says
+//! that it is long, when none of it came for that time (a snapshot sees to that itself, by the
+//! [`Progress`] that goes with it); it leaves a span and, if it fails, an event.
 
 use std::convert::Infallible;
 use std::future::Future;

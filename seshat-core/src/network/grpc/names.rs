@@ -1,7 +1,7 @@
 //! The names in certificates: which there are, and whether one is there, by rustls' own reading.
 //!
-//! A name with a wildcard counts for what it matches, as anywhere: `*.<cluster>` is any node, and no client,
-//! of a cluster whose name has a dot in it, and nobody of another.
+//! A name with a wildcard counts for what it matches, as anywhere: `*.<cluster>` is any node, and no
+//! client, of a cluster whose name has a dot in it, and nobody of another.
 
 use std::fmt;
 
