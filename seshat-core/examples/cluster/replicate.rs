@@ -223,6 +223,8 @@ fn may_succeed_elsewhere(error: &ProposeError) -> bool {
         | ProposeError::QuorumLost { .. }
         | ProposeError::QueueFull { .. }
         | ProposeError::Stopped(_) => true,
-        ProposeError::Limit(_) | ProposeError::Unanswered { .. } => false,
+        ProposeError::Limit(_) | ProposeError::Format { .. } | ProposeError::Unanswered { .. } => {
+            false
+        }
     }
 }
