@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::BufRead;
 
 use seshat_core::config::NodeConfig;
-use seshat_core::error::{MembershipError, ProposeError};
+use seshat_core::error::ProposeError;
 use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::Operation;

@@ -1,17 +1,10 @@
 //! [`Gate`]: stands before the service, and sees each call before its message is read.
 //!
-<<<<<<< ours
 //! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where there
 //! are any), and this node takes part; it has a place among the calls of its sender, and its message has
 //! room ([`Totals`]); it ends within the time a call may take or, where it says that it is long, when none
 //! of it came for that time (a snapshot sees to that itself, by the [`Progress`] that goes with it); it
 //! leaves a span and, if it fails, an event, those that are refused a few at most.
-=======
-//! Guarantees: what passes is meant for this node, comes from a node whose certificate it is (where
-//! there are any), and this node takes part; it ends within the time a call may take or, where it says
-//! that it is long, when none of it came for that time (a snapshot sees to that itself, by the
-//! [`Progress`] that goes with it); it leaves a span and, if it fails, an event.
->>>>>>> theirs
 
 use std::convert::Infallible;
 use std::future::Future;
