@@ -120,6 +120,13 @@ macro_rules! message {
 }
 use message;
 
+/// Whether nothing in what a client proposes is unknown: to go on without it would be to do something
+/// else than it asked for.
+#[cfg(feature = "grpc")]
+pub(crate) fn check_proposed(bytes: &[u8]) -> Result<(), DecodeError> {
+    shape::check(&shape::PROPOSE_REQUEST, bytes)
+}
+
 /// The generated type, if nothing in it is unknown where it must be known.
 fn parse<P: prost::Message + Default>(
     shape: &shape::Shape,

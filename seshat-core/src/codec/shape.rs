@@ -115,6 +115,14 @@ pub(crate) const SNAPSHOT_HEADER: Shape = closed(
 );
 pub(crate) const SNAPSHOT_TRAILER: Shape = closed("SnapshotTrailer", &[(1, Other)]);
 
+/// What clients propose. In entries it is read by hand.
+const SET_OPERATION: Shape = closed("SetOperation", &[(1, Bytes), (2, Bytes), (4, Number)]);
+const DEL_OPERATION: Shape = closed("DelOperation", &[(1, Bytes)]);
+const OPERATION: Shape =
+    closed("Operation", &[(1, Message(&SET_OPERATION)), (2, Message(&DEL_OPERATION))]);
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport has clients"))]
+pub(crate) const PROPOSE_REQUEST: Shape = open("ProposeRequest", &[(1, Message(&OPERATION))]);
+
 /// What is said, not kept.
 pub(crate) const RESPONSE: Shape = open("Response", &[]);
 

@@ -3,6 +3,7 @@
 //! Guarantees: no sum overflows: what can't be counted is [`u64::MAX`].
 
 use super::NodeConfig;
+use crate::codec::DECODED_PER_BYTE;
 
 /// The longest message that has its room with its call's place.
 pub(crate) const SHORT: u64 = 64 << 10;
@@ -12,8 +13,8 @@ pub(crate) const CONNECTION_WINDOW: u64 = 8 << 20;
 const HEADERS: u64 = 8 << 10;
 /// A short message, the one behind it, and what their reader begins with.
 const PLACE: u64 = 2 * SHORT + (8 << 10);
-/// What is made of a message takes at most four times its length, beside the message itself.
-const DECODED: u64 = 5;
+/// A message, and what is made of it.
+const DECODED: u64 = 1 + DECODED_PER_BYTE as u64;
 /// Health watches and reflection.
 const STREAMS: u64 = 64;
 
@@ -53,7 +54,10 @@ impl NodeConfig {
         let others = members.keys().filter(|id| **id != self.node_id).count() as u64;
         let value = limits.max_value_bytes as u64;
         [
-            (grpc.max_connections as u64, CONNECTION_WINDOW + u64::from(grpc.max_calls) * HEADERS),
+            (
+                (grpc.max_connections as u64).saturating_mul(2),
+                CONNECTION_WINDOW + u64::from(grpc.max_calls) * HEADERS,
+            ),
             (grpc.max_peer_calls as u64, PLACE),
             ((grpc.max_client_calls as u64).saturating_add(STREAMS), PLACE.saturating_add(value)),
             (self.max_peer_bytes().saturating_add(self.max_client_bytes()), DECODED),

@@ -90,6 +90,7 @@ mod error;
 mod follower;
 mod gate;
 mod identity;
+mod lean;
 mod listen;
 pub(crate) mod message;
 mod names;

@@ -43,10 +43,10 @@ pub struct Member {
 /// (Raft dissertation, section 4.3). A member in no voter set is a learner.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
-    /// None before the cluster is initialized; two while a change is under way.
+    /// None before the cluster is initialized; two while a change is under way; never more than four.
     #[prost(message, repeated, tag = "1")]
     pub configs: ::prost::alloc::vec::Vec<VoterSet>,
-    /// Every voter and every learner, ascending by id.
+    /// Every voter and every learner, ascending by id. At most 1024.
     #[prost(message, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<Member>,
 }
@@ -276,7 +276,7 @@ pub struct AppendEntriesRequest {
     /// The entry just before the first one sent; absent when sending from index 0.
     #[prost(message, optional, tag = "2")]
     pub prev_log_id: ::core::option::Option<LogId>,
-    /// Consecutive, the first one right after prev_log_id.
+    /// Consecutive, the first one right after prev_log_id. At most 1024 of them hold a membership.
     #[prost(message, repeated, tag = "3")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
     /// The leader's last committed entry; absent if none is.

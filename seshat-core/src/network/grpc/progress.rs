@@ -19,6 +19,8 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
+use super::lean::{Lean, Leaning};
+
 /// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that. What many
 /// clients propose at once is less, and goes out in one write.
 pub(super) const PIECE: usize = 64 << 10;
@@ -122,19 +124,19 @@ pub(super) struct Watched {
 }
 
 impl Service<Request<Body>> for Watched {
-    type Response = Response<Body>;
+    type Response = Response<Lean>;
     type Error = tonic::transport::Error;
-    type Future = <Channel as Service<Request<Body>>>::Future;
+    type Future = Leaning<<Channel as Service<Request<Body>>>::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.channel.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &self.progress {
+        Leaning(match &self.progress {
             Some(progress) => self.channel.call(request.map(|body| progress.watch(body))),
             None => self.channel.call(request),
-        }
+        })
     }
 }
 

@@ -219,8 +219,10 @@ impl Standing {
         let mut metrics = self.raft.metrics();
         loop {
             self.begun.notified().await;
-            while let Ok(Some(_)) = self.probation().await {
-                if metrics.changed().await.is_err() {
+            while let Ok(Some(probation)) = self.probation().await {
+                // Not for any news: to ask makes some.
+                let until = Some(probation.leadership.committed);
+                if metrics.wait_for(|now| now.last_applied >= until).await.is_err() {
                     return;
                 }
             }
