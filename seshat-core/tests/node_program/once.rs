@@ -212,3 +212,29 @@ async fn what_was_sent_into_the_void_is_sent_once() {
         assert_eq!((came.load(Ordering::SeqCst), two.asked()), (2, 0));
     }
 }
+
+/// A newer client may ask for more than this node knows of: to do the rest would be something else.
+#[tokio::test]
+async fn what_is_half_understood_is_not_done() {
+    let (node, address) = Puppet::listening().await;
+    node.answers([done()]);
+    // ProposeRequest { operation: Operation { set: SetOperation { key: "k", value: "v", 3: 60 } } }
+    let operation: &[u8] = &[0x0a, 8, 0x0a, 1, b'k', 0x12, 1, b'v', 0x18, 60];
+    let propose = async |operation: &[u8]| {
+        // On the wire the same: one field, number 1, of bytes.
+        let request = v1::SnapshotRecord { key: operation.to_vec().into(), ..Default::default() };
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+        let mut client = tonic::client::Grpc::new(endpoint.unwrap().connect().await.unwrap());
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<_, proto::ProposeResponse>::default();
+        let path = "/seshat.client.v1.Client/Propose".parse().unwrap();
+        client.unary(Request::new(request), path, codec).await.map(|_| ())
+    };
+    let refused = propose(operation).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert!(refused.message().contains("SetOperation.*: field 3"), "{refused}");
+    assert_eq!(node.asked(), 0);
+    // Without that field it is a SET.
+    propose(&[0x0a, 6, 0x0a, 1, b'k', 0x12, 1, b'v']).await.unwrap();
+    assert_eq!(node.asked(), 1);
+}
