@@ -203,6 +203,7 @@ enum Step {
     Propose(usize),
     /// One of those that were proposed.
     GiveUp(Index),
+    GiveUpAll,
     Wait(Duration),
     Isolate,
     Heal,
@@ -213,11 +214,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (300..QUEUE_BYTES / 2).prop_map(Step::Propose),
-        6 => any::<Index>().prop_map(Step::GiveUp),
+        3 => any::<Index>().prop_map(Step::GiveUp),
+        5 => Just(Step::GiveUpAll),
         4 => (0..70_u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
         1 => (200..1500_u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
-        2 => Just(Step::Isolate),
-        2 => Just(Step::Heal),
+        4 => Just(Step::Isolate),
+        1 => Just(Step::Heal),
         1 => Just(Step::Depose),
     ]
 }
@@ -238,6 +240,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 proposals.swap_remove(which.index(proposals.len())).abort();
             }
             Step::GiveUp(_) => {}
+            Step::GiveUpAll => proposals.drain(..).for_each(|proposal| proposal.abort()),
             Step::Wait(time) => tokio::time::sleep(time).await,
             Step::Isolate => cluster.switchboard.isolate(&node.id()),
             Step::Heal => cluster.switchboard.heal(),
@@ -265,7 +268,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_in_the_log_is_counted_until_it_is_answered(steps in vec(step(), 1..40)) {
+    fn what_is_in_the_log_is_counted_until_it_is_answered(steps in vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)

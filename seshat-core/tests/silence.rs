@@ -126,7 +126,10 @@ async fn a_leader_that_stood_still_takes_what_it_gets() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         tokio::time::advance(leader.config().election_timeout_max() + Duration::from_millis(200))
             .await;
-        leader.set("k", "v").await.unwrap();
+        // At once, and as it begins to see how long that was.
+        for _ in 0..20 {
+            leader.set("k", "v").await.unwrap();
+        }
     }
     cluster.shutdown().await;
 }

@@ -81,20 +81,21 @@ impl Batcher {
     /// response, and the operation too if it isn't in an entry yet; what is in the log keeps its
     /// place.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
-        let deadline = Instant::now() + self.timeout;
+        let mut now = Instant::now();
+        let deadline = now + self.timeout;
         let door = self.queue.door();
         let pass = match door.pass_by(&operation)? {
             Some(pass) => pass,
             None => {
                 // What takes the places may be entries of a former leader.
                 self.leadership.leads()?;
-                door.wait(&operation, deadline, self.timeout).await?
+                let pass = door.wait(&operation, deadline, self.timeout).await?;
+                now = Instant::now();
+                pass
             }
         };
-        if let Some(refused) = self.leadership.refusal() {
-            return Err(refused);
-        }
-        match self.queue.enter(pass, operation, deadline)? {
+        let refusal = || self.leadership.refusal();
+        match self.queue.enter(pass, operation, (now, deadline), refusal)? {
             Entered::Queued(answered) => answered.await.unwrap_or(Err(Stopped::ShutDown.into())),
             Entered::Alone(turn, operation) => self.propose_alone(turn, operation, deadline).await,
         }
@@ -165,6 +166,7 @@ impl Driver {
                         continue;
                     }
                     tracing::trace!(operations = operations.len(), "propose an entry");
+                    self.queue.begins();
                     match self.raft.client_write_ff(Batch::new(operations)).await {
                         Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
                         Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),

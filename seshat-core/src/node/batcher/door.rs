@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::Instant;
 
 use crate::error::{ProposeError, Stopped};
@@ -18,11 +18,22 @@ use crate::operation::{Limits, Operation};
 /// small ones.
 const OVERHEAD: usize = 256;
 
-/// Room for one operation or several, one permit a byte. Given back when dropped.
-pub(super) type Place = OwnedSemaphorePermit;
+/// The place of an entry, in bytes. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    space: Arc<Semaphore>,
+    bytes: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.space.add_permits(self.bytes);
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Door {
+    /// One permit a byte.
     space: Arc<Semaphore>,
     /// Held by the proposer that waits for space; others wait for it behind, in turn.
     front: Mutex<()>,
@@ -32,11 +43,22 @@ pub(super) struct Door {
     limits: Limits,
 }
 
-/// A place, and the right to use it before those who are at the door still.
+/// A proposal's place, and the right to use it before those who are at the door still. Given back when
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
-    pub(super) place: Place,
+    permit: SemaphorePermit<'a>,
     _front: Option<(MutexGuard<'a, ()>, Waits<'a>)>,
+}
+
+impl Pass<'_> {
+    /// The bytes that it is for, to be made a [place](Door::place) again: while a proposal is queued that
+    /// is all it keeps, since there are many.
+    pub(super) fn into_bytes(self) -> usize {
+        let bytes = self.permit.num_permits();
+        self.permit.forget();
+        bytes
+    }
 }
 
 impl Door {
@@ -62,8 +84,8 @@ impl Door {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return Ok(None);
         }
-        match Arc::clone(&self.space).try_acquire_many_owned(self.weight(operation)) {
-            Ok(place) => Ok(Some(Pass { place, _front: None })),
+        match self.space.try_acquire_many(self.weight(operation)) {
+            Ok(permit) => Ok(Some(Pass { permit, _front: None })),
             Err(TryAcquireError::Closed) => Err(Stopped::ShutDown),
             Err(TryAcquireError::NoPermits) => Ok(None),
         }
@@ -80,9 +102,8 @@ impl Door {
         let waits = Waits::new(&self.waiting);
         let place = async {
             let front = self.front.lock().await;
-            let space = Arc::clone(&self.space);
-            let place = space.acquire_many_owned(self.weight(operation)).await;
-            place.map(|place| Pass { place, _front: Some((front, waits)) })
+            let permit = self.space.acquire_many(self.weight(operation)).await;
+            permit.map(|permit| Pass { permit, _front: Some((front, waits)) })
         };
         match tokio::time::timeout_at(deadline, place).await {
             Ok(Ok(pass)) => Ok(pass),
@@ -92,6 +113,11 @@ impl Door {
                 Err(ProposeError::QueueFull { waited: timeout, queue_bytes })
             }
         }
+    }
+
+    /// The place that so many bytes of passes make.
+    pub(super) fn place(&self, bytes: usize) -> Place {
+        Place { space: Arc::clone(&self.space), bytes }
     }
 
     /// Nobody passes any more.

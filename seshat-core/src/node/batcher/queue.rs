@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::Answer;
-use super::door::{Door, Pass, Place};
+use super::door::{Door, Pass};
 use super::turn::Turn;
 use super::waiting::{Answered, Reply, Waiting};
 use crate::config::NodeConfig;
@@ -24,10 +24,14 @@ use crate::operation::Operation;
 /// again before it takes it: a proposer that isn't polled keeps nobody waiting.
 const LONE_PATIENCE: Duration = Duration::from_millis(20);
 
+/// How long an entry may be under way before who comes hears whether this node may propose at all.
+const MOMENT: Duration = Duration::from_millis(20);
+
 #[derive(Debug)]
 pub(super) struct Proposal {
     operation: Operation,
-    place: Place,
+    /// Of its place, which goes where it goes.
+    bytes: usize,
     deadline: Instant,
     reply: Reply,
 }
@@ -65,6 +69,8 @@ pub(super) struct Inbox {
     /// The driver waits for an entry that nobody else waits for: it has no deadline to mind until
     /// something is queued.
     minds_nobody: bool,
+    /// When the driver proposed the entry that is under way.
+    began: Option<Instant>,
     pub(super) closed: bool,
 }
 
@@ -106,28 +112,37 @@ impl Queue {
         &self.door
     }
 
-    /// Takes the turn for an operation that has a place, or queues it.
-    pub(super) fn enter(
-        &self,
-        pass: Pass<'_>,
+    /// Takes the turn for an operation that has a place, or queues it; unless `refusal` says why not.
+    /// Behind an entry that has been under way for a moment only, as those of a busy leader are, it isn't
+    /// asked: the driver asks when it comes to the operation.
+    pub(super) fn enter<'a>(
+        &'a self,
+        pass: Pass<'a>,
         operation: Operation,
-        deadline: Instant,
-    ) -> Result<Entered<'_>, ProposeError> {
+        (now, deadline): (Instant, Instant),
+        refusal: impl FnOnce() -> Option<ProposeError>,
+    ) -> Result<Entered<'a>, ProposeError> {
         let mut inbox = self.lock();
         if inbox.closed {
             return Err(Stopped::ShutDown.into());
+        }
+        let moves =
+            inbox.holder == Holder::Driver && inbox.began.is_some_and(|began| now < began + MOMENT);
+        if !moves && let Some(refused) = refusal() {
+            return Err(refused);
         }
         // What is left is under way still, if the driver hasn't come to it yet.
         if inbox.holder == Holder::Nobody && inbox.proposals.is_empty() && inbox.left.is_empty() {
             inbox.turns += 1;
             inbox.holder = Holder::Alone(inbox.turns);
-            return Ok(Entered::Alone(Turn::new(self, inbox.turns, pass.place), operation));
+            return Ok(Entered::Alone(Turn::new(self, inbox.turns, pass), operation));
         }
         let (reply, answered) = oneshot::channel();
         let first = inbox.proposals.is_empty();
         let unasked = inbox.holder == Holder::Driver && !inbox.minds_nobody;
         inbox.minds_nobody = false;
-        inbox.proposals.push_back(Proposal { operation, place: pass.place, deadline, reply });
+        let bytes = pass.into_bytes();
+        inbox.proposals.push_back(Proposal { operation, bytes, deadline, reply });
         drop(inbox);
         if first && !unasked {
             self.wake();
@@ -143,6 +158,11 @@ impl Queue {
 
     pub(super) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// The driver proposes an entry now.
+    pub(super) fn begins(&self) {
+        self.lock().began = Some(Instant::now());
     }
 
     /// Until there is something for the driver to do.
@@ -230,12 +250,12 @@ impl Queue {
         let limit = backlog.len().min(self.max_operations);
         let mut operations = Vec::with_capacity(limit);
         let mut replies = VecDeque::with_capacity(limit);
-        let mut places: Option<Place> = None;
-        let mut bytes = 0;
+        let (mut bytes, mut placed) = (0, 0);
         while let Some(next) = backlog.pop_front() {
             let size = next.operation.payload_bytes();
             let full = operations.len() >= self.max_operations || bytes + size > max_bytes;
             if next.reply.is_closed() {
+                drop(self.door.place(next.bytes));
                 continue;
             }
             if full && !operations.is_empty() {
@@ -244,13 +264,10 @@ impl Queue {
             }
             bytes += size;
             operations.push(next.operation);
+            placed += next.bytes;
             replies.push_back((next.deadline, Some(next.reply)));
-            match &mut places {
-                Some(places) => places.merge(next.place),
-                None => places = Some(next.place),
-            }
         }
-        (operations, Waiting::new(replies, places))
+        (operations, Waiting::new(replies, self.door.place(placed)))
     }
 
     /// The earliest deadline in the queue and of those who wait for an entry. With `None` the driver
@@ -275,6 +292,7 @@ impl Queue {
         for proposals in [backlog, &mut inbox.proposals] {
             while proposals.front().is_some_and(|next| next.deadline <= now) {
                 let Some(late) = proposals.pop_front() else { break };
+                drop(self.door.place(late.bytes));
                 // Whoever dropped the future doesn't hear it.
                 let _ = late.reply.send(Err(error.clone()));
             }

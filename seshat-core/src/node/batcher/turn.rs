@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::door::Place;
+use super::door::Pass;
 use super::queue::{Holder, Queue};
 use super::waiting::{Answered, Reply, Waiting};
 use super::{Answer, Received};
@@ -18,14 +18,14 @@ use super::{Answer, Received};
 pub(super) struct Turn<'a> {
     queue: &'a Queue,
     number: u64,
-    place: Option<Place>,
+    pass: Option<Pass<'a>>,
     /// While an entry is under way.
     answer: Option<Answer>,
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(queue: &'a Queue, number: u64, place: Place) -> Self {
-        Self { queue, number, place: Some(place), answer: None }
+    pub(super) fn new(queue: &'a Queue, number: u64, pass: Pass<'a>) -> Self {
+        Self { queue, number, pass: Some(pass), answer: None }
     }
 
     /// An entry is under way from now on.
@@ -59,7 +59,8 @@ impl<'a> Turn<'a> {
         }
         let Some(answer) = self.answer.take() else { return false };
         let replies: VecDeque<_> = reply.map(|(at, reply)| (at, Some(reply))).into_iter().collect();
-        inbox.left.push_back((answer, Waiting::new(replies, self.place.take())));
+        let bytes = self.pass.take().map_or(0, Pass::into_bytes);
+        inbox.left.push_back((answer, Waiting::new(replies, self.queue.door().place(bytes))));
         if is_mine {
             inbox.holder = Holder::Driver;
         }

@@ -20,11 +20,11 @@ pub(super) struct Waiting {
     replies: VecDeque<(Instant, Option<Reply>)>,
     /// How many of the first ones have been answered.
     expired: usize,
-    _place: Option<Place>,
+    _place: Place,
 }
 
 impl Waiting {
-    pub(super) fn new(replies: VecDeque<(Instant, Option<Reply>)>, place: Option<Place>) -> Self {
+    pub(super) fn new(replies: VecDeque<(Instant, Option<Reply>)>, place: Place) -> Self {
         Self { replies, expired: 0, _place: place }
     }
 
