@@ -87,7 +87,11 @@ async fn proposals_that_are_polled_in_order_are_applied_in_order() {
     for id in 0..20 {
         let node = stalled.leader.clone();
         proposers.spawn(async move {
-            let proposals = (0..50).map(|i| node.set(format!("key-{id}"), i.to_string()));
+            let (node, key) = (&node, format!("key-{id}"));
+            let proposals = (0..50).map(|i: u32| {
+                let key = key.clone();
+                async move { set_get(node, &key, &i.to_string()).await }
+            });
             let expected =
                 (0..50).map(|i: u32| set(i.checked_sub(1).map(|i| i.to_string()).as_deref()));
             assert_eq!(in_order(proposals).await, expected.collect::<Vec<_>>());

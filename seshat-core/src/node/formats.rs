@@ -114,6 +114,7 @@ impl Formats {
     }
 
     /// What this node says to those who ask.
+    #[cfg(feature = "grpc")]
     pub(crate) fn mine(&self) -> FormatsResponse {
         self.mine
     }
