@@ -13,6 +13,7 @@
 //! what holds nothing new.
 
 mod fields;
+mod format;
 mod log;
 mod membership;
 mod operation;
@@ -28,20 +29,22 @@ use std::fmt;
 use bytes::{BufMut, Bytes};
 
 pub(crate) use fields::{Fields, Value, field_len};
+#[cfg(feature = "next")]
+pub(crate) use format::NEXT_FORMAT;
+pub(crate) use format::reads;
+pub use format::{FORMAT, OLDEST_FORMAT};
 pub(crate) use operation::put_bytes;
 pub use raft::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 pub(crate) use snapshot::{put_record, read_record, read_trailer};
-pub use transport::{Leadership, StandingRequest, StandingResponse};
+pub use transport::{
+    FormatsRequest, FormatsResponse, Leadership, StandingRequest, StandingResponse,
+};
 
-/// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows. Each is
-/// written with the least that reads it ([`Batch::format`](crate::operation::Batch::format)).
-pub const ENTRY_FORMAT: u32 = 2;
-/// The same for [`HardState`](crate::log::HardState), and the one it is written with.
+/// The greatest `format_version` of [`HardState`](crate::log::HardState) that this build knows, and the
+/// one it is written with. It never leaves its node, so it has a number of its own.
 pub const HARD_STATE_FORMAT: u32 = 1;
-/// The same for the header of a snapshot. Each is written with the least that reads it.
-pub const SNAPSHOT_FORMAT: u32 = 2;
 
 /// What a message may take in memory once it is decoded, for each byte of it, and beside that
 /// [`DECODED_BESIDE`]. Its own bytes, which what is decoded shares, are not in it.

@@ -113,6 +113,7 @@ pub struct NodeConfig {
     rpc_timeout: Duration,
     propose_timeout: Duration,
     max_payload_entries: u64,
+    max_format: Option<u32>,
     batch: BatchConfig,
     snapshot: SnapshotConfig,
     limits: Limits,
@@ -147,7 +148,7 @@ impl NodeConfig {
     /// Reads a configuration from TOML. Only `node_id` and `members` have no default.
     ///
     /// Durations are integers in milliseconds. Every key there is, the optional ones with their
-    /// defaults:
+    /// defaults, but for those without one: `max_format` and the table `[grpc.tls]`.
     ///
     /// ```
     /// use seshat_core::config::NodeConfig;
@@ -280,6 +281,14 @@ impl NodeConfig {
     /// 300.
     pub fn max_payload_entries(&self) -> u64 {
         self.max_payload_entries
+    }
+
+    /// The newest format that the cluster may write while this node is a member of it, so that nodes can
+    /// go back to an older version: holds back the cluster, not what the node reads, and has no effect
+    /// on a cluster that writes a newer one already. At least 1; default none, so that the format rises
+    /// as soon as every member reads it. See the README, "Upgrading".
+    pub fn max_format(&self) -> Option<u32> {
+        self.max_format
     }
 
     /// How proposals become log entries.

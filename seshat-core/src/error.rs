@@ -135,6 +135,19 @@ pub enum ProposeError {
         /// What the queue holds at most.
         queue_bytes: usize,
     },
+    /// The cluster doesn't write that yet, because not every member would read it
+    /// ([`Operation::format`](crate::operation::Operation::format)). Nothing was proposed.
+    #[error("{operation} needs format {got}, the cluster writes {expected}: {}", MaybeHeld(.held))]
+    Format {
+        /// The operation's name.
+        operation: &'static str,
+        /// The format that it needs.
+        got: u32,
+        /// The newest that the cluster writes, as far as this node has applied it.
+        expected: u32,
+        /// What keeps it there; `None` where that wasn't known for `propose_timeout`.
+        held: Option<HeldBack>,
+    },
     /// The node stopped. Whether the operation will be applied is not known.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -146,6 +159,45 @@ pub enum ProposeError {
         /// Operations in the entry.
         expected: usize,
     },
+}
+
+/// What keeps the cluster from writing a newer format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeldBack {
+    /// A member reads no newer one.
+    #[error("node {node_id} reads up to format {format}")]
+    Reads {
+        /// The member.
+        node_id: NodeId,
+        /// The newest that it reads.
+        format: u32,
+    },
+    /// A member [was told](crate::config::NodeConfig::max_format) to hold it.
+    #[error("node {node_id} holds it at format {format} (max_format)")]
+    Holds {
+        /// The member.
+        node_id: NodeId,
+        /// The newest that it agrees to.
+        format: u32,
+    },
+    /// A member doesn't say what it reads.
+    #[error("node {node_id} doesn't say what it reads")]
+    Silent {
+        /// The member.
+        node_id: NodeId,
+    },
+}
+
+/// Renders `None` as well.
+struct MaybeHeld<'a>(&'a Option<HeldBack>);
+
+impl fmt::Display for MaybeHeld<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(held) => held.fmt(f),
+            None => f.write_str("what all members read is being found out"),
+        }
+    }
 }
 
 /// Why a linearizable read, or any read, has no result.
@@ -191,6 +243,17 @@ pub enum MembershipError {
         expected: u64,
         /// How long nothing had moved.
         waited: Duration,
+    },
+    /// A node reads less than the cluster writes, or is about to. Nothing was done: start a newer version
+    /// of it.
+    #[error("node {node_id} reads format {got}, the cluster writes {expected}")]
+    Format {
+        /// The node.
+        node_id: NodeId,
+        /// The newest format that it reads.
+        got: u32,
+        /// The newest that it would be sent.
+        expected: u32,
     },
     /// openraft refused it, for example because another change is under way. Nothing was done.
     #[error("the membership can't be changed")]

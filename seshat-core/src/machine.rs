@@ -7,6 +7,8 @@
 //! last applied id like any other (R21, R23).
 
 mod keyspace;
+#[cfg(feature = "next")]
+mod next;
 mod record;
 mod store;
 
@@ -17,6 +19,9 @@ pub use self::keyspace::Size;
 pub(crate) use self::keyspace::{KeySpace, View};
 pub(crate) use self::record::Record;
 pub use self::store::{MachineReader, MachineSnapshotBuilder, MachineStore};
+use crate::codec::OLDEST_FORMAT;
+#[cfg(feature = "next")]
+use crate::operation::How;
 use crate::operation::{EntryResponse, Operation, Response};
 use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 
@@ -25,11 +30,23 @@ use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 const FOLD_PER_OPERATION: usize = 4;
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Machine {
     pub(crate) keys: KeySpace,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
+    pub(crate) format: u32,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            keys: KeySpace::default(),
+            last_applied: None,
+            membership: StoredMembership::default(),
+            format: OLDEST_FORMAT,
+        }
+    }
 }
 
 impl Machine {
@@ -41,6 +58,12 @@ impl Machine {
     /// The last membership applied, with the id of its entry.
     pub fn membership(&self) -> &StoredMembership {
         &self.membership
+    }
+
+    /// The cluster's format: the greatest to which an entry raised it, 1 before the first. Not what the
+    /// machine reads, which reads what the codec does.
+    pub fn format(&self) -> u32 {
+        self.format
     }
 
     /// The value of `key`, copied.
@@ -88,6 +111,7 @@ impl Machine {
                 EntryResponse::Membership
             }
             EntryPayload::Normal(batch) => {
+                self.format = self.format.max(batch.raises().unwrap_or_default());
                 let run = |operation| {
                     ahead.look(&self.keys);
                     run(&mut self.keys, operation)
@@ -103,6 +127,7 @@ impl Machine {
             keys: self.keys.freeze(),
             last_applied: self.last_applied,
             membership: self.membership.clone(),
+            format: self.format,
         }
     }
 }
@@ -142,6 +167,11 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Ahead<I> {
 /// Values are copied out of the entry: a slice would keep alive the whole frame it arrived in.
 fn run(keys: &mut KeySpace, operation: &Operation) -> Response {
     match operation {
+        #[cfg(feature = "next")]
+        Operation::Set(set) if set.how() != How::Replace => {
+            next::run(keys, set);
+            Response::Set { previous: None }
+        }
         Operation::Set(set) if set.get() => {
             Response::Set { previous: keys.set_get(set.key(), set.value()) }
         }
@@ -162,6 +192,7 @@ pub struct FrozenMachine {
     pub(crate) keys: View,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
+    pub(crate) format: u32,
 }
 
 /// An entry that was applied before, or comes out of order. Nothing was applied.

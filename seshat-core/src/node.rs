@@ -3,6 +3,7 @@
 mod batcher;
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
+mod formats;
 mod handover;
 mod membership;
 mod policy;
@@ -14,23 +15,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::error::RaftError;
-use openraft::network::RaftNetworkFactory;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::batcher::Batcher;
 pub(crate) use self::elections::Elections;
+pub(crate) use self::formats::Formats;
 use self::handover::{Peers, hand_over};
 use self::policy::{Metered, Policy};
 use self::retention::Retention;
 use crate::config::NodeConfig;
 use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
-use crate::network::{Observed, Paced, Ways};
+use crate::network::{Observed, Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{StateReader, Storage};
-use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
+use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
 ///
@@ -76,6 +77,7 @@ struct Inner<R> {
     ended: OnceCell<Handover>,
     peers: Box<dyn Peers>,
     retention: Arc<Retention>,
+    formats: Arc<Formats>,
     /// Ends with the node.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -121,13 +123,15 @@ impl<R: StateReader> RaftNode<R> {
     pub async fn start<S, N>(config: NodeConfig, storage: S, network: N) -> Result<Self, StartError>
     where
         S: Storage<Reader = R>,
-        N: RaftNetworkFactory<TypeConfig> + Clone,
+        N: Transport,
     {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let (log, machine, reader) = storage.into_parts();
         let retention = Arc::new(Retention::new(&config));
-        let policy = Arc::new(Policy::new(config.snapshot(), Arc::clone(&retention)));
+        let formats = Arc::new(Formats::new(&config, network.clone(), reader.format()));
+        let policy = Policy::new(config.snapshot(), Arc::clone(&retention), Arc::clone(&formats));
+        let policy = Arc::new(policy);
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
         let network = Paced::new(network, ways.clone());
@@ -143,6 +147,7 @@ impl<R: StateReader> RaftNode<R> {
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
+            tokio::spawn(Arc::clone(&formats).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
@@ -159,6 +164,7 @@ impl<R: StateReader> RaftNode<R> {
                 ended: OnceCell::new(),
                 peers,
                 retention,
+                formats,
                 tasks,
             }),
         })
@@ -198,9 +204,14 @@ impl<R: StateReader> RaftNode<R> {
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
     /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
-    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
+    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry. One of
+    /// a newer format than all members read is a [`ProposeError::Format`].
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         operation.check(self.limits())?;
+        if operation.format() > self.inner.formats.written() {
+            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
+            self.inner.formats.allow(&operation, raft, patience).await?;
+        }
         self.inner.batcher.propose(operation).await
     }
 
@@ -358,6 +369,18 @@ impl<R> RaftNode<R> {
     #[cfg(feature = "grpc")]
     pub(crate) fn elections(&self) -> &Elections {
         &self.inner.elections
+    }
+
+    /// Which formats are read and written.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn formats(&self) -> &Arc<Formats> {
+        &self.inner.formats
+    }
+
+    /// The format that the cluster writes, as far as this node has applied it: an operation of a newer
+    /// one is refused ([`ProposeError::Format`]). Never falls.
+    pub fn format(&self) -> u32 {
+        self.inner.formats.written()
     }
 
     /// Reads the state machine, local and unconfirmed.

@@ -5,12 +5,14 @@
 //! made with. A node checks once more what is proposed to it, which may have been made within other
 //! limits than its own ([`Operation::check`]). As in Redis, the empty key is a key.
 
+mod how;
 mod keys;
 
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
+pub(crate) use self::how::How;
 pub use self::keys::{Keys, KeysIter};
 
 /// No limit allows a longer key: the state machine counts its bytes in 31 bits.
@@ -59,6 +61,7 @@ pub struct Set {
     key: Bytes,
     value: Bytes,
     get: bool,
+    how: How,
 }
 
 impl Set {
@@ -75,6 +78,10 @@ impl Set {
     /// Whether the value that is replaced is answered.
     pub fn get(&self) -> bool {
         self.get
+    }
+
+    pub(crate) fn how(&self) -> How {
+        self.how
     }
 }
 
@@ -101,9 +108,7 @@ impl Operation {
         value: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let set = Self::Set(Set { key: key.into(), value: value.into(), get: false });
-        set.check(limits)?;
-        Ok(set)
+        Self::made(key.into(), value.into(), false, How::Replace, limits)
     }
 
     /// `SET key value GET`: answers with the value that was replaced, of which every replica makes a
@@ -116,7 +121,45 @@ impl Operation {
         value: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let set = Self::Set(Set { key: key.into(), value: value.into(), get: true });
+        Self::made(key.into(), value.into(), true, How::Replace, limits)
+    }
+
+    /// Binds the key to the value, if it is bound to none. For tests of upgrades: no version has it.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    #[cfg(feature = "next")]
+    #[doc(hidden)]
+    pub fn next_set_if_absent(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), false, How::IfAbsent, limits)
+    }
+
+    /// Adds the value to the one that the key is bound to. For tests of upgrades: no version has it.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    #[cfg(feature = "next")]
+    #[doc(hidden)]
+    pub fn next_append(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), false, How::Append, limits)
+    }
+
+    fn made(
+        key: Bytes,
+        value: Bytes,
+        get: bool,
+        how: How,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        let set = Self::decoded_set(key, value, get, how);
         set.check(limits)?;
         Ok(set)
     }
@@ -141,7 +184,7 @@ impl Operation {
     /// The first limit that it breaks.
     pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
         match self {
-            Self::Set(Set { key, value, get: _ }) => {
+            Self::Set(Set { key, value, .. }) => {
                 check_key(key, limits)?;
                 let (got, max) = (value.len(), limits.max_value_bytes);
                 if got > max {
@@ -174,7 +217,7 @@ impl Operation {
     /// nothing, and so does asking for the value before.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Set(Set { key, value, get }) => {
+            Self::Set(Set { key, value, get, .. }) => {
                 keys::counted(key) + value.len() + usize::from(*get)
             }
             Self::Del(Del { keys }) => keys.key_bytes(),
@@ -195,15 +238,21 @@ impl Operation {
     /// apply it: 2 for the empty key and for `SET ... GET`, 1 for everything else.
     pub fn format(&self) -> u32 {
         match self {
-            Self::Set(Set { key, get, .. }) if *get || key.is_empty() => 2,
+            Self::Set(Set { key, get, how, .. }) => {
+                if *get || key.is_empty() {
+                    how.format().max(2)
+                } else {
+                    how.format()
+                }
+            }
             Self::Del(Del { keys }) if keys.holds_empty() => 2,
-            Self::Set(_) | Self::Del(_) => 1,
+            Self::Del(_) => 1,
         }
     }
 
     /// For the codec, which has made sure that the key isn't beyond [`MAX_KEY_BYTES`].
-    pub(crate) fn decoded_set(key: Bytes, value: Bytes, get: bool) -> Self {
-        Self::Set(Set { key, value, get })
+    pub(crate) fn decoded_set(key: Bytes, value: Bytes, get: bool, how: How) -> Self {
+        Self::Set(Set { key, value, get, how })
     }
 
     /// For the codec, which has made sure of the same for each key, and that there is one.
@@ -257,7 +306,13 @@ struct Shared {
 #[derive(Debug)]
 enum Operations {
     One(Operation),
-    Many { operations: Vec<Operation>, payload_bytes: usize, format: u32 },
+    Many {
+        operations: Vec<Operation>,
+        payload_bytes: usize,
+        format: u32,
+    },
+    /// None: the cluster's format rises.
+    Raise(u32),
 }
 
 impl From<Operation> for Operations {
@@ -305,6 +360,7 @@ impl Batch {
         match &self.shared.operations {
             Operations::One(operation) => std::slice::from_ref(operation),
             Operations::Many { operations, .. } => operations,
+            Operations::Raise(_) => &[],
         }
     }
 
@@ -318,6 +374,7 @@ impl Batch {
         match &self.shared.operations {
             Operations::One(operation) => operation.payload_bytes(),
             Operations::Many { payload_bytes, .. } => *payload_bytes,
+            Operations::Raise(_) => 0,
         }
     }
     /// The least version of an entry that may hold it: the greatest of its operations'.
@@ -325,14 +382,31 @@ impl Batch {
         match &self.shared.operations {
             Operations::One(operation) => operation.format(),
             Operations::Many { format, .. } => *format,
+            Operations::Raise(format) => *format,
+        }
+    }
+
+    /// A batch without operations that raises the cluster's format. Of that format itself: who can't
+    /// read what may follow can't read this either.
+    pub(crate) fn raise(format: u32) -> Self {
+        Self::from_parts(Operations::Raise(format), None)
+    }
+
+    /// The format to which the cluster's rises when this is applied, unless it is that, or more,
+    /// already. Proposed by a leader itself, once all members read it; a state machine that keeps the
+    /// greatest tells it by [`StateReader::format`](crate::storage::StateReader::format).
+    pub fn raises(&self) -> Option<u32> {
+        match self.shared.operations {
+            Operations::Raise(format) => Some(format),
+            Operations::One(_) | Operations::Many { .. } => None,
         }
     }
 }
 
-/// Equal operations make equal batches, wherever they came from.
+/// Equal operations make equal batches, wherever they came from, and so do equal raises.
 impl PartialEq for Batch {
     fn eq(&self, other: &Self) -> bool {
-        self.operations() == other.operations()
+        self.operations() == other.operations() && self.raises() == other.raises()
     }
 }
 

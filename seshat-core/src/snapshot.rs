@@ -22,7 +22,7 @@ use crate::types::{LogId, SnapshotMeta, StoredMembership};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// The least version that reads the snapshot: 2 if there is a value under the empty key,
-    /// otherwise 1.
+    /// otherwise 1; and no less than the [cluster's format](Machine::format).
     pub format_version: u32,
     /// The last entry that the snapshot covers.
     pub last_log_id: Option<LogId>,
@@ -52,7 +52,7 @@ pub fn write(machine: &FrozenMachine) -> Bytes {
     let records = sort::by_key(machine.keys.records());
     let holds_empty = records.first().is_some_and(|first| first.key().is_empty());
     let header = Header {
-        format_version: if holds_empty { HOLDS_EMPTY_KEY } else { 1 },
+        format_version: machine.format.max(if holds_empty { HOLDS_EMPTY_KEY } else { 1 }),
         last_log_id: machine.last_applied,
         last_membership: machine.membership.clone(),
         record_count: size.keys,
@@ -124,7 +124,14 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
         });
     }
     let keys = read_records(rest, &header)?;
-    Ok(Machine { keys, last_applied: header.last_log_id, membership: header.last_membership })
+    let Header { last_log_id: last_applied, last_membership: membership, .. } = header;
+    Ok(Machine { keys, last_applied, membership, format: header.format_version })
+}
+
+/// The least version that reads the snapshot, by its header; `None` if these bytes don't begin as one.
+pub(crate) fn format(bytes: &[u8]) -> Option<u32> {
+    let header = take(&mut { bytes }).ok()?;
+    Header::decode(Bytes::copy_from_slice(header)).ok().map(|header| header.format_version)
 }
 
 /// Everything before the trailer, whose checksum is right.

@@ -6,6 +6,7 @@ use std::future::Future;
 use bytes::Bytes;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
+use crate::codec::OLDEST_FORMAT;
 use crate::log::LogStore;
 use crate::machine::{MachineReader, MachineStore};
 use crate::types::TypeConfig;
@@ -32,6 +33,15 @@ pub trait StateReader: Clone + Send + Sync + 'static {
 
     /// The value of `key` after some prefix of the log; a later read sees no shorter one.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
+
+    /// The cluster's format as the state has it: the greatest of the
+    /// [raises](crate::operation::Batch::raises) applied, 1 before the first. Asked when a node starts.
+    ///
+    /// A machine that doesn't keep it says 1, as it does here: the node learns of it anew when it is
+    /// raised again, and proposes nothing newer before.
+    fn format(&self) -> u32 {
+        OLDEST_FORMAT
+    }
 }
 
 impl StateReader for MachineReader {
@@ -39,6 +49,10 @@ impl StateReader for MachineReader {
 
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Self::Error> {
         Ok(Self::get(self, key))
+    }
+
+    fn format(&self) -> u32 {
+        Self::format(self)
     }
 }
 

@@ -222,6 +222,8 @@ fn may_succeed_elsewhere(error: &ProposeError) -> bool {
         | ProposeError::NoQuorum { .. }
         | ProposeError::QueueFull { .. }
         | ProposeError::Stopped(_) => true,
-        ProposeError::Limit(_) | ProposeError::Unanswered { .. } => false,
+        ProposeError::Limit(_) | ProposeError::Format { .. } | ProposeError::Unanswered { .. } => {
+            false
+        }
     }
 }

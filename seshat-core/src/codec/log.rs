@@ -6,8 +6,8 @@ use prost::Message as _;
 use super::fields::{Fields, Value, field_len};
 use super::operation::{batch_len, put_batch, put_field_head};
 use super::{
-    DecodeError, DecodeReason, ENTRY_FORMAT, HARD_STATE_FORMAT, Message, counter, message,
-    required, shape, version,
+    DecodeError, DecodeReason, HARD_STATE_FORMAT, Message, counter, message, reads, required,
+    shape, version,
 };
 use crate::log::HardState;
 use crate::operation::Batch;
@@ -155,7 +155,7 @@ pub(super) fn read_entry(bytes: &Bytes, entry: &[u8]) -> Result<Entry, DecodeErr
             // it may have changed.
             (1, Value::Number(got)) => {
                 format = u32::try_from(got).unwrap_or(u32::MAX);
-                version(format, ENTRY_FORMAT, Entry::NAME)?;
+                version(format, reads(), Entry::NAME)?;
             }
             (2, Value::Bytes(id)) => fields.once(&mut log_id, read_log_id(id)?, "log_id")?,
             (number @ 3..=5, Value::Bytes(held)) => {
@@ -164,7 +164,7 @@ pub(super) fn read_entry(bytes: &Bytes, entry: &[u8]) -> Result<Entry, DecodeErr
             other => return Err(fields.unknown(other)),
         }
     }
-    version(format, ENTRY_FORMAT, Entry::NAME)?;
+    version(format, reads(), Entry::NAME)?;
     let log_id = required(log_id, Entry::NAME, "log_id")?;
     let payload = match required(payload, Entry::NAME, "payload")? {
         (3, blank) => {

@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::fields::{Fields, Value, field_len};
-use super::{DecodeError, DecodeReason, Message, required, shape};
-use crate::operation::{Batch, Keys, MAX_KEY_BYTES, Operation, Response};
+use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
+use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
 
 pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
@@ -41,13 +41,33 @@ pub(super) fn put_pair(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
     put_optional(2, value, buf);
 }
 
-/// Length of a SET's `get` with its key.
-const GET_LEN: usize = 2;
+/// Length of a flag with its key, where it is set.
+const FLAG_LEN: usize = 2;
+
+/// Number of the kind, and of the flag, that only feature `next` has.
+const NEXT: u32 = 3;
+
+fn set_kind(set: &Set) -> u32 {
+    match set.how() {
+        #[cfg(feature = "next")]
+        How::Append => NEXT,
+        _ => 1,
+    }
+}
+
+fn has_next_flag(set: &Set) -> bool {
+    match set.how() {
+        #[cfg(feature = "next")]
+        How::IfAbsent => true,
+        _ => false,
+    }
+}
 
 fn kind_len(operation: &Operation) -> usize {
     match operation {
         Operation::Set(set) => {
-            pair_len(set.key(), set.value()) + if set.get() { GET_LEN } else { 0 }
+            let flags = usize::from(set.get()) + usize::from(has_next_flag(set));
+            pair_len(set.key(), set.value()) + flags * FLAG_LEN
         }
         Operation::Del(del) => del.keys().encoded().len(),
     }
@@ -60,8 +80,11 @@ fn operation_len(operation: &Operation) -> usize {
 fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
     match operation {
         Operation::Set(set) => {
-            put_field_head(1, kind_len(operation), buf);
+            put_field_head(set_kind(set), kind_len(operation), buf);
             put_pair(set.key(), set.value(), buf);
+            if has_next_flag(set) {
+                prost::encoding::bool::encode(NEXT, &true, buf);
+            }
             if set.get() {
                 prost::encoding::bool::encode(4, &true, buf);
             }
@@ -73,7 +96,12 @@ fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
 pub(super) fn batch_len(batch: &Batch) -> usize {
     match batch.encoded() {
         Some(encoded) => encoded.len(),
-        None => batch.operations().iter().map(|op| field_len(operation_len(op))).sum(),
+        None => {
+            let operations = batch.operations().iter().map(|op| field_len(operation_len(op)));
+            let raise =
+                batch.raises().map(|format| prost::encoding::uint32::encoded_len(2, &format));
+            operations.chain(raise).sum()
+        }
     }
 }
 
@@ -84,6 +112,9 @@ pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
             for operation in batch.operations() {
                 put_field_head(1, operation_len(operation), buf);
                 put_operation(operation, buf);
+            }
+            if let Some(format) = batch.raises() {
+                prost::encoding::uint32::encode(2, &format, buf);
             }
         }
     }
@@ -118,7 +149,15 @@ impl Message for Batch {
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut fields = Fields::of(Self::NAME, &bytes);
-        let Some(first) = next_operation(&bytes, &mut fields)? else { return Ok(Self::empty()) };
+        let first = match fields.next()? {
+            Some((1, Value::Bytes(operation))) => read_operation(&bytes, operation)?,
+            Some((2, Value::Number(format))) => match fields.next()? {
+                None => return read_raise(format),
+                Some(other) => return Err(fields.unknown(other)),
+            },
+            Some(other) => return Err(fields.unknown(other)),
+            None => return Ok(Self::empty()),
+        };
         if fields.is_empty() {
             return Ok(Self::decoded_one(first, bytes));
         }
@@ -129,6 +168,16 @@ impl Message for Batch {
         }
         Ok(Self::decoded(operations, bytes))
     }
+}
+
+/// A raise to that format. To one that isn't read here, none is proposed as long as this node is a member.
+fn read_raise(format: u64) -> Result<Batch, DecodeError> {
+    let (got, known) = (u32::try_from(format).unwrap_or(u32::MAX), reads());
+    if got < OLDEST_FORMAT || got > known {
+        let reason = DecodeReason::Version { got, known };
+        return Err(DecodeError::new(Batch::NAME, "format", reason));
+    }
+    Ok(Batch::raise(got))
 }
 
 /// The next operation of a batch, which are `bytes`.
@@ -150,7 +199,11 @@ fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeEr
     let mut kind = None;
     while let Some(field) = fields.next()? {
         let read = match field {
-            (1, Value::Bytes(set)) => read_set(bytes, set)?,
+            (1, Value::Bytes(set)) => read_set(bytes, set, How::Replace)?,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Bytes(set)) if reads() >= super::NEXT_FORMAT => {
+                read_set(bytes, set, How::Append)?
+            }
             (2, Value::Bytes(del)) => read_del(bytes, del)?,
             other => return Err(fields.unknown(other)),
         };
@@ -159,7 +212,11 @@ fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeEr
     required(kind, Operation::NAME, "kind")
 }
 
-fn read_set(bytes: &Bytes, set: &[u8]) -> Result<Operation, DecodeError> {
+fn read_set(
+    bytes: &Bytes,
+    set: &[u8],
+    #[cfg_attr(not(feature = "next"), allow(unused_mut))] mut how: How,
+) -> Result<Operation, DecodeError> {
     const NAME: &str = "SetOperation";
     let mut fields = Fields::of(NAME, set);
     let (mut key, mut value, mut get): (&[u8], &[u8], _) = (&[], &[], false);
@@ -168,11 +225,13 @@ fn read_set(bytes: &Bytes, set: &[u8]) -> Result<Operation, DecodeError> {
             (1, Value::Bytes(bytes)) => key = bytes,
             (2, Value::Bytes(bytes)) => value = bytes,
             (4, Value::Number(number)) => get = number != 0,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Number(1)) if reads() >= super::NEXT_FORMAT => how = How::IfAbsent,
             other => return Err(fields.unknown(other)),
         }
     }
     check_key(key, NAME, "key")?;
-    Ok(Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value), get))
+    Ok(Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value), get, how))
 }
 
 fn read_del(bytes: &Bytes, del: &[u8]) -> Result<Operation, DecodeError> {

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
 use super::fields::{Fields, Value, field_len};
+use super::format::{from_wire, to_wire};
 use super::log::{entry_len, log_id, put_entry, read_entry};
 use super::operation::{put_bytes, put_field_head};
 use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, parse, required, shape};
@@ -262,12 +263,14 @@ pub struct SnapshotOffsetRequest {
 }
 
 /// Answers [`SnapshotOffsetRequest`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotOffsetResponse {
     /// How many of the first bytes are there: where a transmission can begin.
     pub offset: u64,
     /// Whether all of them are there and being installed.
     pub installing: bool,
+    /// The newest format that the node reads.
+    pub reads: u32,
 }
 
 impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
@@ -325,7 +328,8 @@ impl TryFrom<v1::SnapshotOffsetRequest> for SnapshotOffsetRequest {
 
 impl From<&SnapshotOffsetResponse> for v1::SnapshotOffsetResponse {
     fn from(response: &SnapshotOffsetResponse) -> Self {
-        Self { offset: response.offset, installing: response.installing }
+        let SnapshotOffsetResponse { offset, installing, reads } = *response;
+        Self { offset, installing, reads: to_wire(reads) }
     }
 }
 
@@ -333,6 +337,7 @@ impl TryFrom<v1::SnapshotOffsetResponse> for SnapshotOffsetResponse {
     type Error = DecodeError;
 
     fn try_from(proto: v1::SnapshotOffsetResponse) -> Result<Self, DecodeError> {
-        Ok(Self { offset: proto.offset, installing: proto.installing })
+        let v1::SnapshotOffsetResponse { offset, installing, reads } = proto;
+        Ok(Self { offset, installing, reads: from_wire(reads) })
     }
 }

@@ -143,5 +143,7 @@ pub(crate) const FULL_SNAPSHOT_RESPONSE: Shape =
 pub(crate) const SNAPSHOT_OFFSET_REQUEST: Shape = open("SnapshotOffsetRequest", &[]);
 pub(crate) const SNAPSHOT_OFFSET_RESPONSE: Shape = open("SnapshotOffsetResponse", &[]);
 pub(crate) const STANDING_REQUEST: Shape = open("StandingRequest", &[]);
+pub(crate) const FORMATS_REQUEST: Shape = open("FormatsRequest", &[]);
+pub(crate) const FORMATS_RESPONSE: Shape = open("FormatsResponse", &[]);
 const LEADERSHIP: Shape = open("Leadership", &[(1, Message(&VOTE)), (2, Message(&LOG_ID))]);
 pub(crate) const STANDING_RESPONSE: Shape = open("StandingResponse", &[(5, Message(&LEADERSHIP))]);

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes};
 use super::fields::{Fields, Value};
 use super::log::log_id;
 use super::operation::{check_key, pair_len, put_pair};
-use super::{DecodeError, SNAPSHOT_FORMAT, message, not_empty, parse, required, shape, version};
+use super::{DecodeError, message, not_empty, parse, reads, required, shape, version};
 use crate::proto::v1;
 use crate::snapshot::Header;
 use crate::types::SnapshotMeta;
@@ -53,7 +53,7 @@ impl TryFrom<v1::SnapshotHeader> for Header {
     type Error = DecodeError;
 
     fn try_from(proto: v1::SnapshotHeader) -> Result<Self, DecodeError> {
-        version(proto.format_version, SNAPSHOT_FORMAT, "SnapshotHeader")?;
+        version(proto.format_version, reads(), "SnapshotHeader")?;
         let membership = required(proto.last_membership, "SnapshotHeader", "last_membership")?;
         Ok(Self {
             format_version: proto.format_version,

@@ -37,6 +37,7 @@ pub struct NodeConfigBuilder {
     pub(super) rpc_timeout: Duration,
     pub(super) propose_timeout: Duration,
     pub(super) max_payload_entries: u64,
+    pub(super) max_format: Option<u32>,
     pub(super) batch: BatchConfig,
     pub(super) snapshot: SnapshotConfig,
     pub(super) limits: Limits,
@@ -58,6 +59,7 @@ impl NodeConfigBuilder {
             rpc_timeout: Duration::from_secs(5),
             propose_timeout: Duration::from_secs(5),
             max_payload_entries: 300,
+            max_format: None,
             batch: BatchConfig::default(),
             snapshot: SnapshotConfig::default(),
             limits: Limits::default(),
@@ -128,6 +130,12 @@ impl NodeConfigBuilder {
         self
     }
 
+    /// See [`NodeConfig::max_format`].
+    pub fn max_format(mut self, format: u32) -> Self {
+        self.max_format = Some(format);
+        self
+    }
+
     /// See [`NodeConfig::batch`].
     pub fn batch(mut self, batch: BatchConfig) -> Self {
         self.batch = batch;
@@ -180,6 +188,7 @@ impl NodeConfigBuilder {
             rpc_timeout: self.rpc_timeout,
             propose_timeout: self.propose_timeout,
             max_payload_entries: self.max_payload_entries,
+            max_format: self.max_format,
             batch: self.batch,
             snapshot: self.snapshot,
             limits: self.limits,
@@ -265,6 +274,9 @@ impl NodeConfigBuilder {
             (Field::GrpcMaxSnapshotBytes, grpc.max_snapshot_bytes),
         ] {
             broken.unless(value >= 1, field, value, Rule::AtLeast(1));
+        }
+        if let Some(format) = self.max_format {
+            broken.unless(format >= 1, Field::MaxFormat, format, Rule::AtLeast(1));
         }
         let filled = batch.queue_bytes >= batch.max_bytes;
         let rule = Rule::AtLeastMaxBytes(batch.max_bytes);

@@ -79,6 +79,8 @@ pub enum Field {
     ProposeTimeout,
     /// See [`NodeConfig::max_payload_entries`].
     MaxPayloadEntries,
+    /// See [`NodeConfig::max_format`].
+    MaxFormat,
     /// See [`BatchConfig::max_operations`].
     BatchMaxOperations,
     /// See [`BatchConfig::max_bytes`].
@@ -122,6 +124,7 @@ impl fmt::Display for Field {
             Self::RpcTimeout => "rpc_timeout_ms",
             Self::ProposeTimeout => "propose_timeout_ms",
             Self::MaxPayloadEntries => "max_payload_entries",
+            Self::MaxFormat => "max_format",
             Self::BatchMaxOperations => "batch.max_operations",
             Self::BatchMaxBytes => "batch.max_bytes",
             Self::BatchQueueBytes => "batch.queue_bytes",

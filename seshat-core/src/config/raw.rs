@@ -39,6 +39,7 @@ struct RawConfig {
     #[serde(rename = "propose_timeout_ms", deserialize_with = "millis")]
     propose_timeout: Duration,
     max_payload_entries: u64,
+    max_format: Option<u32>,
     #[serde(with = "RawBatch")]
     batch: BatchConfig,
     #[serde(with = "RawSnapshot")]

@@ -106,6 +106,11 @@ impl MachineReader {
         self.shared.read().last_applied()
     }
 
+    /// See [`Machine::format`].
+    pub fn format(&self) -> u32 {
+        self.shared.read().format()
+    }
+
     /// The state of this moment. Takes microseconds.
     pub fn freeze(&self) -> FrozenMachine {
         self.shared.write().freeze()
@@ -193,6 +198,9 @@ fn trace_operations(entries: &[Entry]) {
                 tracing::debug!(log_id = %entry.log_id, kind = "membership", %membership);
             }
             EntryPayload::Normal(batch) => {
+                if let Some(format) = batch.raises() {
+                    tracing::debug!(log_id = %entry.log_id, kind = "format", format);
+                }
                 for operation in batch.operations() {
                     tracing::debug!(log_id = %entry.log_id, kind = operation.name());
                 }

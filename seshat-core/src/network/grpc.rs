@@ -18,6 +18,8 @@
 //!   leader away because a snapshot takes longer than an election.
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
 //!   the same. They are installed if all of them have the sender's checksum.
+//! - A node says which formats it reads to who asks; one that reads less than its cluster writes is sent no
+//!   snapshot, and isn't admitted.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
 //!
 //! ```

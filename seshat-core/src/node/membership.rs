@@ -34,7 +34,13 @@ impl<R: StateReader> RaftNode<R> {
     ) -> Result<(), MembershipError> {
         let (expected, _) = self.to_catch_up(&BTreeSet::new()).await?;
         let node = Node { addr: address.into() };
+        // Others answer that they don't lead.
+        let admitted = match self.is_leader() && id != self.id() {
+            true => Some(self.inner.formats.admit(id, &node).await?),
+            false => None,
+        };
         self.within_timeout(self.inner.raft.add_learner(id, node, false)).await?;
+        drop(admitted);
         self.caught_up(id, expected).await
     }
 
@@ -53,6 +59,7 @@ impl<R: StateReader> RaftNode<R> {
     ) -> Result<(), MembershipError> {
         let (expected, new) = self.to_catch_up(&voters).await?;
         for id in new {
+            self.admit(id).await?;
             self.caught_up(id, expected).await?;
         }
         let changed = self.inner.raft.change_membership(voters, retain);
@@ -66,6 +73,16 @@ impl<R: StateReader> RaftNode<R> {
     pub async fn remove_learners(&self, ids: BTreeSet<NodeId>) -> Result<(), MembershipError> {
         let changed = self.inner.raft.change_membership(ChangeMembers::RemoveNodes(ids), false);
         self.within_timeout(changed).await
+    }
+
+    /// Refuses a learner that can't read what it would be sent as a voter.
+    async fn admit(&self, id: NodeId) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        let node = metrics.borrow().membership_config.membership().get_node(&id).cloned();
+        if let Some(node) = node {
+            drop(self.inner.formats.admit(id, &node).await?);
+        }
+        Ok(())
     }
 
     async fn within_timeout<T, E: Into<MembershipError>>(

@@ -43,10 +43,10 @@ pub struct Member {
 /// (Raft dissertation, section 4.3). A member in no voter set is a learner.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
-    /// None before the cluster is initialized; two while a change is under way.
+    /// None before the cluster is initialized; two while a change is under way; never more than four.
     #[prost(message, repeated, tag = "1")]
     pub configs: ::prost::alloc::vec::Vec<VoterSet>,
-    /// Every voter and every learner, ascending by id.
+    /// Every voter and every learner, ascending by id. At most 1024.
     #[prost(message, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<Member>,
 }
@@ -175,6 +175,11 @@ pub struct Batch {
     /// Applied in order, all or none of the entry.
     #[prost(message, repeated, tag = "1")]
     pub operations: ::prost::alloc::vec::Vec<Operation>,
+    /// Raises the cluster's format, if it is less: what is written from then on may be of that version,
+    /// because every member reads it. At least 2, and not more than the entry's own format_version.
+    /// Proposed by a leader, alone: a batch that has it has no operations.
+    #[prost(uint32, tag = "2")]
+    pub format: u32,
 }
 /// What one operation did.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -271,7 +276,7 @@ pub struct AppendEntriesRequest {
     /// The entry just before the first one sent; absent when sending from index 0.
     #[prost(message, optional, tag = "2")]
     pub prev_log_id: ::core::option::Option<LogId>,
-    /// Consecutive, the first one right after prev_log_id.
+    /// Consecutive, the first one right after prev_log_id. At most 1024 of them hold a membership.
     #[prost(message, repeated, tag = "3")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
     /// The leader's last committed entry; absent if none is.
@@ -444,6 +449,10 @@ pub struct SnapshotOffsetResponse {
     /// Whether all of them are there and being installed, which can take a while.
     #[prost(bool, tag = "2")]
     pub installing: bool,
+    /// The newest format that the node reads; absent if that is 1. One that reads less than the
+    /// snapshot's is sent none.
+    #[prost(uint32, tag = "3")]
+    pub reads: u32,
 }
 /// What is known of the node that asks, which remembers nothing?
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -454,6 +463,9 @@ pub struct StandingRequest {
     /// Tells the process that asks from every other that ever ran the node. Random.
     #[prost(fixed64, tag = "2")]
     pub incarnation: u64,
+    /// The newest format that the node reads; absent if that is 1.
+    #[prost(uint32, tag = "3")]
+    pub reads: u32,
 }
 /// Answers StandingRequest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -480,6 +492,12 @@ pub struct StandingResponse {
     /// Tells the process that answers from every other that ever ran the node. Random.
     #[prost(fixed64, tag = "6")]
     pub incarnation: u64,
+    /// The newest format that the answering node reads; absent if that is 1.
+    #[prost(uint32, tag = "7")]
+    pub reads: u32,
+    /// The cluster's format, as far as the answering node has applied it; absent if that is 1.
+    #[prost(uint32, tag = "8")]
+    pub writes: u32,
 }
 /// What a quorum confirmed of a leader.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -490,4 +508,18 @@ pub struct Leadership {
     /// The last entry that it has committed, which is one of its own. Required.
     #[prost(message, optional, tag = "2")]
     pub committed: ::core::option::Option<LogId>,
+}
+/// Which formats do you read?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FormatsRequest {}
+/// Answers FormatsRequest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FormatsResponse {
+    /// The newest format of entries and snapshots that the node reads; absent if that is 1.
+    #[prost(uint32, tag = "1")]
+    pub reads: u32,
+    /// The newest that it agrees to have written: what it reads, or less where its configuration holds
+    /// the cluster back. Absent if that is 1.
+    #[prost(uint32, tag = "2")]
+    pub agrees: u32,
 }

@@ -53,6 +53,11 @@ impl SnapshotData {
         }
     }
 
+    /// All bytes, wherever the cursor stands.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> usize {
         self.bytes.as_slice().len()

@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, Leadership, SnapshotOffsetRequest,
-    SnapshotOffsetResponse, StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, Leadership, Message,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
@@ -26,6 +26,11 @@ pub(crate) const NO_LIMITS: Limits =
 /// A term or an index.
 fn counter() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just(1), Just(u64::MAX - 1), 2..300_u64, 0..u64::MAX]
+}
+
+/// A format, which is at least 1.
+fn format() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(1), Just(u32::MAX), 2..300_u32]
 }
 
 /// A number without a bound.
@@ -58,7 +63,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
 }
 
 pub(crate) fn batch() -> impl Strategy<Value = Batch> {
-    vec(operation(), 0..5).prop_map(Batch::new)
+    let raise = Just(Batch::decode(Bytes::from_static(&[0x10, 2])).expect("a raise to 2"));
+    prop_oneof![9 => vec(operation(), 0..5).prop_map(Batch::new), 1 => raise]
 }
 
 pub(crate) fn response() -> impl Strategy<Value = Response> {
@@ -202,27 +208,44 @@ pub(crate) fn snapshot_offset_request() -> impl Strategy<Value = SnapshotOffsetR
 }
 
 pub(crate) fn snapshot_offset_response() -> impl Strategy<Value = SnapshotOffsetResponse> {
-    (number(), any::<bool>())
-        .prop_map(|(offset, installing)| SnapshotOffsetResponse { offset, installing })
+    (number(), any::<bool>(), format()).prop_map(|(offset, installing, reads)| {
+        SnapshotOffsetResponse { offset, installing, reads }
+    })
 }
 
 pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {
-    (number(), number()).prop_map(|(node_id, incarnation)| StandingRequest { node_id, incarnation })
+    (number(), number(), format()).prop_map(|(node_id, incarnation, reads)| StandingRequest {
+        node_id,
+        incarnation,
+        reads,
+    })
 }
 
 pub(crate) fn standing_response() -> impl Strategy<Value = StandingResponse> {
     let leadership =
         (vote(), log_id()).prop_map(|(vote, committed)| Leadership { vote, committed });
-    (any::<[bool; 4]>(), option::of(leadership), number()).prop_map(
-        |([formed, member, confirmed, heard], leadership, incarnation)| StandingResponse {
-            formed,
-            member,
-            confirmed,
-            heard,
-            leadership,
-            incarnation,
+    (any::<[bool; 4]>(), option::of(leadership), number(), format(), format()).prop_map(
+        |([formed, member, confirmed, heard], leadership, incarnation, reads, writes)| {
+            StandingResponse {
+                formed,
+                member,
+                confirmed,
+                heard,
+                leadership,
+                incarnation,
+                reads,
+                writes,
+            }
         },
     )
+}
+
+pub(crate) fn formats_request() -> impl Strategy<Value = FormatsRequest> {
+    Just(FormatsRequest)
+}
+
+pub(crate) fn formats_response() -> impl Strategy<Value = FormatsResponse> {
+    (format(), format()).prop_map(|(reads, agrees)| FormatsResponse { reads, agrees })
 }
 
 pub(crate) fn snapshot_response() -> impl Strategy<Value = SnapshotResponse> {

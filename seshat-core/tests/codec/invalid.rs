@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use rstest::rstest;
 use seshat_core::codec::{
-    DecodeError, FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    DecodeError, FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -271,7 +271,7 @@ fn a_number_out_of_range_is_named_with_its_bound(#[case] error: DecodeError, #[c
 
 #[rstest]
 #[case(invalid::<Operation>(del(&[])), "DelOperation.keys")]
-#[case(invalid::<Batch>(v1::Batch { operations: vec![set("key"), del(&[])] }), "DelOperation.keys")]
+#[case(invalid::<Batch>(v1::Batch { operations: vec![set("key"), del(&[])], format: 0 }), "DelOperation.keys")]
 #[case(invalid::<Entry>(batch(&[0x0a, 2, 0x12, 0])), "DelOperation.keys")]
 #[case(invalid::<Membership>(members(vec![vec![]], vec![1])), "VoterSet.node_ids")]
 #[case(invalid::<Membership>(members(vec![vec![1], vec![]], vec![1])), "VoterSet.node_ids")]
@@ -302,6 +302,29 @@ fn ids_that_contradict_are_named(
     assert_eq!(invalid::<Entry>(wrapped).to_string(), expected);
 }
 
+/// A raise stands alone, in an entry of its own format, and to one that is read here.
+#[rstest]
+#[case::not_read(2, &[0x10, 3], "Batch.format: format version 3, this build reads 1 to 2")]
+#[case::to_none(2, &[0x10, 0], "Batch.format: format version 0, this build reads 1 to 2")]
+#[case::endless(2, &[0x10, 0xff, 0xff, 0xff, 0xff, 0x7f],
+    "Batch.format: format version 4294967295, this build reads 1 to 2")]
+#[case::understated(1, &[0x10, 2],
+    "Entry.format_version: format version 1, but what it holds needs 2")]
+#[case::before_an_operation(2, &[0x10, 2, 0x0a, 2, 0x0a, 0],
+    "Batch.*: field 1 (wire type 2) is not known to this version: a node of a newer one wrote it, so \
+     upgrade this node")]
+#[case::behind_an_operation(2, &[0x0a, 2, 0x0a, 0, 0x10, 2],
+    "Batch.*: field 2 (wire type 0) is not known to this version: a node of a newer one wrote it, so \
+     upgrade this node")]
+fn a_raise_that_is_none_is_refused(
+    #[case] version: u32,
+    #[case] batch: &'static [u8],
+    #[case] expected: &str,
+) {
+    let entry = entry(version, Some(Payload::Batch(Bytes::from_static(batch))));
+    assert_eq!(invalid::<Entry>(entry).to_string(), expected);
+}
+
 /// Operations that only version 2 of an entry holds.
 #[rstest]
 #[case::empty_key(set(""))]
@@ -310,7 +333,7 @@ fn ids_that_contradict_are_named(
     kind: Some(Kind::Set(v1::SetOperation { key: "k".into(), value: "v".into(), get: true })),
 })]
 fn what_a_version_does_not_hold_is_refused_in_it(#[case] new: v1::Operation) {
-    let batch = v1::Batch { operations: vec![set("key"), new, set("key")] };
+    let batch = v1::Batch { operations: vec![set("key"), new, set("key")], format: 0 };
     let batch = Bytes::from(prost::Message::encode_to_vec(&batch));
     let of = |version| entry(version, Some(Payload::Batch(batch.clone())));
     assert_eq!(

@@ -32,7 +32,8 @@ fn operation_of(operation: &Operation) -> v1::Operation {
 }
 
 fn batch_of(batch: &Batch) -> v1::Batch {
-    v1::Batch { operations: batch.operations().iter().map(operation_of).collect() }
+    let operations = batch.operations().iter().map(operation_of).collect();
+    v1::Batch { operations, format: batch.raises().unwrap_or_default() }
 }
 
 fn log_id_of(id: LogId) -> v1::LogId {
@@ -75,6 +76,7 @@ fn entry_of(entry: &Entry) -> v1::Entry {
         Operation::Del(del) => del.keys().iter().any(<[u8]>::is_empty),
     };
     let format_version = match &entry.payload {
+        EntryPayload::Normal(batch) if batch.raises().is_some() => batch.raises().unwrap(),
         EntryPayload::Normal(batch) if batch.operations().iter().any(is_new) => 2,
         _ => 1,
     };

@@ -22,6 +22,8 @@ const OPEN: &[&str] = &[
     "AppendPartialSuccess",
     "AppendSuccess",
     "DelResponse",
+    "FormatsRequest",
+    "FormatsResponse",
     "FullSnapshotHeader",
     "FullSnapshotRequest",
     "FullSnapshotResponse",

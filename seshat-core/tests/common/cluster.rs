@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openraft::storage::RaftLogReader;
+use seshat_core::codec::FORMAT;
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
 use seshat_core::network::Switchboard;
 use seshat_core::node::RaftNode;
@@ -74,7 +75,11 @@ impl Cluster {
             cluster.start_node(*id).await;
         }
         cluster.nodes[&ids[0]].initialize().await.unwrap();
-        cluster.leader().await;
+        let leader = cluster.leader().await;
+        // So that nothing moves that a test doesn't.
+        while leader.format() < FORMAT && leader.is_leader() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         cluster
     }
 
@@ -184,12 +189,12 @@ pub(crate) struct Batched {
 impl Batched {
     fn of(entry: &Entry) -> Option<Self> {
         match &entry.payload {
-            EntryPayload::Normal(batch) => Some(Self {
+            EntryPayload::Normal(batch) if batch.raises().is_none() => Some(Self {
                 index: entry.log_id.index,
                 operations: batch.operations().len(),
                 bytes: batch.payload_bytes(),
             }),
-            EntryPayload::Blank | EntryPayload::Membership(_) => None,
+            EntryPayload::Normal(_) | EntryPayload::Blank | EntryPayload::Membership(_) => None,
         }
     }
 }

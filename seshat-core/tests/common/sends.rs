@@ -11,6 +11,7 @@ use openraft::error::{
     StreamingError,
 };
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use seshat_core::network::Transport;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -65,6 +66,8 @@ impl<N: RaftNetworkFactory<TypeConfig>> RaftNetworkFactory<TypeConfig> for Throu
         Through { inner, target, snapshots: self.snapshots.clone() }
     }
 }
+
+impl<N: Transport> Transport for Through<N> {}
 
 impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for Through<N> {
     async fn append_entries(

@@ -187,8 +187,12 @@ fn the_empty_key_is_written_and_read_in_version_2() {
     assert_eq!(read.get(b""), Some(Bytes::from("of the empty key")));
     assert_eq!(snapshot::write(&read.freeze()), bytes);
 
-    read.apply(vec![normal(9001, vec![del(b"")])]).unwrap();
-    assert_eq!(parts(snapshot::write(&read.freeze())).header.format_version, 1);
+    // Only a cluster that writes version 2 has one, and it never goes back.
+    assert_eq!((written.format(), read.format()), (1, 2));
+    for (machine, version) in [(&mut written, 1), (&mut read, 2)] {
+        machine.apply(vec![normal(9001, vec![del(b"")])]).unwrap();
+        assert_eq!(parts(snapshot::write(&machine.freeze())).header.format_version, version);
+    }
 }
 
 #[test]

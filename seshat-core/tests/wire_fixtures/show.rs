@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -58,7 +58,10 @@ impl Show for Operation {
 
 impl Show for Batch {
     fn show(&self) -> String {
-        format!("[{}]", list(self.operations(), ", "))
+        match self.raises() {
+            Some(format) => format!("[raise to format {format}]"),
+            None => format!("[{}]", list(self.operations(), ", ")),
+        }
     }
 }
 
@@ -216,19 +219,20 @@ impl Show for SnapshotOffsetRequest {
 
 impl Show for SnapshotOffsetResponse {
     fn show(&self) -> String {
-        format!("from {}, installing {}", self.offset, self.installing)
+        format!("from {}, installing {}{}", self.offset, self.installing, reads(self.reads))
     }
 }
 
 impl Show for StandingRequest {
     fn show(&self) -> String {
-        format!("node {}, incarnation {:#018x}", self.node_id, self.incarnation)
+        let reads = reads(self.reads);
+        format!("node {}, incarnation {:#018x}{reads}", self.node_id, self.incarnation)
     }
 }
 
 impl Show for StandingResponse {
     fn show(&self) -> String {
-        let Self { formed, member, confirmed, heard, leadership, incarnation } = self;
+        let Self { formed, member, confirmed, heard, leadership, incarnation, .. } = self;
         let known =
             format!("formed {formed}, member {member}, confirmed {confirmed}, heard {heard}");
         let leads = leadership.map_or_else(String::new, |leads| {
@@ -238,7 +242,31 @@ impl Show for StandingResponse {
             0 => String::new(),
             some => format!("; incarnation {some:#018x}"),
         };
-        known + &leads + &incarnation
+        let writes = match self.writes {
+            1 => String::new(),
+            some => format!(", writes {some}"),
+        };
+        known + &leads + &incarnation + &reads(self.reads) + &writes
+    }
+}
+
+/// Older nodes say nothing of formats.
+fn reads(format: u32) -> String {
+    match format {
+        1 => String::new(),
+        some => format!("; reads {some}"),
+    }
+}
+
+impl Show for FormatsRequest {
+    fn show(&self) -> String {
+        "which formats?".to_owned()
+    }
+}
+
+impl Show for FormatsResponse {
+    fn show(&self) -> String {
+        format!("reads {}, agrees to {}", self.reads, self.agrees)
     }
 }
 

@@ -48,6 +48,8 @@ impl From<ProposeError> for Not {
             ProposeError::Limit(error) => error.into(),
             ProposeError::NotLeader(error) => error.into(),
             ProposeError::QueueFull { .. } => Self::now(error),
+            // Until a member is of a newer version.
+            ProposeError::Format { .. } => Self::ever(error),
             ProposeError::Deposed { .. }
             | ProposeError::NoQuorum { .. }
             | ProposeError::Stopped(_)
@@ -74,8 +76,10 @@ impl From<MembershipError> for Not {
             MembershipError::NotLeader(error) => error.into(),
             MembershipError::Refused(why @ Why::InProgress(_)) => Self::now(why),
             MembershipError::Refused(why) => Self::ever(why),
-            // It had its time: somebody should look at it before it is asked for again.
-            MembershipError::NotCaughtUp { .. } => Self::ever(error),
+            // It had its time, or its version: somebody should look at it before it is asked for again.
+            MembershipError::NotCaughtUp { .. } | MembershipError::Format { .. } => {
+                Self::ever(error)
+            }
             MembershipError::NoQuorum { .. } | MembershipError::Stopped(_) => Self::known(error),
         }
     }

@@ -9,10 +9,10 @@ use openraft::error::RaftError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
-use super::message::{SnapshotOffsetRequest, StandingRequest};
+use super::message::{FormatsRequest, SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
-use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
+use crate::codec::{FormatsResponse, FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::proto::services::transport_server;
 use crate::types::{
@@ -25,6 +25,7 @@ pub(super) struct Answers {
     pub(super) limit: Duration,
     pub(super) receptions: Arc<Receptions>,
     pub(super) standing: Arc<Standing>,
+    pub(super) formats: FormatsResponse,
 }
 
 #[tonic::async_trait]
@@ -62,6 +63,13 @@ impl transport_server::Transport for Answers {
         request: Request<SnapshotOffsetRequest>,
     ) -> Result<Response<SnapshotOffsetResponse>, Status> {
         Ok(Response::new(self.receptions.offset(request.into_inner())))
+    }
+
+    async fn formats(
+        &self,
+        _: Request<FormatsRequest>,
+    ) -> Result<Response<FormatsResponse>, Status> {
+        Ok(Response::new(self.formats))
     }
 
     async fn standing(

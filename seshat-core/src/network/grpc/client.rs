@@ -13,20 +13,20 @@ use openraft::error::{
 use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 use tokio::time::Instant;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::error::{CallError, Cause, TransportError};
 use super::identity::Identity;
-use super::message::StandingRequest;
-use super::peer::{Lane, Peer, Peers, pauses};
+use super::message::{FormatsRequest, StandingRequest};
+use super::peer::{Lane, Peer, Peers, Sort, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
 use super::tls::Tls;
 use super::transmission::{Summed, Transmission};
-use crate::codec::{Message, StandingResponse};
+use crate::codec::{FormatsResponse, Message, StandingResponse};
 use crate::config::NodeConfig;
-use crate::network::weight;
+use crate::network::{Transport, weight};
 use crate::proto::services::transport_client::TransportClient;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
@@ -115,6 +115,12 @@ impl RaftNetworkFactory<TypeConfig> for GrpcTransport {
     }
 }
 
+impl Transport for GrpcTransport {
+    async fn formats(&self, target: NodeId, node: &Node) -> Option<FormatsResponse> {
+        self.connect(target, &node.addr).formats().await
+    }
+}
+
 /// What is known of a call before its message is looked at.
 #[derive(Clone, Copy)]
 struct Kind {
@@ -200,7 +206,22 @@ impl GrpcConnection {
         }
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
-        span.in_scope(|| self.peer.note(rpc, end))
+        let sort = if entries > Some(0) { Sort::Entries } else { Sort::Short };
+        span.in_scope(|| self.peer.note(rpc, sort, end))
+    }
+
+    /// Which formats the peer reads. Asked now and then, of peers that may be of any version or not
+    /// there at all, so that it tells nothing of whether calls work.
+    async fn formats(&self) -> Option<FormatsResponse> {
+        let mut client = self.client(Lane::Liveness, None).ok()?;
+        let request = self.shared.identity.sign(self.peer.id, FormatsRequest);
+        let answer =
+            tokio::time::timeout(self.shared.config.rpc_timeout(), client.formats(request));
+        match answer.await.ok()?.map_err(Cause::of) {
+            Ok(answer) => Some(answer.into_inner()),
+            Err(Cause::Failed { code: Code::Unimplemented, .. }) => Some(FormatsResponse::OLDEST),
+            Err(_) => None,
+        }
     }
 
     /// What the peer knows of this node.
@@ -271,8 +292,12 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         RPCError<NodeId, Node, RaftError<NodeId, InstallSnapshotError>>,
     > {
         let words = "the chunks of a snapshot travel in one stream";
-        let cause = Cause::Failed { code: tonic::Code::Unimplemented, words: words.to_owned() };
-        match self.peer.note::<InstallSnapshotResponse>("InstallSnapshot", Err(cause)) {
+        let cause = Cause::Failed { code: Code::Unimplemented, words: words.to_owned() };
+        match self.peer.note::<InstallSnapshotResponse>(
+            "InstallSnapshot",
+            Sort::Snapshot,
+            Err(cause),
+        ) {
             Ok(never) => Ok(never),
             Err(error) => Err(Unreachable::new(&error).into()),
         }
@@ -320,7 +345,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let me = self.shared.identity.node_id;
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
-        let end = span.in_scope(|| self.peer.note("FullSnapshot", end));
+        let end = span.in_scope(|| self.peer.note("FullSnapshot", Sort::Snapshot, end));
         end.map_err(|error| error.into_streaming(me))
     }
 

@@ -24,7 +24,7 @@ pub struct CallError {
     pub target: NodeId,
     /// Where that is.
     pub address: String,
-    /// The first call after one that was answered is 1.
+    /// The first call after one of its sort that was answered is 1.
     pub attempt: u64,
     /// Why there is no answer.
     pub cause: Cause,
@@ -42,6 +42,14 @@ pub enum Cause {
     /// Nothing came in time. What was sent may have arrived.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// The peer would refuse it, so it wasn't sent.
+    #[error("it reads format {got}, the snapshot needs {expected}")]
+    Format {
+        /// The newest format that the peer reads.
+        got: u32,
+        /// The snapshot's.
+        expected: u32,
+    },
     /// The node won't do what it was asked, and did nothing.
     #[error("refused, {refusal}: {words}")]
     Refused {
@@ -171,7 +179,9 @@ impl Cause {
         match self {
             Self::Unreachable(_) => true,
             Self::Refused { refusal, .. } => *refusal == Refusal::NotAdmitted,
-            Self::NoAddress(_) | Self::TimedOut(_) | Self::Failed { .. } => false,
+            Self::NoAddress(_) | Self::TimedOut(_) | Self::Format { .. } | Self::Failed { .. } => {
+                false
+            }
         }
     }
 
@@ -181,6 +191,7 @@ impl Cause {
             Self::Unreachable(_) => "unreachable",
             Self::NoAddress(_) => "no address",
             Self::TimedOut(_) => "timed out",
+            Self::Format { .. } => "of a newer format",
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
         }
@@ -272,6 +283,23 @@ pub enum AdmissionError {
         cluster: String,
         /// The leader, which said so.
         asked: NodeId,
+    },
+    /// The cluster writes what this build doesn't read, and never goes back to what it does.
+    #[error(
+        "this build reads format {reads}, cluster {cluster:?} writes {writes} (node {asked} says so): \
+         start a newer version as node {node_id}"
+    )]
+    Format {
+        /// This node.
+        node_id: NodeId,
+        /// Its cluster.
+        cluster: String,
+        /// The leader, which said so.
+        asked: NodeId,
+        /// The newest format that this build reads.
+        reads: u32,
+        /// The cluster's.
+        writes: u32,
     },
     /// The node stopped.
     #[error(transparent)]

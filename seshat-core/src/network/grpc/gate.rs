@@ -44,7 +44,7 @@ impl<S> Gate<S> {
     fn admit(&self, rpc: &str, request: &Request<Body>) -> Result<(), Status> {
         let refuse = |(refusal, words): (Refusal, String)| refusal.status(words);
         self.identity.check(request.headers()).map_err(refuse)?;
-        if rpc != "Standing" && !*self.admitted.borrow() {
+        if !matches!(rpc, "Standing" | "Formats") && !*self.admitted.borrow() {
             let words = format!(
                 "node {} remembers nothing, and its cluster has not said yet whether it may take part",
                 self.identity.node_id

@@ -10,8 +10,8 @@ use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 use super::error::Refusal;
 use crate::codec::Message;
 pub(crate) use crate::codec::{
-    FullSnapshotPart as FullSnapshotRequest, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotPart as FullSnapshotRequest,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 pub(crate) use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse as FullSnapshotResponse,

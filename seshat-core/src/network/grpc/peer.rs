@@ -40,6 +40,15 @@ pub(super) enum Lane {
     Snapshot,
 }
 
+/// What fails, and works again, each by itself: a peer that can't read entries of a newer format answers
+/// heartbeats and votes all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Short,
+    Entries,
+    Snapshot,
+}
+
 /// The channel of each lane.
 struct Channels {
     endpoint: Endpoint,
@@ -88,8 +97,8 @@ pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) address: String,
     channels: Result<Channels, Arc<dyn Error + Send + Sync>>,
-    /// Calls without an answer since the last one that had one.
-    failures: AtomicU64,
+    /// Calls of each sort without an answer since the last one that had one.
+    failures: [AtomicU64; 3],
     bulk: Traffic,
 }
 
@@ -132,7 +141,7 @@ impl Peer {
             id,
             address: address.to_owned(),
             channels,
-            failures: AtomicU64::new(0),
+            failures: Default::default(),
             bulk: Traffic::default(),
         }
     }
@@ -171,12 +180,24 @@ impl Peer {
     }
 
     /// Notes how a call ended, and tells of a change once.
-    pub(super) fn note<T>(&self, rpc: &'static str, end: Result<T, Cause>) -> Result<T, CallError> {
-        if end.is_ok() && self.failures.swap(0, Ordering::Relaxed) > 0 {
-            tracing::info!(peer = self.id, address = self.address, "calls to peer succeed again");
+    pub(super) fn note<T>(
+        &self,
+        rpc: &'static str,
+        sort: Sort,
+        end: Result<T, Cause>,
+    ) -> Result<T, CallError> {
+        let [short, entries, snapshots] = &self.failures;
+        let failures = match sort {
+            Sort::Short => short,
+            Sort::Entries => entries,
+            Sort::Snapshot => snapshots,
+        };
+        if end.is_ok() && failures.swap(0, Ordering::Relaxed) > 0 {
+            let (peer, address) = (self.id, &self.address);
+            tracing::info!(peer, address, ?sort, "calls to peer succeed again");
         }
         end.map_err(|cause| {
-            let attempt = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let attempt = failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let address = self.address.clone();
             let error = CallError { rpc, target: self.id, address, attempt, cause };
             if attempt == 1 {

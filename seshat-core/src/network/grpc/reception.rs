@@ -18,7 +18,7 @@ use super::error::Refusal;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;
 use crate::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    self, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
 use crate::network::heartbeat;
@@ -108,11 +108,12 @@ impl Receptions {
     /// How much of a snapshot is there.
     pub(super) fn offset(&self, asked: SnapshotOffsetRequest) -> SnapshotOffsetResponse {
         let HowFar { content, offset, installing } = *self.progress.borrow();
+        let reads = codec::reads();
         match content {
             Some(content) if content == asked.into() => {
-                SnapshotOffsetResponse { offset, installing }
+                SnapshotOffsetResponse { offset, installing, reads }
             }
-            _ => SnapshotOffsetResponse::default(),
+            _ => SnapshotOffsetResponse { offset: 0, installing: false, reads },
         }
     }
 

@@ -72,13 +72,17 @@ impl GrpcServer {
         let config = transport.config();
         let (admitted, is_admitted) = watch::channel(false);
         let (raft, elections) = (node.raft().clone(), node.elections().clone());
-        let standing = Arc::new(Standing::new(raft.clone(), elections, transport.clone()));
+        let formats = Arc::clone(node.formats());
+        let mine = formats.mine();
+        let standing = Standing::new(raft.clone(), elections, formats, transport.clone());
+        let standing = Arc::new(standing);
         let receptions = Arc::new(Receptions::new(raft.clone(), config));
         let answers = Answers {
             raft: raft.clone(),
             limit: config.rpc_timeout(),
             receptions: Arc::clone(&receptions),
             standing: Arc::clone(&standing),
+            formats: mine,
         };
         let (health, routes) = routes(answers, transport, is_admitted, more).await?;
 
@@ -135,7 +139,8 @@ impl GrpcServer {
     /// Dropping the future gives up; calling it again starts anew.
     ///
     /// # Errors
-    /// The cluster has this node for a member, which the node doesn't remember; or it stopped.
+    /// The cluster has this node for a member, which the node doesn't remember; or writes a newer format
+    /// than this build reads; or the node stopped.
     pub async fn admit(&self) -> Result<Admission, AdmissionError> {
         let admission = self.standing.apply(&self.admitted).await?;
         self.health.set_service_status("", ServingStatus::Serving).await;
