@@ -35,16 +35,17 @@ impl NodeConfig {
     ///
     /// | of | bytes |
     /// |---|---|
-    /// | each of `max_connections`: what has arrived and isn't read, and headers | 8 MiB + `max_calls` · 8 KiB |
+    /// | each of twice `max_connections`, nodes' and clients': what has arrived and isn't read, and headers | 8 MiB + `max_calls` · 8 KiB |
     /// | each of `max_peer_calls`: a short message, and the one behind it | 136 KiB |
     /// | each of `max_client_calls`, and 64 streams: the same, and the longest answer | 136 KiB + `max_value_bytes` |
-    /// | each of `max_peer_bytes` and `max_client_bytes`: the message, and what is made of it | 5 |
+    /// | each of `max_peer_bytes` and `max_client_bytes`: the message, and what is made of it ([`DECODED_PER_BYTE`]) | 25 |
     /// | what waits to be proposed: `queue_bytes` and one operation, and as much in entries | 2 · (`queue_bytes` + [`max_message_bytes`](Self::max_message_bytes)) |
     /// | each other member: the entries that it is sent, as they are encoded, twice where a connection broke | 2 · [`max_message_bytes`](Self::max_message_bytes) |
     /// | a snapshot that arrives, and one that is being installed | 2 · `max_snapshot_bytes` |
     ///
-    /// with everything else at its default, some 5.5 GiB, and twice the longest snapshot that is taken
-    /// in: two fifths are the windows of 256 connections, another two what is made of messages. What the
+    /// with everything else at its default, some 19 GiB, and twice the longest snapshot that is taken
+    /// in: two thirds are what the worst messages are made into, which hold nothing but the smallest
+    /// operations (others take as much as they are long), and a quarter the windows of all connections. What the
     /// allocator keeps for itself, tasks, buffers of sockets and TLS (some 100 KiB for each connection) are
     /// not in it; nor is what an embedder's own services make of a call, and what they answer beyond a
     /// value.

@@ -41,6 +41,8 @@ async fn start() -> (Cluster, RaftNode) {
         cluster.start_node(id).await;
     }
     leader.add_learner(5, "node-5").await.unwrap();
+    // With all of its budget, what comes next isn't made to wait by tokio at its first poll.
+    tokio::task::yield_now().await;
     (cluster, leader)
 }
 

@@ -112,6 +112,16 @@ async fn single() -> (Host, String) {
     (host, ports.address(1).to_owned())
 }
 
+/// The same, and where its clients are served.
+async fn single_for_clients() -> (Host, String, String) {
+    let mut ports = Ports::of(1).await;
+    let config = impatient(ports.config(1).single_node()).build().unwrap();
+    let (listener, routes) = (ports.listener(1), Default::default());
+    let (host, clients) = Host::with_clients(config, listener, routes).await;
+    host.admit().await.unwrap();
+    (host, ports.address(1).to_owned(), clients)
+}
+
 /// Waits until the server says so.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
@@ -219,7 +229,7 @@ async fn a_call_that_does_not_say_that_it_is_long_is_short() {
 /// Whoever they are, they take nothing of what nodes have, and lose it when nothing comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_have_a_share_of_their_own() {
-    let (host, address) = single().await;
+    let (host, peers, address) = single_for_clients().await;
     let stalled = (0..4).map(|_| {
         let address = address.clone();
         let call = Stalled { len: 3 * MIB, ..Stalled::CHECK };
@@ -230,7 +240,7 @@ async fn clients_have_a_share_of_their_own() {
     let under_way = host.server.under_way();
     assert_eq!((under_way.client_calls, under_way.peer_calls, under_way.peer_bytes), (4, 0, 0));
     assert!(is_busy(&check(&address).await.unwrap_err()));
-    vote(channel(&address), 99).await.unwrap();
+    vote(channel(&peers), 99).await.unwrap();
     for status in stalled.await.unwrap() {
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     }
@@ -241,7 +251,7 @@ async fn clients_have_a_share_of_their_own() {
 /// A byte now and then is no reason to keep a place that others need.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_trickles_gives_way_to_others() {
-    let (host, address) = single().await;
+    let (host, _, address) = single_for_clients().await;
     let mut trickles = JoinSet::new();
     for _ in 0..4 {
         let address = address.clone();
@@ -270,7 +280,7 @@ async fn who_trickles_gives_way_to_others() {
 /// A watch lasts as long as its client likes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_have_places_of_their_own() {
-    let (host, address) = single().await;
+    let (host, _, address) = single_for_clients().await;
     let mut client = HealthClient::new(channel(&address));
     let mut watches = Vec::new();
     for _ in 0..64 {
