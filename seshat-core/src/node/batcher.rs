@@ -80,6 +80,8 @@ impl Batcher {
     /// Proposes one operation and waits for its response. Dropping the future gives up the
     /// response, and the operation too if it isn't in an entry yet; what is in the log keeps its
     /// place.
+    ///
+    /// What few need is boxed: callers move this future about, and each byte of it costs all of them.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         let mut now = Instant::now();
         let deadline = now + self.timeout;
@@ -89,7 +91,7 @@ impl Batcher {
             None => {
                 // What takes the places may be entries of a former leader.
                 self.leadership.leads()?;
-                let pass = door.wait(&operation, deadline, self.timeout).await?;
+                let pass = Box::pin(door.wait(&operation, deadline, self.timeout)).await?;
                 now = Instant::now();
                 pass
             }
@@ -97,7 +99,9 @@ impl Batcher {
         let refusal = || self.leadership.refusal();
         match self.queue.enter(pass, operation, (now, deadline), refusal)? {
             Entered::Queued(answered) => answered.await.unwrap_or(Err(Stopped::ShutDown.into())),
-            Entered::Alone(turn, operation) => self.propose_alone(turn, operation, deadline).await,
+            Entered::Alone(turn, operation) => {
+                Box::pin(self.propose_alone(turn, operation, deadline)).await
+            }
         }
     }
 
