@@ -24,7 +24,7 @@ use seshat_core::network::switchboard::Faults;
 use seshat_core::node::{Handover, RaftNode};
 use seshat_core::storage::MemStorage;
 use seshat_core::types::RaftMetrics;
-use stalled::{Stalled, set};
+use stalled::{Stalled, set, set_get};
 use tokio::time::Instant;
 
 /// Long enough for a quorum to have been silent for too long, however old what openraft says of it is, and
@@ -57,7 +57,7 @@ async fn a_leader_that_hears_no_quorum_takes_nothing_and_takes_on_again_when_it_
     cluster.switchboard.heal();
     let heard = |now: &RaftMetrics| now.millis_since_quorum_ack < Some(200);
     leader.wait_until(PATIENCE, "a quorum", heard).await.unwrap();
-    assert_eq!(leader.set("k", "4").await, set(Some("1")));
+    assert_eq!(set_get(&leader, "k", "4").await, set(Some("1")));
     assert_eq!(leader.metrics().borrow().current_term, term, "nobody else was elected");
     cluster.shutdown().await;
 }
@@ -67,7 +67,9 @@ async fn a_leader_that_hears_no_quorum_takes_nothing_and_takes_on_again_when_it_
 async fn what_was_taken_before_waits_for_the_quorum_and_what_comes_later_is_refused() {
     let stalled = Stalled::start(|builder| builder).await;
     let leader = stalled.leader.clone();
-    let mut taken = Box::pin(in_order((0..10).map(|i| leader.set("k", i.to_string()))));
+    let proposer = &leader;
+    let sets = (0..10).map(|i| async move { set_get(proposer, "k", &i.to_string()).await });
+    let mut taken = Box::pin(in_order(sets));
     assert!(poll_once(&mut taken).await.is_pending());
     tokio::time::sleep(SILENCE).await;
     let error = leader.set("k", "late").await.unwrap_err();

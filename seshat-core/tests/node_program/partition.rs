@@ -63,6 +63,8 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
         cluster.run(id);
     }
     cluster.leader().await;
+    // What the clients ask for needs all members to have said that they read it.
+    cluster.client().set_get("format", "").await.unwrap();
 
     let (stop, stopped) = watch::channel(false);
     let history = History::default();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::BufRead;
 
+use openraft::error::{ClientWriteError, RaftError};
 use seshat_core::config::NodeConfig;
 use seshat_core::error::ProposeError;
 use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
@@ -112,7 +113,10 @@ async fn answer(node: &RaftNode, command: &str) -> Answer {
         ["force", id, address] => {
             let (id, learner) = (id.parse().unwrap(), Node::new(address));
             let added = node.raft().add_learner(id, learner, false).await;
-            added.map(|_| String::new()).map_err(no)
+            added.map(|_| String::new()).map_err(|error| match error {
+                RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => no("not the leader"),
+                error => no(error),
+            })
         }
         ["snapshot"] => snapshot(node).await,
         _ => panic!("what is {command:?}?"),
