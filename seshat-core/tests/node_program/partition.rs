@@ -78,6 +78,7 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
         assert!(!matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
         let answer = propose_at(cluster.for_clients(new)).await;
         assert!(matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
+        history.goes_on(40).await;
         wires.all(Wire::WHOLE);
         let follows = |statuses: &[StatusResponse]| {
             statuses.iter().all(|it| it.leader.is_some() && it.leader == statuses[0].leader)
