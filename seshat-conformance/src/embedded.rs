@@ -107,11 +107,15 @@ fn binary(n: u64) -> Bytes {
     Bytes::from(vec![0, 0xff, b'\r', b'\n', b'"', u8::from(n % 2 == 1), 0])
 }
 
-/// What a command does, in this store's own operations. Every fifth plain one deletes.
+/// What a command does, in this store's own operations. Every fifth plain one deletes. Every
+/// second one that sets asks for what it replaces, so that its reply tells of the state.
 fn operations(command: &Command) -> Vec<Operation> {
     let limits = Limits::default();
-    let set = |key: Bytes, value: Bytes| Operation::set(key, value, &limits);
     let n = command.n;
+    let set = |key: Bytes, value: Bytes| match n % 2 {
+        0 => Operation::set_get(key, value, &limits),
+        _ => Operation::set(key, value, &limits),
+    };
     let operations = match command.shape {
         Shape::Plain if n % 5 == 4 => vec![Operation::del([key(n), key(n + 3)], &limits)],
         Shape::Plain => vec![
@@ -141,7 +145,8 @@ fn pieces(total: usize, most: usize) -> impl Iterator<Item = usize> {
 fn apply(keys: &mut BTreeMap<Bytes, Bytes>, command: &Command) -> Vec<Response> {
     let apply = |operation| match operation {
         Operation::Set(set) => {
-            Response::Set { previous: keys.insert(set.key().clone(), set.value().clone()) }
+            let previous = keys.insert(set.key().clone(), set.value().clone());
+            Response::Set { previous: previous.filter(|_| set.get()) }
         }
         Operation::Del(del) => {
             let deleted = del.keys().iter().filter(|key| keys.remove(*key).is_some()).count();

@@ -17,6 +17,9 @@
 //! 4. Such a leader has it for a member, and did hear of it: it is a founder that is
 //!    [late](Verdict::IsLate).
 //!
+//! Before all of these: where such a leader writes a newer format than the node reads, the node ends
+//! ([`newer`]). To take part, it would have to read what it can't.
+//!
 //! Else it asks again. Of several leaders, that with the greatest vote counts. That a leader's word
 //! comes before that of all founders, and that a removal counts once it is committed, spares who
 //! operates a cluster a surprise; nothing would be lost without.
@@ -189,6 +192,14 @@ pub(crate) fn proven(id: NodeId, leadership: Leadership) -> Option<Leadership> {
     let Leadership { vote, committed } = leadership;
     let own = vote.committed && vote.leader_id.node_id == id;
     (own && committed.leader_id == vote.leader_id).then_some(leadership)
+}
+
+/// The leader that was confirmed, and what it writes, if that is a newer format than `reads`. A cluster's
+/// format never falls, so that what was true once stays true.
+pub(crate) fn newer(answers: &[(NodeId, StandingResponse)], reads: u32) -> Option<(NodeId, u32)> {
+    let (asked, ..) = leader(answers)?;
+    let mut writes = answers.iter().filter(|(id, _)| *id == asked).map(|(_, answer)| answer.writes);
+    writes.find(|writes| *writes > reads).map(|writes| (asked, writes))
 }
 
 /// The newest leader that was confirmed, and whether it has the asker for a member.

@@ -4,12 +4,22 @@
 //! [`DecodeError`] that names message, field and reason. No input panics, and no length that the
 //! input claims is trusted before the bytes are there. Decoding shares the input: keys and
 //! values are slices of it, not copies.
+//!
+//! What is stored, replicated or applied is understood whole or refused: a field in it that isn't
+//! known is a [`DecodeReason::Unknown`], since a node that went on without it would end up with
+//! another state than those that know it. Only in requests and answers around it is such a field
+//! skipped. A new field of something that is kept needs a format of its own: an entry, or a snapshot,
+//! is written with the least version that reads it, so that a node of an older version still reads
+//! what holds nothing new.
 
+mod fields;
+mod format;
 mod log;
 mod membership;
 mod operation;
 mod raft;
 mod serde;
+mod shape;
 mod snapshot;
 mod transport;
 
@@ -18,20 +28,42 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes};
 
-pub(crate) use operation::check_key;
+pub(crate) use fields::{Fields, Value, field_len};
+#[cfg(feature = "next")]
+pub(crate) use format::NEXT_FORMAT;
+pub(crate) use format::reads;
+pub use format::{FORMAT, OLDEST_FORMAT};
+pub(crate) use operation::put_bytes;
 pub use raft::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
-pub(crate) use snapshot::{plain_record, put_record};
-pub use transport::{Leadership, StandingRequest, StandingResponse};
+pub(crate) use snapshot::{put_record, read_record, read_trailer};
+pub use transport::{
+    FormatsRequest, FormatsResponse, Leadership, StandingRequest, StandingResponse,
+};
 
-/// The greatest `format_version` of [`Entry`](crate::types::Entry) that this build knows, and
-/// the one it writes.
-pub const ENTRY_FORMAT: u32 = 1;
-/// The same for [`HardState`](crate::log::HardState).
+/// The greatest `format_version` of [`HardState`](crate::log::HardState) that this build knows, and the
+/// one it is written with. It never leaves its node, so it has a number of its own.
 pub const HARD_STATE_FORMAT: u32 = 1;
-/// The same for the header of a snapshot.
-pub const SNAPSHOT_FORMAT: u32 = 1;
+
+/// What a message may take in memory once it is decoded, for each byte of it, and beside that
+/// [`DECODED_BESIDE`]. Its own bytes, which what is decoded shares, are not in it.
+///
+/// Most of all takes an entry with a batch of two `SET "" ""`, 16 bytes that become 360; in a longer
+/// batch each of those is 4 bytes that become an [`Operation`](crate::operation::Operation) of 72. Where
+/// keys and values have some hundred bytes it is less than their own.
+/// What is invalid is refused before anything behind it takes memory.
+pub const DECODED_PER_BYTE: usize = 24;
+/// See [`DECODED_PER_BYTE`]: what the memberships of one message may take beyond that. They are the
+/// only ones that cost hundreds of bytes for a few, and are counted ([`MAX_MEMBERSHIPS`]).
+pub const DECODED_BESIDE: usize = 2 << 20;
+/// Entries in one AppendEntries that change the membership. No leader sends more: where entries are
+/// counted in bytes, each of these counts for a share of what one message carries.
+pub const MAX_MEMBERSHIPS: usize = 1024;
+/// Sets of voters in one membership. openraft makes two while a change is under way.
+pub const MAX_CONFIGS: usize = 4;
+/// Nodes in one membership, far more than a leader can replicate to.
+pub const MAX_MEMBERS: usize = 1024;
 
 /// Terms, indexes: one less than 2^64, because openraft adds one to them.
 const MAX_COUNTER: u64 = u64::MAX - 1;
@@ -64,9 +96,9 @@ pub trait Message: Sized {
 
 /// Implements [`Message`] by way of the generated type.
 macro_rules! message {
-    ($domain:ty, $proto:ty, $name:literal) => {
+    ($domain:ty, $proto:ty, $shape:path) => {
         impl crate::codec::Message for $domain {
-            const NAME: &'static str = $name;
+            const NAME: &'static str = $shape.name;
 
             fn encoded_len(&self) -> usize {
                 prost::Message::encoded_len(&<$proto>::from(self))
@@ -81,14 +113,31 @@ macro_rules! message {
             }
 
             fn decode(bytes: bytes::Bytes) -> Result<Self, crate::codec::DecodeError> {
-                crate::codec::parse::<$proto>($name, bytes)?.try_into()
+                crate::codec::parse::<$proto>(&$shape, bytes)?.try_into()
             }
         }
     };
 }
-pub(crate) use message;
+use message;
 
-pub(crate) fn parse<P: prost::Message + Default>(
+/// Whether nothing in what a client proposes is unknown: to go on without it would be to do something
+/// else than it asked for.
+#[cfg(feature = "grpc")]
+pub(crate) fn check_proposed(bytes: &[u8]) -> Result<(), DecodeError> {
+    shape::check(&shape::PROPOSE_REQUEST, bytes)
+}
+
+/// The generated type, if nothing in it is unknown where it must be known.
+fn parse<P: prost::Message + Default>(
+    shape: &shape::Shape,
+    bytes: Bytes,
+) -> Result<P, DecodeError> {
+    shape::check(shape, &bytes)?;
+    parse_open(shape.name, bytes)
+}
+
+/// The generated type, whatever else is there.
+pub(crate) fn parse_open<P: prost::Message + Default>(
     name: &'static str,
     bytes: Bytes,
 ) -> Result<P, DecodeError> {
@@ -131,10 +180,32 @@ pub enum DecodeReason {
     /// Not protobuf, or cut short.
     #[error("not a protobuf message")]
     Malformed(#[source] prost::DecodeError),
-    /// A required field or oneof is absent. For a oneof this is also how a kind looks that only
-    /// a newer schema knows.
+    /// A required field or oneof is absent. For a oneof of a request or an answer this is also how a
+    /// kind looks that only a newer schema knows.
     #[error("missing, or of a kind that this version does not know")]
     Missing,
+    /// A field that isn't known, or not as holding that, in something that is understood whole or
+    /// not at all: a node of a newer version wrote it.
+    #[error(
+        "field {number} (wire type {wire_type}) is not known to this version: a node of a newer one wrote it, so upgrade this node"
+    )]
+    Unknown {
+        /// Its number.
+        number: u32,
+        /// What it holds, as protobuf numbers that.
+        wire_type: u8,
+    },
+    /// Once is enough, and twice has more than one meaning.
+    #[error("more than once")]
+    Twice,
+    /// What is there can't be written in the format that is said.
+    #[error("format version {got}, but what it holds needs {needs}")]
+    Understated {
+        /// The version found.
+        got: u32,
+        /// The least that reads what is there.
+        needs: u32,
+    },
     /// Written in a format that is newer than this build, or in none.
     #[error("format version {got}, this build reads 1 to {known}")]
     Version {
@@ -151,7 +222,7 @@ pub enum DecodeReason {
         /// The greatest one allowed.
         max: u64,
     },
-    /// A key, an id or a set that must not be empty is.
+    /// An id or a set that must not be empty is.
     #[error("empty")]
     Empty,
     /// Ids that must ascend strictly don't.
@@ -176,6 +247,17 @@ fn required<T>(
     field: &'static str,
 ) -> Result<T, DecodeError> {
     value.ok_or(DecodeError::new(message, field, DecodeReason::Missing))
+}
+
+fn not_empty<T>(
+    found: &[T],
+    message: &'static str,
+    field: &'static str,
+) -> Result<(), DecodeError> {
+    if found.is_empty() {
+        return Err(DecodeError::new(message, field, DecodeReason::Empty));
+    }
+    Ok(())
 }
 
 pub(crate) fn counter(

@@ -9,6 +9,7 @@ mod builder;
 mod carried;
 mod error;
 mod grpc;
+pub(crate) mod memory;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -37,9 +38,10 @@ pub struct BatchConfig {
     /// Bytes of keys and values that one log entry may carry. At least 1, and so that an entry fits
     /// into a message with all that is around each of its keys and values; default 1 MiB.
     pub max_bytes: usize,
-    /// Bytes of proposals that may wait before `propose` pushes back. At least
-    /// [`max_bytes`](Self::max_bytes) and at most 2³² - 1; default 64 MiB. An operation that is
-    /// larger waits until it has the queue for itself.
+    /// Bytes of proposals that may wait before `propose` pushes back, with what is in the log and not
+    /// yet committed, whether its caller waits or gave it up. At least [`max_bytes`](Self::max_bytes)
+    /// and at most 2³² - 1; default 64 MiB. An operation that is larger waits until it has the queue for
+    /// itself.
     pub queue_bytes: usize,
 }
 
@@ -113,6 +115,7 @@ pub struct NodeConfig {
     rpc_timeout: Duration,
     propose_timeout: Duration,
     max_payload_entries: u64,
+    max_format: Option<u32>,
     batch: BatchConfig,
     snapshot: SnapshotConfig,
     limits: Limits,
@@ -147,7 +150,7 @@ impl NodeConfig {
     /// Reads a configuration from TOML. Only `node_id` and `members` have no default.
     ///
     /// Durations are integers in milliseconds. Every key there is, the optional ones with their
-    /// defaults:
+    /// defaults, but for those without one: `max_format` and the table `[grpc.tls]`.
     ///
     /// ```
     /// use seshat_core::config::NodeConfig;
@@ -195,6 +198,10 @@ impl NodeConfig {
     ///     connect_timeout_ms = 5000
     ///     max_connections = 256
     ///     max_calls = 128
+    ///     max_peer_calls = 1024
+    ///     max_peer_bytes = 268_435_456
+    ///     max_client_calls = 1024
+    ///     max_client_bytes = 268_435_456
     ///     snapshot_chunk_bytes = 262_144
     ///     max_snapshot_bytes = 17_179_869_184
     /// "#)?;
@@ -240,7 +247,7 @@ impl NodeConfig {
         self.joining
     }
 
-    /// Names the cluster. Not empty; default `seshat`.
+    /// Names the cluster. Not empty, and with TLS [part of a DNS name](TlsConfig); default `seshat`.
     pub fn cluster_name(&self) -> &str {
         &self.cluster_name
     }
@@ -280,6 +287,14 @@ impl NodeConfig {
     /// 300.
     pub fn max_payload_entries(&self) -> u64 {
         self.max_payload_entries
+    }
+
+    /// The newest format that the cluster may write while this node is a member of it, so that nodes can
+    /// go back to an older version: holds back the cluster, not what the node reads, and has no effect
+    /// on a cluster that writes a newer one already. At least 1; default none, so that the format rises
+    /// as soon as every member reads it. See the README, "Upgrading".
+    pub fn max_format(&self) -> Option<u32> {
+        self.max_format
     }
 
     /// How proposals become log entries.

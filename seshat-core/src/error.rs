@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use openraft::error::{
-    ChangeMembershipError, CheckIsLeaderError, ClientWriteError, Fatal, ForwardToLeader, RaftError,
+    ChangeMembershipError, CheckIsLeaderError, Fatal, ForwardToLeader, RaftError,
 };
 
 use crate::operation::LimitError;
@@ -65,7 +65,8 @@ impl NotLeader {
     /// Of a node that reports this of itself.
     pub(crate) fn of(metrics: &RaftMetrics) -> Self {
         let membership = metrics.membership_config.membership();
-        let leader = metrics.current_leader.map(|id| Leader {
+        // A leader that openraft let go of as no member any more has its own vote still.
+        let leader = metrics.current_leader.filter(|id| *id != metrics.id).map(|id| Leader {
             id,
             address: membership.get_node(&id).map(|node| node.addr.clone()),
         });
@@ -89,7 +90,7 @@ pub enum Stopped {
     /// Its storage failed; openraft stops then, lest it does harm.
     #[error("the node stopped because its storage failed")]
     Storage(#[source] Box<StorageError>),
-    /// It panicked.
+    /// It panicked, or its runtime ended.
     #[error("the node stopped because of a panic")]
     Panicked,
 }
@@ -127,13 +128,34 @@ pub enum ProposeError {
         /// How long the proposal waited.
         waited: Duration,
     },
-    /// More was waiting than the node may hold, for all the time. Nothing was proposed.
+    /// This node leads, but no quorum has been heard from for longer than the maximal election timeout:
+    /// another leader may have been elected. Nothing was proposed; ask again later, or elsewhere.
+    #[error("no quorum was heard from for {silent_for:?}: nothing is taken until one is")]
+    QuorumLost {
+        /// For how long at least, but for one and a half heartbeat intervals.
+        silent_for: Duration,
+    },
+    /// More was waiting than the node may hold, for all the time, or was in the log without a quorum's
+    /// answer. Nothing was proposed.
     #[error("the queue was full for {waited:?}: {queue_bytes} bytes of proposals are waiting")]
     QueueFull {
         /// How long the proposal waited for a place.
         waited: Duration,
         /// What the queue holds at most.
         queue_bytes: usize,
+    },
+    /// The cluster doesn't write that yet, because not every member would read it
+    /// ([`Operation::format`](crate::operation::Operation::format)). Nothing was proposed.
+    #[error("{operation} needs format {got}, the cluster writes {expected}: {}", MaybeHeld(.held))]
+    Format {
+        /// The operation's name.
+        operation: &'static str,
+        /// The format that it needs.
+        got: u32,
+        /// The newest that the cluster writes, as far as this node has applied it.
+        expected: u32,
+        /// What keeps it there; `None` where that wasn't known for `propose_timeout`.
+        held: Option<HeldBack>,
     },
     /// The node stopped. Whether the operation will be applied is not known.
     #[error(transparent)]
@@ -146,6 +168,45 @@ pub enum ProposeError {
         /// Operations in the entry.
         expected: usize,
     },
+}
+
+/// What keeps the cluster from writing a newer format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeldBack {
+    /// A member reads no newer one.
+    #[error("node {node_id} reads up to format {format}")]
+    Reads {
+        /// The member.
+        node_id: NodeId,
+        /// The newest that it reads.
+        format: u32,
+    },
+    /// A member [was told](crate::config::NodeConfig::max_format) to hold it.
+    #[error("node {node_id} holds it at format {format} (max_format)")]
+    Holds {
+        /// The member.
+        node_id: NodeId,
+        /// The newest that it agrees to.
+        format: u32,
+    },
+    /// A member doesn't say what it reads.
+    #[error("node {node_id} doesn't say what it reads")]
+    Silent {
+        /// The member.
+        node_id: NodeId,
+    },
+}
+
+/// Renders `None` as well.
+struct MaybeHeld<'a>(&'a Option<HeldBack>);
+
+impl fmt::Display for MaybeHeld<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(held) => held.fmt(f),
+            None => f.write_str("what all members read is being found out"),
+        }
+    }
 }
 
 /// Why a linearizable read, or any read, has no result.
@@ -192,10 +253,36 @@ pub enum MembershipError {
         /// How long nothing had moved.
         waited: Duration,
     },
-    /// openraft refused it, for example because another change is under way. Nothing was done.
+    /// Another change was under way, or others were waiting before this one, for all the time. Nothing
+    /// was done.
+    #[error("other changes of the membership were under way for {waited:?}")]
+    Busy {
+        /// How long the change waited for its turn.
+        waited: Duration,
+    },
+    /// A node reads less than the cluster writes, or is about to. Nothing was done: start a newer version
+    /// of it.
+    #[error("node {node_id} reads format {got}, the cluster writes {expected}")]
+    Format {
+        /// The node.
+        node_id: NodeId,
+        /// The newest format that it reads.
+        got: u32,
+        /// The newest that it would be sent.
+        expected: u32,
+    },
+    /// openraft refused it, for example because a node to be a voter was never added, or because nobody
+    /// would vote. Nothing was done.
     #[error("the membership can't be changed")]
     Refused(#[from] ChangeMembershipError<NodeId>),
-    /// No quorum answered in time. The change may still happen later.
+    /// This node lost leadership while the change was under way. It may still take place, or not; a
+    /// configuration that is joint is ended by the next leader.
+    #[error("leadership was lost, whether the membership will change is not known: {}", MaybeLeader(.leader))]
+    Deposed {
+        /// Who leads now, if it is known.
+        leader: Option<Leader>,
+    },
+    /// No quorum answered in time. The change goes on, and may still take place later.
     #[error("no quorum within {waited:?}: whether the membership will change is not known")]
     NoQuorum {
         /// How long the change waited.
@@ -293,18 +380,6 @@ pub enum HandoverError {
     /// The node stopped before.
     #[error("the node stopped before it could hand over")]
     Stopped,
-}
-
-impl From<RaftError<NodeId, ClientWriteError<NodeId, Node>>> for MembershipError {
-    fn from(error: RaftError<NodeId, ClientWriteError<NodeId, Node>>) -> Self {
-        match error {
-            RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-                NotLeader::from(forward).into()
-            }
-            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => error.into(),
-            RaftError::Fatal(fatal) => Stopped::from(fatal).into(),
-        }
-    }
 }
 
 impl ReadError {

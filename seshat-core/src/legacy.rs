@@ -50,7 +50,7 @@ pub use self::import::{
 };
 pub use self::snapshot::{LegacySnapshot, SnapshotError};
 pub use self::state::{CommittedError, committed, vote};
-use crate::codec::parse;
+use crate::codec::parse_open as parse;
 pub use crate::proto::eraftpb;
 use crate::types::NodeId;
 

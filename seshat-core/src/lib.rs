@@ -54,6 +54,8 @@ pub mod operation;
 pub mod proto;
 #[cfg(feature = "storage-v2")]
 pub mod snapshot;
+#[cfg(feature = "grpc")]
+mod statement;
 #[cfg(feature = "storage-v2")]
 pub mod storage;
 #[cfg(feature = "storage-v2")]

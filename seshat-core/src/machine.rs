@@ -7,6 +7,8 @@
 //! last applied id like any other (R21, R23).
 
 mod keyspace;
+#[cfg(feature = "next")]
+mod next;
 mod record;
 mod store;
 
@@ -17,6 +19,9 @@ pub use self::keyspace::Size;
 pub(crate) use self::keyspace::{KeySpace, View};
 pub(crate) use self::record::Record;
 pub use self::store::{MachineReader, MachineSnapshotBuilder, MachineStore};
+use crate::codec::OLDEST_FORMAT;
+#[cfg(feature = "next")]
+use crate::operation::How;
 use crate::operation::{EntryResponse, Operation, Response};
 use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 
@@ -25,11 +30,23 @@ use crate::types::{Entry, EntryPayload, LogId, StoredMembership};
 const FOLD_PER_OPERATION: usize = 4;
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Machine {
     pub(crate) keys: KeySpace,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
+    pub(crate) format: u32,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            keys: KeySpace::default(),
+            last_applied: None,
+            membership: StoredMembership::default(),
+            format: OLDEST_FORMAT,
+        }
+    }
 }
 
 impl Machine {
@@ -43,6 +60,12 @@ impl Machine {
         &self.membership
     }
 
+    /// The cluster's format: the greatest to which an entry raised it, 1 before the first. Not what the
+    /// machine reads, which reads what the codec does.
+    pub fn format(&self) -> u32 {
+        self.format
+    }
+
     /// The value of `key`, copied.
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
         self.keys.get(key).map(Bytes::copy_from_slice)
@@ -53,7 +76,8 @@ impl Machine {
         self.keys.size()
     }
 
-    /// Applies entries in order, and answers each.
+    /// Applies entries in order, and answers each. What the answers hold was freed from the state,
+    /// or came with the entries: values that were replaced, where it was asked for.
     ///
     /// # Errors
     /// An entry whose index isn't above the one before it, or above the last applied one.
@@ -87,6 +111,7 @@ impl Machine {
                 EntryResponse::Membership
             }
             EntryPayload::Normal(batch) => {
+                self.format = self.format.max(batch.raises().unwrap_or_default());
                 let run = |operation| {
                     ahead.look(&self.keys);
                     run(&mut self.keys, operation)
@@ -102,6 +127,7 @@ impl Machine {
             keys: self.keys.freeze(),
             last_applied: self.last_applied,
             membership: self.membership.clone(),
+            format: self.format,
         }
     }
 }
@@ -117,7 +143,7 @@ fn operations(entry: &Entry) -> &[Operation] {
 fn first_key(operation: &Operation) -> &[u8] {
     match operation {
         Operation::Set(set) => set.key(),
-        Operation::Del(del) => del.keys().first().map(AsRef::as_ref).unwrap_or_default(),
+        Operation::Del(del) => del.keys().iter().next().unwrap_or_default(),
     }
 }
 
@@ -141,7 +167,18 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Ahead<I> {
 /// Values are copied out of the entry: a slice would keep alive the whole frame it arrived in.
 fn run(keys: &mut KeySpace, operation: &Operation) -> Response {
     match operation {
-        Operation::Set(set) => Response::Set { previous: keys.set(set.key(), set.value()) },
+        #[cfg(feature = "next")]
+        Operation::Set(set) if set.how() != How::Replace => {
+            next::run(keys, set);
+            Response::Set { previous: None }
+        }
+        Operation::Set(set) if set.get() => {
+            Response::Set { previous: keys.set_get(set.key(), set.value()) }
+        }
+        Operation::Set(set) => {
+            keys.set(set.key(), set.value());
+            Response::Set { previous: None }
+        }
         Operation::Del(del) => {
             let deleted = del.keys().iter().filter(|key| keys.remove(key)).count() as u64;
             Response::Del { deleted }
@@ -155,6 +192,7 @@ pub struct FrozenMachine {
     pub(crate) keys: View,
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
+    pub(crate) format: u32,
 }
 
 /// An entry that was applied before, or comes out of order. Nothing was applied.

@@ -1,6 +1,7 @@
 //! How nodes reach each other.
 //!
-//! A transport is an [`openraft::RaftNetworkFactory`]; a `RaftNode` takes any. What every one of them must do:
+//! A `RaftNode` takes any `Transport`: an [`openraft::RaftNetworkFactory`] that says, too, which formats
+//! other nodes read. What every one of them must do:
 //!
 //! - Answer `Ok` only with what the target itself answered. The leader counts a success as a
 //!   replica that holds the entries.
@@ -13,6 +14,9 @@
 //! - Tell "unreachable" ([`openraft::error::Unreachable`]: openraft backs off) from a failure
 //!   that the next call may not meet ([`openraft::error::NetworkError`]: it retries at once).
 //! - Deliver to the node that was meant, or refuse.
+//! - Hand openraft nothing that no openraft would say, request or answer: it stops for good. What comes
+//!   from other processes has to be judged; the [`switchboard`]'s nodes are all of this one, and it judges
+//!   nothing.
 //!
 //! Loss, delay, duplication and reordering are for Raft to cope with; so are late deliveries of
 //! calls that were given up.
@@ -29,14 +33,34 @@ pub mod switchboard;
 
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::observed::Observed;
+#[cfg(feature = "grpc")]
+pub(crate) use self::paced::heartbeat;
 #[cfg(feature = "storage-v2")]
 pub(crate) use self::paced::{Paced, Ways};
-#[cfg(feature = "grpc")]
-pub(crate) use self::paced::{heartbeat, weight};
 #[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
 #[cfg(not(feature = "storage-v2"))]
 pub use self::switchboard::Switchboard;
+
+/// What a [`RaftNode`](crate::node::RaftNode) reaches the others by.
+#[cfg(feature = "storage-v2")]
+pub trait Transport: openraft::RaftNetworkFactory<crate::types::TypeConfig> + Clone {
+    /// Which formats node `target`, at `node`, reads, as it says when it is asked now; `None` if it
+    /// doesn't answer. Asked by a leader before the cluster's format rises or a node is added, and
+    /// given up after a second.
+    ///
+    /// By default all nodes are taken to read what this one does, as those in one process do. A
+    /// transport between processes asks; one around another transport asks that.
+    fn formats(
+        &self,
+        target: crate::types::NodeId,
+        node: &crate::types::Node,
+    ) -> impl Future<Output = Option<crate::codec::FormatsResponse>> + Send {
+        let (_, _) = (target, node);
+        let reads = crate::codec::reads();
+        async move { Some(crate::codec::FormatsResponse { reads, agrees: reads }) }
+    }
+}
 
 /// A [`Switchboard`](switchboard::Switchboard), of Seshat's own nodes unless told otherwise.
 ///

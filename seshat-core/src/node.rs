@@ -1,42 +1,54 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
 mod batcher;
+mod changes;
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
+mod formats;
 mod handover;
 mod membership;
 mod policy;
+mod reads;
 pub(crate) mod retention;
+mod running;
+mod shutdown;
 mod waits;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use openraft::error::RaftError;
-use openraft::network::RaftNetworkFactory;
-use tokio::sync::{OnceCell, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use self::batcher::Batcher;
+use self::changes::Changes;
 pub(crate) use self::elections::Elections;
-use self::handover::{Peers, hand_over};
+pub(crate) use self::formats::Formats;
+use self::handover::Peers;
 use self::policy::{Metered, Policy};
+pub(crate) use self::reads::Reads;
 use self::retention::Retention;
+use self::running::running;
+pub use self::shutdown::Handover;
 use crate::config::NodeConfig;
-use crate::error::{HandoverError, InitializeError, ProposeError, ReadError, StartError, Stopped};
+use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
-use crate::network::{Observed, Paced, Ways};
+use crate::network::{Observed, Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{StateReader, Storage};
-use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics, TypeConfig};
+use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
 ///
 /// Generic over log store and state machine ([`Storage`]) and over the network, of which only the
-/// state's reader shows in the type. Dropping the last clone stops the node without ceremony;
+/// state's reader shows in the type. Dropping the last clone stops the node without ceremony, whoever
+/// holds what [`raft`](RaftNode::raft) returned, a server for one;
 /// [`shutdown`](RaftNode::shutdown) hands leadership over first.
+///
+/// Each future says what dropping it does; after that the node goes on as if nobody had waited.
 ///
 /// # Example
 ///
@@ -70,21 +82,19 @@ struct Inner<R> {
     raft: Raft,
     elections: Elections,
     reader: R,
+    reads: Reads,
     batcher: Batcher,
-    driver: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-    /// How the shutdown ended, once it has.
-    ended: OnceCell<Handover>,
-    peers: Box<dyn Peers>,
+    changes: Arc<Changes>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+    /// Once a shutdown has begun: how it ended, once it has.
+    shutdown: OnceLock<watch::Receiver<Option<Handover>>>,
+    peers: Arc<dyn Peers>,
     retention: Arc<Retention>,
-    /// Ends with the node.
+    formats: Arc<Formats>,
+    /// End with the node.
     tasks: Vec<JoinHandle<()>>,
-}
-
-impl<R> Drop for Inner<R> {
-    fn drop(&mut self) {
-        self.batcher.close();
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
+    /// Where the node runs.
+    runtime: Handle,
 }
 
 impl<R> Clone for RaftNode<R> {
@@ -99,35 +109,27 @@ impl<R> fmt::Debug for RaftNode<R> {
     }
 }
 
-/// What a shutdown did about leadership.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handover {
-    /// The node did not lead.
-    NotLeading,
-    /// That node leads now.
-    To(NodeId),
-    /// Nobody took over; the others elect a leader after a timeout.
-    Failed(HandoverError),
-}
-
 impl<R: StateReader> RaftNode<R> {
     /// Starts a node from what its storage holds. A fresh one waits to be
     /// [initialized](RaftNode::initialize), or to be added to a cluster by its leader.
     ///
-    /// Needs a tokio runtime with time enabled; tasks run on it until the node stops.
+    /// Needs a tokio runtime with time enabled; tasks run on it until the node stops. Dropping the
+    /// future starts nothing.
     ///
     /// # Errors
     /// The storage can't be read.
     pub async fn start<S, N>(config: NodeConfig, storage: S, network: N) -> Result<Self, StartError>
     where
         S: Storage<Reader = R>,
-        N: RaftNetworkFactory<TypeConfig> + Clone,
+        N: Transport,
     {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let (log, machine, reader) = storage.into_parts();
         let retention = Arc::new(Retention::new(&config));
-        let policy = Arc::new(Policy::new(config.snapshot(), Arc::clone(&retention)));
+        let formats = Arc::new(Formats::new(&config, network.clone(), reader.format()));
+        let policy = Policy::new(config.snapshot(), Arc::clone(&retention), Arc::clone(&formats));
+        let policy = Arc::new(policy);
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
         let network = Paced::new(network, ways.clone());
@@ -137,34 +139,40 @@ impl<R: StateReader> RaftNode<R> {
         let raft =
             raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
 
-        let (batcher, driver) =
-            Batcher::new(config.batch(), config.propose_timeout(), raft.clone(), ways);
+        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways);
+        let peers: Arc<dyn Peers> = Arc::new(network);
+        let changes = Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers)));
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
+            tokio::spawn(Arc::clone(&changes).end_those_left()),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
+            tokio::spawn(Arc::clone(&formats).run(raft.clone())),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
-        let driver = tokio::sync::Mutex::new(Some(tokio::spawn(driver)));
+        let driver = Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
-        let peers = Box::new(network);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
                 elections: Elections::new(raft.clone()),
+                reads: Reads::new(raft.clone()),
                 raft,
                 reader,
                 batcher,
+                changes,
                 driver,
-                ended: OnceCell::new(),
+                shutdown: OnceLock::new(),
                 peers,
                 retention,
+                formats,
                 tasks,
+                runtime: Handle::current(),
             }),
         })
     }
 
     /// Makes the configured initial members a cluster. One of them suffices; it campaigns at
-    /// once.
+    /// once. Dropping the future initializes the node or doesn't; asking again tells.
     ///
     /// # Errors
     /// The node belongs to a cluster already, which a caller that only wants that may ignore.
@@ -192,14 +200,23 @@ impl<R: StateReader> RaftNode<R> {
     ///
     /// Operations of one caller that awaits each, or polls them in order, are applied in that
     /// order. Waits at most the configured `propose_timeout`. Dropping the future gives the
-    /// response up; the operation may still be applied.
+    /// response up; the operation may still be applied. A leader that a change of the membership takes
+    /// the vote from refuses, until another leads.
     ///
     /// # Errors
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
     /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
-    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry.
+    /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry. One of
+    /// a newer format than all members read is a [`ProposeError::Format`].
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         operation.check(self.limits())?;
+        if self.inner.changes.is_leaving() {
+            return Err(NotLeader { leader: None }.into());
+        }
+        if operation.format() > self.inner.formats.written() {
+            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
+            self.inner.formats.allow(&operation, raft, patience).await?;
+        }
         self.inner.batcher.propose(operation).await
     }
 
@@ -228,6 +245,7 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// The value of `key` as this node has it: some committed state, not necessarily the latest.
+    /// Dropping the future does nothing.
     ///
     /// # Errors
     /// The state machine can't be read.
@@ -235,22 +253,9 @@ impl<R: StateReader> RaftNode<R> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// The value of `key` after everything that was acknowledged before the call (Raft
-    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads).
-    ///
-    /// # Errors
-    /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
-    pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        let (started, timeout) = (Instant::now(), self.inner.config.propose_timeout());
-        match tokio::time::timeout(timeout, self.inner.raft.ensure_linearizable()).await {
-            Ok(Ok(_)) => self.read(key).await,
-            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
-            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
-        }
-    }
-
     /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
-    /// `metrics.snapshot`. Does nothing while one is being built.
+    /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
+    /// the future later takes nothing back, which goes for the other triggers too.
     ///
     /// # Errors
     /// The node stopped.
@@ -278,56 +283,6 @@ impl<R: StateReader> RaftNode<R> {
             return Ok(());
         }
         Ok(self.inner.raft.trigger().elect().await?)
-    }
-
-    /// Stops the node for good: refuses proposals, answers those that wait, hands leadership over
-    /// if it leads, stops. Takes at most `propose_timeout` and the maximal election timeout.
-    /// Calling it again, or while it runs, does nothing more, and returns the same.
-    pub async fn shutdown(&self) -> Handover {
-        self.inner.ended.get_or_init(|| self.shut_down()).await.clone()
-    }
-
-    async fn shut_down(&self) -> Handover {
-        let inner = &*self.inner;
-        inner.batcher.close();
-        let driver = inner.driver.lock().await.take();
-        if let Some(driver) = driver {
-            // An entry without a quorum ends with its proposers' deadlines.
-            let drained = tokio::time::timeout(inner.config.propose_timeout(), driver).await;
-            tracing::debug!(drained = drained.is_ok(), "proposals answered");
-        }
-        let started = Instant::now();
-        let timeout = inner.config.election_timeout_max();
-        let handover = match hand_over(&inner.raft, &*inner.peers, timeout).await {
-            Ok(None) => Handover::NotLeading,
-            Ok(Some(successor)) => {
-                let elapsed_ms = started.elapsed().as_millis() as u64;
-                tracing::info!(
-                    node_id = self.id(),
-                    successor,
-                    elapsed_ms,
-                    "leadership handed over"
-                );
-                Handover::To(successor)
-            }
-            Err(error) => {
-                tracing::warn!(node_id = self.id(), %error, "leadership not handed over");
-                Handover::Failed(error)
-            }
-        };
-        self.stop().await;
-        handover
-    }
-
-    /// Stops the node at once, as a crash would: proposals that wait end with
-    /// [`Stopped::ShutDown`], nobody takes over.
-    pub async fn stop(&self) {
-        self.inner.batcher.close();
-        if let Err(error) = self.inner.raft.shutdown().await {
-            tracing::error!(node_id = self.id(), %error, "the node's core could not be joined");
-        }
-        self.inner.tasks.iter().for_each(JoinHandle::abort);
-        tracing::info!(node_id = self.id(), "node stopped");
     }
 }
 
@@ -359,23 +314,42 @@ impl<R> RaftNode<R> {
         &self.inner.elections
     }
 
+    /// Confirms that the node leads.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.inner.reads
+    }
+
+    /// Which formats are read and written.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn formats(&self) -> &Arc<Formats> {
+        &self.inner.formats
+    }
+
+    /// The format that the cluster writes, as far as this node has applied it: an operation of a newer
+    /// one is refused ([`ProposeError::Format`]). Never falls.
+    pub fn format(&self) -> u32 {
+        self.inner.formats.written()
+    }
+
     /// Reads the state machine, local and unconfirmed.
     pub fn reader(&self) -> &R {
         &self.inner.reader
     }
 
-    /// What the node reports of itself, as it changes.
+    /// What the node reports of itself, as it changes. A node that panicked doesn't report that: what it
+    /// reported last stays, as running, and the channel is closed.
     pub fn metrics(&self) -> watch::Receiver<RaftMetrics> {
         self.inner.raft.metrics()
     }
 
     /// Whether the node leads, as far as it knows. A leader that was cut off, or that restarts with
-    /// what it stored, takes itself for one until it hears of its successor.
+    /// what it stored, takes itself for one until it hears of its successor. A node that stopped, for
+    /// whatever reason, leads no more.
     pub fn is_leader(&self) -> bool {
-        self.inner.raft.metrics().borrow().state.is_leader()
+        running(&mut self.inner.raft.metrics()).is_ok_and(|now| now.state.is_leader())
     }
 
-    /// The last entry applied here.
+    /// The last entry applied here, as last reported: a node that stopped applies nothing more.
     pub fn last_applied(&self) -> Option<LogId> {
         self.inner.raft.metrics().borrow().last_applied
     }

@@ -1,13 +1,19 @@
 //! What clients ask for: operations within their limits, batches of them, and their responses.
 //!
-//! Guarantees: an [`Operation`] that came out of a constructor or the codec is well formed (keys
-//! are never empty, DEL names at least one); one that came out of a constructor is also within
-//! the [`Limits`] it was made with. A node checks once more what is proposed to it, which may have
-//! been made within other limits than its own ([`Operation::check`]).
+//! Guarantees: an [`Operation`] that came out of a constructor or the codec is well formed (DEL
+//! names at least one key); one that came out of a constructor is also within the [`Limits`] it was
+//! made with. A node checks once more what is proposed to it, which may have been made within other
+//! limits than its own ([`Operation::check`]). As in Redis, the empty key is a key.
 
-use std::sync::Arc;
+mod how;
+mod keys;
+
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+
+pub(crate) use self::how::How;
+pub use self::keys::{Keys, KeysIter};
 
 /// No limit allows a longer key: the state machine counts its bytes in 31 bits.
 pub const MAX_KEY_BYTES: usize = (1 << 31) - 1;
@@ -38,25 +44,28 @@ impl Default for Limits {
 
 /// One command on the key-value state machine, with Redis's names and semantics.
 ///
-/// A new kind of operation gets a new variant here and a new field number in the schema; stored
-/// logs stay readable, and a node that doesn't know the new kind refuses the record.
+/// A new kind of operation gets a new variant here and a new field number in the schema, and so
+/// does what is new in a kind; either needs a new [`format`](Operation::format). Stored logs stay
+/// readable, and a node that doesn't know what is new refuses the entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// `SET key value`
+    /// `SET key value [GET]`
     Set(Set),
     /// `DEL key [key ...]`
     Del(Del),
 }
 
-/// `SET key value`: binds the key to the value, whatever was there before.
+/// `SET key value [GET]`: binds the key to the value, whatever was there before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     key: Bytes,
     value: Bytes,
+    get: bool,
+    how: How,
 }
 
 impl Set {
-    /// Never empty.
+    /// May be empty.
     pub fn key(&self) -> &Bytes {
         &self.key
     }
@@ -65,32 +74,92 @@ impl Set {
     pub fn value(&self) -> &Bytes {
         &self.value
     }
+
+    /// Whether the value that is replaced is answered.
+    pub fn get(&self) -> bool {
+        self.get
+    }
+
+    pub(crate) fn how(&self) -> How {
+        self.how
+    }
 }
 
 /// `DEL key [key ...]`: removes the keys; one that is named twice counts once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Del {
-    keys: Box<[Bytes]>,
+    keys: Keys,
 }
 
 impl Del {
-    /// At least one, none of them empty.
-    pub fn keys(&self) -> &[Bytes] {
+    /// At least one.
+    pub fn keys(&self) -> &Keys {
         &self.keys
     }
 }
 
 impl Operation {
-    /// `SET key value`.
+    /// `SET key value`. Its answer tells nothing of what was there before.
     ///
     /// # Errors
-    /// An empty or oversized key, or an oversized value, with the limit it breaks.
+    /// An oversized key or value, with the limit it breaks.
     pub fn set(
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let set = Self::Set(Set { key: key.into(), value: value.into() });
+        Self::made(key.into(), value.into(), false, How::Replace, limits)
+    }
+
+    /// `SET key value GET`: answers with the value that was replaced, of which every replica makes a
+    /// copy.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    pub fn set_get(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), true, How::Replace, limits)
+    }
+
+    /// Binds the key to the value, if it is bound to none. For tests of upgrades: no version has it.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    #[cfg(feature = "next")]
+    #[doc(hidden)]
+    pub fn next_set_if_absent(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), false, How::IfAbsent, limits)
+    }
+
+    /// Adds the value to the one that the key is bound to. For tests of upgrades: no version has it.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    #[cfg(feature = "next")]
+    #[doc(hidden)]
+    pub fn next_append(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), false, How::Append, limits)
+    }
+
+    fn made(
+        key: Bytes,
+        value: Bytes,
+        get: bool,
+        how: How,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        let set = Self::decoded_set(key, value, get, how);
         set.check(limits)?;
         Ok(set)
     }
@@ -98,12 +167,12 @@ impl Operation {
     /// `DEL key [key ...]`.
     ///
     /// # Errors
-    /// No key, too many keys, or an empty or oversized one, with the limit it breaks.
+    /// No key, too many keys, or an oversized one, with the limit it breaks.
     pub fn del<K: Into<Bytes>>(
         keys: impl IntoIterator<Item = K>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        let del = Self::Del(Del { keys: keys.into_iter().map(Into::into).collect() });
+        let del = Self::Del(Del { keys: Keys::pack(keys) });
         del.check(limits)?;
         Ok(del)
     }
@@ -115,7 +184,7 @@ impl Operation {
     /// The first limit that it breaks.
     pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
         match self {
-            Self::Set(Set { key, value }) => {
+            Self::Set(Set { key, value, .. }) => {
                 check_key(key, limits)?;
                 let (got, max) = (value.len(), limits.max_value_bytes);
                 if got > max {
@@ -144,29 +213,55 @@ impl Operation {
         }
     }
 
-    /// Bytes of all keys and values.
+    /// Bytes of all keys and values. The empty key counts for one, so that no operation counts for
+    /// nothing, and so does asking for the value before.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Set(Set { key, value }) => key.len() + value.len(),
-            Self::Del(Del { keys }) => keys.iter().map(Bytes::len).sum(),
+            Self::Set(Set { key, value, get, .. }) => {
+                keys::counted(key) + value.len() + usize::from(*get)
+            }
+            Self::Del(Del { keys }) => keys.key_bytes(),
         }
     }
 
-    /// For the codec, which has made sure that the key is neither empty nor beyond [`MAX_KEY_BYTES`].
-    pub(crate) fn decoded_set(key: Bytes, value: Bytes) -> Self {
-        Self::Set(Set { key, value })
+    /// How many bytes its answer may take within `limits`, beside what every answer does: those of
+    /// the value that is replaced, where it is asked for. One that was set under wider limits may be
+    /// longer.
+    pub fn answer_bytes(&self, limits: &Limits) -> usize {
+        match self {
+            Self::Set(set) if set.get => limits.max_value_bytes,
+            Self::Set(_) | Self::Del(_) => 0,
+        }
+    }
+
+    /// The least version of an entry that may hold it, and so the least that a node must read to
+    /// apply it: 2 for the empty key and for `SET ... GET`, 1 for everything else.
+    pub fn format(&self) -> u32 {
+        match self {
+            Self::Set(Set { key, get, how, .. }) => {
+                if *get || key.is_empty() {
+                    how.format().max(2)
+                } else {
+                    how.format()
+                }
+            }
+            Self::Del(Del { keys }) if keys.holds_empty() => 2,
+            Self::Del(_) => 1,
+        }
+    }
+
+    /// For the codec, which has made sure that the key isn't beyond [`MAX_KEY_BYTES`].
+    pub(crate) fn decoded_set(key: Bytes, value: Bytes, get: bool, how: How) -> Self {
+        Self::Set(Set { key, value, get, how })
     }
 
     /// For the codec, which has made sure of the same for each key, and that there is one.
-    pub(crate) fn decoded_del(keys: Box<[Bytes]>) -> Self {
+    pub(crate) fn decoded_del(keys: Keys) -> Self {
         Self::Del(Del { keys })
     }
 }
 
-fn check_key(key: &Bytes, limits: &Limits) -> Result<(), LimitError> {
-    if key.is_empty() {
-        return Err(LimitError::EmptyKey);
-    }
+fn check_key(key: &[u8], limits: &Limits) -> Result<(), LimitError> {
     let max = limits.max_key_bytes.min(MAX_KEY_BYTES);
     if key.len() > max {
         return Err(LimitError::KeyTooLong { got: key.len(), max });
@@ -179,8 +274,9 @@ fn check_key(key: &Bytes, limits: &Limits) -> Result<(), LimitError> {
 pub enum Response {
     /// Answers SET.
     Set {
-        /// The value that was replaced; `None` if the key did not exist. It may share memory with
-        /// other responses: copy it to keep it.
+        /// The value that was replaced; `None` if the key did not exist, or the operation did not
+        /// ask ([`Operation::set_get`]). It may share memory with other responses: copy it to keep
+        /// it.
         previous: Option<Bytes>,
     },
     /// Answers DEL.
@@ -202,7 +298,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Shared {
     operations: Operations,
-    /// The batch as it arrived. Sent on as it is, so that fields of a newer schema pass through.
+    /// The batch as it arrived, so that whoever sends it on needn't encode it again.
     encoded: Option<Bytes>,
 }
 
@@ -210,7 +306,13 @@ struct Shared {
 #[derive(Debug)]
 enum Operations {
     One(Operation),
-    Many { operations: Vec<Operation>, payload_bytes: usize },
+    Many {
+        operations: Vec<Operation>,
+        payload_bytes: usize,
+        format: u32,
+    },
+    /// None: the cluster's format rises.
+    Raise(u32),
 }
 
 impl From<Operation> for Operations {
@@ -222,7 +324,8 @@ impl From<Operation> for Operations {
 impl From<Vec<Operation>> for Operations {
     fn from(operations: Vec<Operation>) -> Self {
         let payload_bytes = operations.iter().map(Operation::payload_bytes).sum();
-        Self::Many { operations, payload_bytes }
+        let format = operations.iter().map(Operation::format).max().unwrap_or(1);
+        Self::Many { operations, payload_bytes, format }
     }
 }
 
@@ -242,6 +345,12 @@ impl Batch {
         Self::from_parts(operation.into(), Some(encoded))
     }
 
+    /// For the codec: a batch of no operation, of which many take the memory of one.
+    pub(crate) fn empty() -> Self {
+        static EMPTY: LazyLock<Batch> = LazyLock::new(|| Batch::new([]));
+        EMPTY.clone()
+    }
+
     fn from_parts(operations: Operations, encoded: Option<Bytes>) -> Self {
         Self { shared: Arc::new(Shared { operations, encoded }) }
     }
@@ -251,6 +360,7 @@ impl Batch {
         match &self.shared.operations {
             Operations::One(operation) => std::slice::from_ref(operation),
             Operations::Many { operations, .. } => operations,
+            Operations::Raise(_) => &[],
         }
     }
 
@@ -259,19 +369,44 @@ impl Batch {
         self.shared.encoded.as_ref()
     }
 
-    /// Bytes of all keys and values.
+    /// The sum of its operations' [`payload_bytes`](Operation::payload_bytes).
     pub fn payload_bytes(&self) -> usize {
         match &self.shared.operations {
             Operations::One(operation) => operation.payload_bytes(),
             Operations::Many { payload_bytes, .. } => *payload_bytes,
+            Operations::Raise(_) => 0,
+        }
+    }
+    /// The least version of an entry that may hold it: the greatest of its operations'.
+    pub fn format(&self) -> u32 {
+        match &self.shared.operations {
+            Operations::One(operation) => operation.format(),
+            Operations::Many { format, .. } => *format,
+            Operations::Raise(format) => *format,
+        }
+    }
+
+    /// A batch without operations that raises the cluster's format. Of that format itself: who can't
+    /// read what may follow can't read this either.
+    pub(crate) fn raise(format: u32) -> Self {
+        Self::from_parts(Operations::Raise(format), None)
+    }
+
+    /// The format to which the cluster's rises when this is applied, unless it is that, or more,
+    /// already. Proposed by a leader itself, once all members read it; a state machine that keeps the
+    /// greatest tells it by [`StateReader::format`](crate::storage::StateReader::format).
+    pub fn raises(&self) -> Option<u32> {
+        match self.shared.operations {
+            Operations::Raise(format) => Some(format),
+            Operations::One(_) | Operations::Many { .. } => None,
         }
     }
 }
 
-/// Equal operations make equal batches, wherever they came from.
+/// Equal operations make equal batches, wherever they came from, and so do equal raises.
 impl PartialEq for Batch {
     fn eq(&self, other: &Self) -> bool {
-        self.operations() == other.operations()
+        self.operations() == other.operations() && self.raises() == other.raises()
     }
 }
 
@@ -297,9 +432,6 @@ pub enum EntryResponse {
 /// An operation beyond the limits. Nothing was proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
-    /// Keys have at least one byte.
-    #[error("key is empty: a key has at least 1 byte")]
-    EmptyKey,
     /// See [`Limits::max_key_bytes`].
     #[error("key has {got} bytes: at most {max} are allowed (max_key_bytes)")]
     KeyTooLong {

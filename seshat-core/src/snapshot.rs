@@ -9,12 +9,11 @@ mod data;
 mod sort;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use prost::Message as _;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 pub use self::data::SnapshotData;
-use crate::codec::{self, DecodeError, Message, plain_record, put_record};
+use crate::codec::{DecodeError, DecodeReason, Message, put_record, read_record, read_trailer};
 use crate::machine::{FrozenMachine, KeySpace, Machine, Record};
 use crate::proto::v1;
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
@@ -22,6 +21,9 @@ use crate::types::{LogId, SnapshotMeta, StoredMembership};
 /// Opens a snapshot: what state it is, and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
+    /// The least version that reads the snapshot: 2 if there is a value under the empty key,
+    /// otherwise 1; and no less than the [cluster's format](Machine::format).
+    pub format_version: u32,
     /// The last entry that the snapshot covers.
     pub last_log_id: Option<LogId>,
     /// The last membership applied.
@@ -32,9 +34,12 @@ pub struct Header {
     pub record_bytes: u64,
 }
 
+/// The first format with a record of the empty key.
+const HOLDS_EMPTY_KEY: u32 = 2;
 /// Length of the trailer with the varint before it: one field of 8 bytes and its key.
 const TRAILER_LEN: usize = 10;
-/// The least a record with the varint before it can take: a key of one byte.
+/// The least a record with the varint before it can take, but for that of the empty key: a key of
+/// one byte.
 const MIN_RECORD_LEN: usize = 4;
 /// Records that are looked at together, so that their cache misses overlap.
 const GROUP: usize = 64;
@@ -44,14 +49,16 @@ const INSERTED_AT_ONCE: usize = 1024;
 /// The bytes of a frozen machine.
 pub fn write(machine: &FrozenMachine) -> Bytes {
     let size = machine.keys.size();
+    let records = sort::by_key(machine.keys.records());
+    let holds_empty = records.first().is_some_and(|first| first.key().is_empty());
     let header = Header {
+        format_version: machine.format.max(if holds_empty { HOLDS_EMPTY_KEY } else { 1 }),
         last_log_id: machine.last_applied,
         last_membership: machine.membership.clone(),
         record_count: size.keys,
         record_bytes: size.bytes,
     }
     .encode();
-    let records = sort::by_key(machine.keys.records());
     let len: usize = header.len() + encoded_len_varint(header.len() as u64) + TRAILER_LEN;
 
     // A record's own overhead is at most two keys and three varints.
@@ -116,8 +123,15 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
             expected: Box::new(meta.last_membership.clone()),
         });
     }
-    let keys = read_records(&body.slice_ref(rest), header.record_count, header.record_bytes)?;
-    Ok(Machine { keys, last_applied: header.last_log_id, membership: header.last_membership })
+    let keys = read_records(rest, &header)?;
+    let Header { last_log_id: last_applied, last_membership: membership, .. } = header;
+    Ok(Machine { keys, last_applied, membership, format: header.format_version })
+}
+
+/// The least version that reads the snapshot, by its header; `None` if these bytes don't begin as one.
+pub(crate) fn format(bytes: &[u8]) -> Option<u32> {
+    let header = take(&mut { bytes }).ok()?;
+    Header::decode(Bytes::copy_from_slice(header)).ok().map(|header| header.format_version)
 }
 
 /// Everything before the trailer, whose checksum is right.
@@ -126,11 +140,15 @@ fn checked_body(bytes: &Bytes) -> Result<Bytes, SnapshotError> {
         return Err(SnapshotError::Truncated { got: bytes.len() });
     };
     let body = bytes.slice(..body_len);
-    let trailer = v1::SnapshotTrailer::decode_length_delimited(bytes.slice(body_len..))
-        .map_err(|_| SnapshotError::NoTrailer { len: bytes.len() })?;
+    let mut rest: &[u8] = bytes.get(body_len..).unwrap_or_default();
+    let trailer =
+        take(&mut rest).ok().and_then(|trailer| read_trailer(bytes.slice_ref(trailer)).ok());
+    let Some(expected) = trailer else {
+        return Err(SnapshotError::NoTrailer { len: bytes.len() });
+    };
     let got = XxHash3_64::oneshot(&body);
-    if got != trailer.checksum {
-        return Err(SnapshotError::Checksum { got, expected: trailer.checksum });
+    if got != expected {
+        return Err(SnapshotError::Checksum { got, expected });
     }
     Ok(body)
 }
@@ -145,47 +163,34 @@ fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], SnapshotError> {
     Ok(message)
 }
 
-fn decode_record(message: Bytes) -> Result<v1::SnapshotRecord, DecodeError> {
-    v1::SnapshotRecord::decode(message).map_err(|source| {
-        DecodeError::new("SnapshotRecord", "*", codec::DecodeReason::Malformed(source))
-    })
-}
-
-fn read_records(body: &Bytes, count: u64, record_bytes: u64) -> Result<KeySpace, SnapshotError> {
+fn read_records(mut rest: &[u8], header: &Header) -> Result<KeySpace, SnapshotError> {
+    let count = header.record_count;
     // The count is a claim; the bytes that are there bound what it can reserve.
-    let possible = (body.len() / MIN_RECORD_LEN) as u64;
+    let possible = (rest.len() / MIN_RECORD_LEN) as u64 + 1;
     let mut keys = KeySpace::with_capacity(count.min(possible) as usize);
-    let mut rest: &[u8] = body;
-    let mut previous = Vec::new();
+    let mut previous: Option<&[u8]> = None;
     let mut records = Vec::with_capacity(INSERTED_AT_ONCE);
     while !rest.is_empty() {
-        let message = take(&mut rest)?;
-        let uncommon;
-        let (key, value) = match plain_record(message) {
-            Some(record) => record,
-            None => {
-                uncommon = decode_record(body.slice_ref(message))?;
-                (&*uncommon.key, &*uncommon.value)
-            }
-        };
-        codec::check_key(key, "SnapshotRecord", "key")?;
-        if key <= previous.as_slice() {
-            let got = Bytes::copy_from_slice(key);
-            return Err(SnapshotError::Unordered { got, previous: previous.into() });
+        let (key, value) = read_record(take(&mut rest)?)?;
+        if key.is_empty() && header.format_version < HOLDS_EMPTY_KEY {
+            return Err(DecodeError::new("SnapshotRecord", "key", DecodeReason::Empty).into());
+        }
+        if let Some(previous) = previous.filter(|previous| key <= *previous) {
+            let (got, previous) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(previous));
+            return Err(SnapshotError::Unordered { got, previous });
         }
         // Keys that ascend strictly are all different.
         records.push(keys.record(key, value));
         if records.len() == INSERTED_AT_ONCE {
             keys.insert_new(records.drain(..));
         }
-        previous.clear();
-        previous.extend_from_slice(key);
+        previous = Some(key);
     }
     keys.insert_new(records.drain(..));
     let got = keys.size();
-    if (got.keys, got.bytes) != (count, record_bytes) {
-        let got = (got.keys, got.bytes);
-        return Err(SnapshotError::Size { got, expected: (count, record_bytes) });
+    let (got, expected) = ((got.keys, got.bytes), (count, header.record_bytes));
+    if got != expected {
+        return Err(SnapshotError::Size { got, expected });
     }
     Ok(keys)
 }

@@ -6,9 +6,11 @@ use std::future::Future;
 use bytes::Bytes;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
+use crate::codec::OLDEST_FORMAT;
 use crate::log::LogStore;
 use crate::machine::{MachineReader, MachineStore};
-use crate::types::TypeConfig;
+use crate::snapshot::SnapshotData;
+use crate::types::{SnapshotMeta, TypeConfig};
 
 /// A log store and a state machine that belong together.
 ///
@@ -32,13 +34,54 @@ pub trait StateReader: Clone + Send + Sync + 'static {
 
     /// The value of `key` after some prefix of the log; a later read sees no shorter one.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
+
+    /// Reads a snapshot that came from another node, all of it, before openraft hears of it: once openraft
+    /// has told the machine to install it, an error stops the node for good. What passes here must be
+    /// installed without one. The state stays as it is.
+    ///
+    /// Takes it for a snapshot of Seshat's own format (`proto/seshat/v1/snapshot.proto`) unless it is
+    /// overridden. What comes out is given to the machine, and may carry what was read.
+    ///
+    /// # Errors
+    /// It isn't the snapshot that `meta` names, or none that the machine can install. Its sender is
+    /// told.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives the answer up, and no more.
+    fn check_snapshot(
+        &self,
+        meta: &SnapshotMeta,
+        data: SnapshotData,
+    ) -> impl Future<Output = Result<SnapshotData, BoxError>> + Send {
+        let meta = meta.clone();
+        async move {
+            let check = tokio::task::spawn_blocking(move || data.checked(&meta));
+            Ok(check.await??)
+        }
+    }
+
+    /// The cluster's format as the state has it: the greatest of the
+    /// [raises](crate::operation::Batch::raises) applied, 1 before the first. Asked when a node starts.
+    ///
+    /// A machine that doesn't keep it says 1, as it does here: the node learns of it anew when it is
+    /// raised again, and proposes nothing newer before.
+    fn format(&self) -> u32 {
+        OLDEST_FORMAT
+    }
 }
+
+/// Whatever a storage finds wrong.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 impl StateReader for MachineReader {
     type Error = std::convert::Infallible;
 
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Self::Error> {
         Ok(Self::get(self, key))
+    }
+
+    fn format(&self) -> u32 {
+        Self::format(self)
     }
 }
 

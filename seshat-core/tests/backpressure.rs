@@ -10,6 +10,8 @@
 mod cluster;
 #[path = "common/futures.rs"]
 mod futures;
+#[path = "common/load.rs"]
+mod load;
 #[path = "common/stalled.rs"]
 mod stalled;
 
@@ -17,32 +19,13 @@ use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE};
 use futures::{in_order, poll_once};
-use seshat_core::config::{BatchConfig, NodeConfigBuilder};
+use load::{QUEUE_BYTES, assert_nothing_is_taken, propose, small_queue, value_for};
+use seshat_core::config::NodeConfigBuilder;
 use seshat_core::error::{HandoverError, ProposeError, Stopped};
-use seshat_core::node::{Handover, RaftNode};
-use stalled::{Proposed, Stalled, set};
+use seshat_core::node::Handover;
+use seshat_core::operation::Limits;
+use stalled::{Stalled, set, set_get};
 use tokio::time::Instant;
-
-const QUEUE_BYTES: usize = 64 << 10;
-
-fn small_queue(builder: NodeConfigBuilder) -> NodeConfigBuilder {
-    let (max_bytes, queue_bytes) = (QUEUE_BYTES, QUEUE_BYTES);
-    builder.batch(BatchConfig { max_bytes, queue_bytes, ..BatchConfig::default() })
-}
-
-/// What the queue counts for an operation beside its payload.
-const OVERHEAD: usize = 256;
-
-/// The value with which SET takes so much of the queue.
-fn value_for(key: &str, weight: usize) -> Vec<u8> {
-    vec![b'v'; weight - OVERHEAD - key.len()]
-}
-
-/// Proposes an operation that takes `weight` of the queue, and says when it was answered.
-async fn propose(node: &RaftNode, key: &str, weight: usize) -> (Proposed, Duration) {
-    let started = Instant::now();
-    (node.set(key.to_owned(), value_for(key, weight)).await, started.elapsed())
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_proposal_that_finds_no_place_in_time_was_not_proposed() {
@@ -71,17 +54,23 @@ async fn a_proposal_that_finds_no_place_in_time_was_not_proposed() {
 
 #[tokio::test(start_paused = true)]
 async fn proposals_that_wait_for_a_place_get_it_in_turn() {
-    let stalled = Stalled::start(small_queue).await;
+    const LONGEST: usize = QUEUE_BYTES / 17;
+    let stalled = Stalled::start(|builder| {
+        let limits = Limits { max_value_bytes: LONGEST, ..Limits::default() };
+        small_queue(builder).limits(limits)
+    })
+    .await;
     let node = stalled.leader.clone();
     let proposing = tokio::spawn(async move {
-        // Sixteen fit into the queue.
-        let weigh = QUEUE_BYTES / 17;
-        let proposals = (0..100).map(|i| node.set("k", value_for("k", weigh - i)));
+        // Eight fit into the queue, with the answers that they ask for.
+        let node = &node;
+        let value = |i| String::from_utf8(value_for("k", LONGEST - i)).unwrap();
+        let proposals = (0..100).map(|i| async move { set_get(node, "k", &value(i)).await });
         in_order(proposals).await
     });
     let (cluster, _) = stalled.go_on().await;
     let answers = proposing.await.unwrap();
-    let previous = |i: usize| String::from_utf8(value_for("k", QUEUE_BYTES / 17 - i)).unwrap();
+    let previous = |i: usize| String::from_utf8(value_for("k", LONGEST - i)).unwrap();
     for (i, answer) in answers.into_iter().enumerate() {
         assert_eq!(answer, set(i.checked_sub(1).map(previous).as_deref()), "{i}");
     }
@@ -96,10 +85,26 @@ async fn time_that_is_up_is_told_to_each_proposal_whether_its_entry_is_under_way
         tokio::time::sleep(Duration::from_millis(by)).await;
         propose(&stalled.leader, "k", 1000).await
     };
-    for end in in_order([0, 0, 3, 700, 1000].map(delayed)).await {
+    for end in in_order([0, 0, 3, 300, 700].map(delayed)).await {
         assert_eq!(end, (Err(ProposeError::NoQuorum { waited: timeout }), timeout));
     }
     stalled.cluster.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_behind_an_entry_that_nobody_waits_for_has_its_time_all_the_same() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    cluster.switchboard.isolate(&leader.id());
+    let mut given_up = Box::pin(leader.set("given-up", "1"));
+    assert!(poll_once(&mut given_up).await.is_pending());
+    drop(given_up);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let timeout = leader.config().propose_timeout();
+    let late = (Err(ProposeError::NoQuorum { waited: timeout }), timeout);
+    let behind = tokio::time::timeout(PATIENCE, propose(&leader, "k", 1000)).await;
+    assert_eq!(behind.expect("nobody minds its time"), late);
+    cluster.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,28 +130,6 @@ async fn a_proposal_that_is_not_polled_holds_nobody_up() {
         assert_eq!(awake.await.expect("it is held up"), set(None));
     }
     assert_eq!(asleep.await, set(None));
-    cluster.shutdown().await;
-}
-
-/// Asserts that the queue takes a full load: none of it waits for a place.
-///
-/// A node that shuts down refuses at once what waits for a place, and goes on with what is in
-/// the queue until time is up.
-async fn assert_nothing_is_taken(cluster: Cluster, leader: &RaftNode) {
-    cluster.switchboard.isolate(&leader.id());
-    // One goes into an entry, whether that counts for the queue or not; then sixteen that leave
-    // less than 1000 bytes; then one that is too much.
-    let load = std::iter::repeat_n((QUEUE_BYTES - 900) / 16, 16);
-    let weights = std::iter::once(300).chain(load).chain([1000]);
-    let proposals = weights.map(|weight| propose(leader, "load", weight));
-    let (mut ends, _) = tokio::join!(in_order(proposals), leader.shutdown());
-
-    let timeout = leader.config().propose_timeout();
-    let too_much = ends.pop().unwrap();
-    let refused = (Err(ProposeError::Stopped(Stopped::ShutDown)), Duration::ZERO);
-    assert_eq!(too_much, refused, "the load was not full");
-    let in_the_queue = (Err(ProposeError::NoQuorum { waited: timeout }), timeout);
-    assert!(ends.iter().all(|end| *end == in_the_queue), "a place is still taken: {ends:?}");
     cluster.shutdown().await;
 }
 
@@ -188,19 +171,16 @@ async fn proposals_given_up_while_they_wait_for_a_place_leave_nothing() {
 async fn expired_answered_and_overwritten_proposals_give_their_place_back() {
     let stalled = Stalled::start(small_queue).await;
     let leader = stalled.leader.clone();
-    // Expired, in an entry and in the queue.
+    // Expired, in the queue and in an entry, which is overwritten by the blank entry of the others'
+    // leader.
     let timeout = leader.config().propose_timeout();
     for end in in_order((0..8).map(|_| propose(&leader, "expired", 6000))).await {
         assert_eq!(end.0, Err(ProposeError::NoQuorum { waited: timeout }));
     }
-    // Overwritten: what was under way, by the blank entry of the others' leader.
     let cluster = stalled.cluster;
     cluster.leader_among(&cluster.others(leader.id())).await;
-    let mut overwritten = Box::pin(propose(&leader, "overwritten", 6000));
-    assert!(poll_once(&mut overwritten).await.is_pending());
     cluster.switchboard.heal();
-    let (overwritten, after) = overwritten.await;
-    assert!(overwritten.is_err() && after < timeout, "{overwritten:?} {after:?}");
+    cluster.leader().await;
     // Refused, by a node that doesn't lead.
     for _ in 0..100 {
         let refused = propose(&leader, "refused", 6000).await;

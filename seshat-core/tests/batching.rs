@@ -22,7 +22,7 @@ use seshat_core::network::StubNetwork;
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{LimitError, Response};
 use seshat_core::storage::MemStorage;
-use stalled::{Stalled, set};
+use stalled::{Stalled, set, set_get};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -37,7 +37,8 @@ async fn propose_ten(node: RaftNode, id: usize) {
     let mut previous = None;
     for i in 0..8 {
         let value = format!("{id}/{i}");
-        assert_eq!(node.set(key.clone(), value.clone()).await, set(previous.as_deref()));
+        let answer = set_get(&node, &key, &value).await;
+        assert_eq!(answer, set(previous.as_deref()));
         previous = Some(value);
     }
     let deleted = node.del([key.clone(), format!("absent-{id}"), key.clone()]).await;
@@ -86,7 +87,11 @@ async fn proposals_that_are_polled_in_order_are_applied_in_order() {
     for id in 0..20 {
         let node = stalled.leader.clone();
         proposers.spawn(async move {
-            let proposals = (0..50).map(|i| node.set(format!("key-{id}"), i.to_string()));
+            let (node, key) = (&node, format!("key-{id}"));
+            let proposals = (0..50).map(|i: u32| {
+                let key = key.clone();
+                async move { set_get(node, &key, &i.to_string()).await }
+            });
             let expected =
                 (0..50).map(|i: u32| set(i.checked_sub(1).map(|i| i.to_string()).as_deref()));
             assert_eq!(in_order(proposals).await, expected.collect::<Vec<_>>());
@@ -177,16 +182,15 @@ async fn one_refused_operation_harms_no_neighbour() {
     let (before, long, between, empty, nothing, after) = tokio::join!(
         leader.set("k", "1"),
         leader.set("k", vec![b'v'; max + 1]),
-        leader.set("k", "2"),
-        leader.set("", "v"),
+        set_get(&leader, "k", "2"),
+        set_get(&leader, "", "v"),
         leader.del(none),
         leader.del(["k"]),
     );
-    assert_eq!((before, between), (set(None), set(Some("1"))));
+    assert_eq!((before, between, empty), (set(None), set(Some("1")), set(None)));
     assert_eq!(after, Ok(Response::Del { deleted: 1 }));
     let refused = |error| Err(ProposeError::Limit(error));
     assert_eq!(long, refused(LimitError::ValueTooLong { got: max + 1, max }));
-    assert_eq!(empty, refused(LimitError::EmptyKey));
     assert_eq!(nothing, refused(LimitError::NoKey));
     cluster.shutdown().await;
 }

@@ -10,7 +10,7 @@ mod machine_oracle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use entries::{blank, del, id, membership, normal, set, voters};
+use entries::{blank, del, id, membership, normal, set, set_get, voters};
 use machine_oracle::Oracle;
 use rstest::rstest;
 use seshat_core::machine::{ApplyError, Machine, Size};
@@ -43,30 +43,38 @@ fn apply(machine: &mut Machine, oracle: &mut Oracle, entries: Vec<Entry>) -> Vec
 
 #[rstest]
 #[case::of_nothing(vec![], vec![])]
-#[case::set_of_a_new_key(vec![set("k", "v")], vec![previous(None)])]
-#[case::set_again(vec![set("k", "v"), set("k", "w")], vec![previous(None), previous("v")])]
-#[case::set_over_an_empty_value(vec![set("k", ""), set("k", "v")], vec![previous(None), previous("")])]
-#[case::set_to_an_empty_value(vec![set("k", "v"), set("k", "")], vec![previous(None), previous("v")])]
-#[case::set_to_the_same(vec![set("k", "v"), set("k", "v")], vec![previous(None), previous("v")])]
+#[case::set_that_does_not_ask(
+    vec![set("k", "v"), set("k", "w"), set_get("k", "x"), set("", "v"), set("", "w")],
+    vec![previous(None), previous(None), previous("w"), previous(None), previous(None)]
+)]
+#[case::the_empty_key(
+    vec![set_get("", "v"), set_get("\0", "w"), set_get("", ""), del([""]), del(["", "\0"])],
+    vec![previous(None), previous(None), previous("v"), deleted(1), deleted(1)]
+)]
+#[case::set_of_a_new_key(vec![set_get("k", "v")], vec![previous(None)])]
+#[case::set_again(vec![set_get("k", "v"), set_get("k", "w")], vec![previous(None), previous("v")])]
+#[case::set_over_an_empty_value(vec![set_get("k", ""), set_get("k", "v")], vec![previous(None), previous("")])]
+#[case::set_to_an_empty_value(vec![set_get("k", "v"), set_get("k", "")], vec![previous(None), previous("v")])]
+#[case::set_to_the_same(vec![set_get("k", "v"), set_get("k", "v")], vec![previous(None), previous("v")])]
 #[case::set_after_del(
-    vec![set("k", "v"), del(["k"]), set("k", "w")],
+    vec![set_get("k", "v"), del(["k"]), set_get("k", "w")],
     vec![previous(None), deleted(1), previous(None)]
 )]
 #[case::del_of_no_such_key(vec![del(["k"])], vec![deleted(0)])]
 #[case::del_twice(
-    vec![set("k", "v"), del(["k"]), del(["k"])],
+    vec![set_get("k", "v"), del(["k"]), del(["k"])],
     vec![previous(None), deleted(1), deleted(0)]
 )]
 #[case::del_of_one_key_named_twice(
-    vec![set("k", "v"), del(["k", "k", "k"])],
+    vec![set_get("k", "v"), del(["k", "k", "k"])],
     vec![previous(None), deleted(1)]
 )]
 #[case::del_of_some_that_exist(
-    vec![set("a", ""), set("b", "v"), del(["b", "c", "a", "b"])],
+    vec![set_get("a", ""), set_get("b", "v"), del(["b", "c", "a", "b"])],
     vec![previous(None), previous(None), deleted(2)]
 )]
 #[case::keys_that_begin_alike(
-    vec![set("k", "1"), set("kk", "2"), set("k\0", "3"), del(["kk"]), set("k", "4")],
+    vec![set_get("k", "1"), set_get("kk", "2"), set_get("k\0", "3"), del(["kk"]), set_get("k", "4")],
     vec![previous(None), previous(None), previous(None), deleted(1), previous("1")]
 )]
 fn a_batch_is_answered_operation_by_operation(
@@ -97,8 +105,8 @@ fn each_entry_has_one_reply_in_the_entries_order() {
         normal(id(1, 2), [set("a", "1"), set("b", "2")]),
         blank(id(2, 3)),
         normal(id(2, 4), []),
-        normal(id(2, 5), [set("a", "3")]),
-        normal(id(2, 6), [del(["a", "b"]), set("b", "4")]),
+        normal(id(2, 5), [set_get("a", "3")]),
+        normal(id(2, 6), [del(["a", "b"]), set_get("b", "4")]),
     ];
     let expected = [
         EntryResponse::Blank,
@@ -203,7 +211,7 @@ fn an_index_that_does_not_ascend_is_refused_and_changes_nothing(
 #[test]
 fn a_gap_is_accepted() {
     for mut machine in at_entry_5() {
-        let entries = vec![blank(id(2, 9)), normal(id(7, 1_000), [set("k", "w")])];
+        let entries = vec![blank(id(2, 9)), normal(id(7, 1_000), [set_get("k", "w")])];
         let replies = machine.apply(entries).unwrap();
         assert_eq!(replies[1], EntryResponse::Batch(vec![previous("v")]));
         assert_eq!(machine.last_applied(), Some(id(7, 1_000)));

@@ -72,6 +72,7 @@ fn client() -> Vec<u8> {
             .build_transport(false)
             .bytes(".")
             .extern_path(".seshat.v1", "crate::proto::v1")
+            .codec_path("crate::network::grpc::message::ClientCodec")
             .compile_fds(descriptors(&[CLIENTS]))
             .expect("tonic generates");
     })

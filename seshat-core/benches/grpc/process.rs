@@ -12,8 +12,8 @@ use super::{bare, remote, served};
 
 /// What a process does until its standard input ends.
 pub(crate) enum Role {
-    /// One node of a cluster at these addresses.
-    Node { id: u64, addresses: Vec<String> },
+    /// One node of a cluster at these addresses, with one more for its clients.
+    Node { id: u64, clients: String, addresses: Vec<String> },
     /// A bare server at that address.
     Bare { address: String },
 }
@@ -24,7 +24,8 @@ impl Role {
         match args.next()?.as_str() {
             "node" => {
                 let id = args.next().unwrap().parse().unwrap();
-                Some(Self::Node { id, addresses: args.collect() })
+                let clients = args.next().unwrap();
+                Some(Self::Node { id, clients, addresses: args.collect() })
             }
             "bare" => Some(Self::Bare { address: args.next().unwrap() }),
             role => panic!("no such role: {role}"),
@@ -36,7 +37,9 @@ impl Role {
         runtime.worker_threads(2).enable_all().build().unwrap().block_on(async {
             let end = lines_of_stdin();
             match self {
-                Self::Node { id, addresses } => served::node(id, &addresses, end).await,
+                Self::Node { id, clients, addresses } => {
+                    served::node(id, &clients, &addresses, end).await;
+                }
                 Self::Bare { address } => bare::serve(&address, end).await,
             }
         });
@@ -100,16 +103,19 @@ pub(crate) async fn addresses(count: usize) -> Vec<String> {
 /// A cluster, a process each; the leader is known.
 pub(crate) struct Processes {
     all: tokio::sync::Mutex<Vec<Process>>,
-    addresses: Vec<String>,
+    /// Where each serves clients.
+    clients: Vec<String>,
     leader: usize,
 }
 
 impl Processes {
     pub(crate) async fn cluster() -> Self {
-        let addresses = addresses(3).await;
+        let mut addresses = addresses(6).await;
+        let clients = addresses.split_off(3);
         let mut all = Vec::new();
-        for id in ["1", "2", "3"] {
-            let args = ["node", id].into_iter().chain(addresses.iter().map(String::as_str));
+        for (id, clients) in ["1", "2", "3"].into_iter().zip(&clients) {
+            let args = ["node", id, clients].into_iter();
+            let args = args.chain(addresses.iter().map(String::as_str));
             all.push(Process::start(&args.collect::<Vec<_>>()).await);
         }
         let mut leader = 0;
@@ -117,7 +123,7 @@ impl Processes {
             // The leader's id, once it is known there.
             leader = process.hear().await.parse().unwrap();
         }
-        Self { all: tokio::sync::Mutex::new(all), addresses, leader: leader - 1 }
+        Self { all: tokio::sync::Mutex::new(all), clients, leader: leader - 1 }
     }
 
     /// Clients in this process, whose time counts as well.
@@ -125,7 +131,7 @@ impl Processes {
         let all = self.all.lock().await;
         let cpu = || all.iter().map(Process::cpu).sum::<f64>() + super::load::cpu_seconds();
         let before = cpu();
-        let mut outcome = remote::load(&self.addresses[self.leader], clients, seconds).await;
+        let mut outcome = remote::load(&self.clients[self.leader], clients, seconds).await;
         outcome.cpu_us = (cpu() - before) * 1e6 / (outcome.per_second * seconds * 1.1);
         outcome
     }

@@ -36,7 +36,9 @@ impl Client for Proposer {
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeResponse>, Status> {
         let kind = request.into_inner().operation.and_then(|operation| operation.kind);
-        let Some(Kind::Set(v1::SetOperation { key, value })) = kind else { return no() };
+        let Some(Kind::Set(v1::SetOperation { key, value, get: false })) = kind else {
+            return no();
+        };
         let operation = Operation::set(key, value, self.0.limits()).unwrap();
         let response = self.0.propose(operation).await.unwrap();
         let outcome = Some(Outcome::Response(v1::Response::from(&response)));
@@ -75,7 +77,7 @@ pub(crate) async fn load(address: &str, clients: usize, seconds: f64) -> load::O
     drive(&load, move |at, _| {
         let (mut stub, value) = (stub.clone(), value.clone());
         async move {
-            let kind = Kind::Set(v1::SetOperation { key: key(at).into(), value });
+            let kind = Kind::Set(v1::SetOperation { key: key(at).into(), value, get: false });
             let operation = Some(v1::Operation { kind: Some(kind) });
             stub.propose(ProposeRequest { operation }).await.unwrap();
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
 use seshat_core::config::NodeConfig;
-use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
+use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Operation};
 use seshat_core::snapshot::SnapshotData;
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Runs one node; each line is a load to put on it.
 pub(crate) async fn node(
     id: u64,
+    clients: &str,
     addresses: &[String],
     mut lines: Lines<impl AsyncBufRead + Unpin>,
 ) {
@@ -36,8 +37,11 @@ pub(crate) async fn node(
     let listener = TcpListener::bind(&addresses[id as usize - 1]).await.unwrap();
     let transport = GrpcTransport::new(&config).unwrap();
     let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
-    let more = tonic::service::Routes::new(Proposer(node.clone()).server());
-    let server = GrpcServer::start(&node, &transport, listener, more).await.unwrap();
+    let clients = Clients {
+        listener: TcpListener::bind(clients).await.unwrap(),
+        routes: tonic::service::Routes::new(Proposer(node.clone()).server()),
+    };
+    let server = GrpcServer::start(&node, &transport, listener, Some(clients)).await.unwrap();
     server.admit().await.unwrap();
     println!("{}", node.wait_for_leader(PATIENCE).await.unwrap());
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -70,8 +74,8 @@ pub(crate) struct Transfer {
 
 /// Sends a snapshot of `count` keys to a process that knows nothing, then installs it here.
 pub(crate) async fn snapshot(count: u64) -> Transfer {
-    let addresses = addresses(1).await;
-    let mut process = Process::start(&["node", "1", &addresses[0]]).await;
+    let addresses = addresses(2).await;
+    let mut process = Process::start(&["node", "1", &addresses[1], &addresses[0]]).await;
     process.hear().await;
     let config = NodeConfig::builder(9).member(9, "127.0.0.1:9").single_node().build().unwrap();
     let limits = *config.limits();

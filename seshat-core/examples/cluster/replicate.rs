@@ -220,8 +220,11 @@ fn may_succeed_elsewhere(error: &ProposeError) -> bool {
         ProposeError::NotLeader(_)
         | ProposeError::Deposed { .. }
         | ProposeError::NoQuorum { .. }
+        | ProposeError::QuorumLost { .. }
         | ProposeError::QueueFull { .. }
         | ProposeError::Stopped(_) => true,
-        ProposeError::Limit(_) | ProposeError::Unanswered { .. } => false,
+        ProposeError::Limit(_) | ProposeError::Format { .. } | ProposeError::Unanswered { .. } => {
+            false
+        }
     }
 }

@@ -9,14 +9,15 @@ use seshat_core::types::NodeId;
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 1 an operation failed or was refused, 2 wrong usage or configuration, 3 the node \
 lost its memory and must be removed and added again, 4 whether the operation was applied is not \
-known. A second Ctrl-C or SIGTERM ends a node at once, with 130 or 143.";
+known. A second Ctrl-C or SIGTERM ends a node at once, with 130 or 143. SIGHUP has it read its \
+certificates again, which it does by itself within seconds, too.";
 
 const GUARANTEE: &str = "\
 An operation is applied once at most: it is sent again only where it was certainly not proposed. \
 Where the answer is lost, there is no telling whether it was applied: exit code 4.";
 
 const USAGE: &str = "\
-node --config FILE [--listen ADDRESS] [--via ID=ADDRESS]... [--log text|json]
+node --config FILE [--listen ADDRESS] [--listen-clients ADDRESS] [--via ID=ADDRESS]... [--log text|json]
        node client --to ADDRESS... COMMAND";
 
 /// Runs one node of a cluster. It keeps everything in memory.
@@ -35,9 +36,12 @@ pub(crate) struct NodeOptions {
     /// The node's configuration, in TOML
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Where to listen, if not at the node's own address among the members
+    /// Where to listen for other nodes, if not at the node's own address among the members
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Where to listen for clients; without it none are served
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_clients: Option<String>,
     /// Reach node ID at ADDRESS, whatever the membership says: through a proxy
     #[arg(long, value_name = "ID=ADDRESS", value_parser = way)]
     pub(crate) via: Vec<(NodeId, String)>,
@@ -61,7 +65,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Args)]
 #[command(after_help = format!("{GUARANTEE}\n\n{EXIT_CODES}"))]
 pub(crate) struct ClientOptions {
-    /// A node to begin with; give several, lest one is down
+    /// Where a node listens for clients; give that of all nodes, as any of them may lead
     #[arg(long, value_name = "ADDRESS", required = true)]
     pub(crate) to: Vec<String>,
     /// Seconds after which to give up
@@ -92,9 +96,9 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<OsString>,
     },
-    /// Prints how every node is
+    /// Prints how every node is that --to names
     Status,
-    /// Makes a node that waits to be added a voter
+    /// Makes a node that waits to be added a voter; other nodes reach it at ADDRESS
     Add { id: NodeId, address: String },
     /// Makes a node a member no more
     Remove { id: NodeId },

@@ -1,4 +1,4 @@
-//! A client of a cluster that follows its leader and repeats what it may.
+//! A client of a cluster that finds its leader and repeats what it may.
 //!
 //! Guarantees:
 //!
@@ -74,7 +74,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the cluster to which the nodes at `to` belong. Connects to nobody yet.
+    /// A client of the cluster whose nodes serve clients at `to`. A leader that isn't among them isn't
+    /// found: the members know of each other where nodes are served. Connects to nobody yet.
     pub(crate) fn new(
         to: Vec<String>,
         tls: Option<ClientTlsConfig>,
@@ -90,13 +91,29 @@ impl Client {
         Ok(Self { to, next: 1, at, connected: HashMap::new(), tls, timeout, retries: 0 })
     }
 
-    /// Binds `key` to `value`; returns the value before.
+    /// Binds `key` to `value`.
     pub(crate) async fn set(
         &mut self,
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
+    ) -> Result<(), ClientError> {
+        let set = v1::SetOperation { key: key.into(), value: value.into(), get: false };
+        self.propose_set(set).await.map(drop)
+    }
+
+    /// Binds `key` to `value`; returns the value before.
+    #[allow(dead_code, reason = "the program has no use for it; tests look at it")]
+    pub(crate) async fn set_get(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
     ) -> Result<Option<Bytes>, ClientError> {
-        let kind = Kind::Set(v1::SetOperation { key: key.into(), value: value.into() });
+        let set = v1::SetOperation { key: key.into(), value: value.into(), get: true };
+        self.propose_set(set).await
+    }
+
+    async fn propose_set(&mut self, set: v1::SetOperation) -> Result<Option<Bytes>, ClientError> {
+        let kind = Kind::Set(set);
         match self.propose(kind).await? {
             response::Kind::Set(set) => Ok(set.previous),
             response::Kind::Del(_) => Err(self.unknown("DEL was answered, not SET")),
@@ -187,7 +204,8 @@ impl Client {
     {
         let deadline = Instant::now() + self.timeout;
         let mut pauses = pauses();
-        let mut followed = false;
+        let others = self.to.len().saturating_sub(1);
+        let mut at_once = others;
         loop {
             let address = self.at.clone();
             let reason = match self.attempt(&address, repeat, &send, deadline).await {
@@ -197,12 +215,12 @@ impl Client {
                     self.turn();
                     return Err(ClientError::Unknown { address, reason });
                 }
-                Attempt::Leader(leader) => {
+                Attempt::Elsewhere(reason) => {
                     self.retries += 1;
-                    let reason = format!("not the leader, which is at {leader}");
-                    self.at = leader;
-                    // At once, unless two nodes send it to and fro.
-                    if !std::mem::replace(&mut followed, true) {
+                    self.turn();
+                    // One of the others leads, unless they don't agree yet.
+                    if at_once > 0 {
+                        at_once -= 1;
                         continue;
                     }
                     reason
@@ -219,7 +237,7 @@ impl Client {
                 return Err(ClientError::TooLate { waited: self.timeout, last });
             }
             tokio::time::sleep(pause).await;
-            followed = false;
+            at_once = others;
         }
     }
 

@@ -1,6 +1,5 @@
 //! What the client is told to do, and what it prints of it.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
@@ -83,21 +82,14 @@ fn print(value: &[u8]) {
     let _ = out.write_all(value).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
-/// Every node that was named, or is a member as far as one of those knows.
-async fn status(client: &mut Client, to: Vec<String>) -> Result<ExitCode, Failure> {
-    let mut asked = BTreeMap::new();
-    let mut ids = BTreeMap::new();
-    let mut left = to;
-    while let Some(address) = left.pop() {
-        if asked.contains_key(&address) {
-            continue;
-        }
+/// Every node that was named.
+async fn status(client: &mut Client, mut to: Vec<String>) -> Result<ExitCode, Failure> {
+    to.sort();
+    to.dedup();
+    let mut asked = Vec::new();
+    for address in to {
         let answer = client.status(&address).await;
-        for Member { id, address, .. } in answer.iter().flat_map(|status| &status.members) {
-            ids.insert(address.clone(), id.to_string());
-            left.push(address.clone());
-        }
-        asked.insert(address, answer);
+        asked.push((address, answer));
     }
     say(format_args!(
         "{:<5}{:<22}{:<11}{:<9}{:>5}{:>9}{:>10}  digest",
@@ -106,13 +98,10 @@ async fn status(client: &mut Client, to: Vec<String>) -> Result<ExitCode, Failur
     for (address, answer) in &asked {
         match answer {
             Ok(status) => say(Row { address, status }),
-            Err(reason) => {
-                let id = ids.get(address).map_or("?", String::as_str);
-                say(format_args!("{id:<5}{address:<22}no answer: {reason}"));
-            }
+            Err(reason) => say(format_args!("{:<5}{address:<22}no answer: {reason}", "?")),
         }
     }
-    let answered = asked.values().any(Result::is_ok);
+    let answered = asked.iter().any(|(_, answer)| answer.is_ok());
     Ok(ExitCode::from(if answered { 0 } else { FAILED }))
 }
 

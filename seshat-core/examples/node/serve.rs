@@ -10,28 +10,33 @@ use std::sync::Arc;
 
 use seshat_core::config::{ConfigError, NodeConfig};
 use seshat_core::error::Stopped;
-use seshat_core::network::grpc::{Admission, AdmissionError, GrpcServer, GrpcTransport};
+use seshat_core::network::grpc::{
+    Admission, AdmissionError, Clients, GrpcServer, GrpcTransport, ServeError,
+};
 use seshat_core::node::{Handover, RaftNode};
 use seshat_core::storage::MemStorage;
+use seshat_core::types::NodeId;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::arguments::NodeOptions;
 use crate::client::chain;
 use crate::service::Service;
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals};
 use crate::via::Via;
 use crate::{FAILED, Failure, LOST_MEMORY, WRONG_USAGE, say};
 
 pub(crate) async fn run(options: NodeOptions) -> Result<ExitCode, Failure> {
     let config = read(&options.config)?;
     let node_id = config.node_id();
-    let mut signals = Signals::new()
-        .map_err(|error| Failure::of(FAILED, "signals can't be listened for", error))?;
+    let deaf = |error| Failure::of(FAILED, "signals can't be listened for", error);
+    let mut signals = Signals::new().map_err(deaf)?;
+    let hangups = Hangups::new().map_err(deaf)?;
     let program = Program::start(config, options).await?;
 
     tokio::select! {
         failure = program.take_part() => return Err(failure),
+        () = program.reload(hangups) => {}
         _ = signals.next() => say(format_args!("node {node_id} shuts down")),
     }
     tokio::select! {
@@ -56,9 +61,21 @@ fn read(path: &Path) -> Result<NodeConfig, Failure> {
     })
 }
 
+async fn listen(node_id: NodeId, address: &str, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let words = format!(
+            "node {node_id} can't listen at {address}: end what listens there, or give another \
+             address with {option}"
+        );
+        let wrong = error.kind() == ErrorKind::InvalidInput;
+        Failure::of(if wrong { WRONG_USAGE } else { FAILED }, words, error)
+    })
+}
+
 /// A node that runs, and what serves it.
 struct Program {
     node: RaftNode,
+    transport: GrpcTransport,
     service: Service,
     server: GrpcServer,
 }
@@ -73,25 +90,47 @@ impl Program {
             let words = "is not among the members of its configuration: say where it listens, with";
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
-        let listener = TcpListener::bind(&address).await.map_err(|error| {
-            let words = format!(
-                "node {node_id} can't listen at {address}: end what listens there, or give another \
-                 address with --listen"
-            );
-            let wrong = error.kind() == ErrorKind::InvalidInput;
-            Failure::of(if wrong { WRONG_USAGE } else { FAILED }, words, error)
-        })?;
+        let listener = listen(node_id, &address, "--listen").await?;
+        let for_clients = match options.listen_clients {
+            Some(address) => Some(listen(node_id, &address, "--listen-clients").await?),
+            None => None,
+        };
 
         let via =
             Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
         let started = RaftNode::start(config, MemStorage::new(), via).await;
         let node = started.map_err(|error| Failure::of(FAILED, "the node didn't start", error))?;
         let service = Service::new(node.clone());
-        let more = Routes::new(service.server());
-        let served = GrpcServer::start(&node, &transport, listener, more).await;
-        let server = served.map_err(|error| Failure::of(FAILED, "nothing can be served", error))?;
-        say(format_args!("node {node_id} listens at {}", server.local_addr()));
-        Ok(Self { node, service, server })
+        let clients =
+            for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });
+        let served = GrpcServer::start(&node, &transport, listener, clients).await;
+        let server = served.map_err(|error| {
+            let wrong = matches!(error, ServeError::Plaintext { .. });
+            Failure::of(if wrong { WRONG_USAGE } else { FAILED }, "nothing can be served", error)
+        })?;
+        let at = server.local_addr();
+        match server.clients_addr() {
+            Some(clients) => {
+                say(format_args!("node {node_id} listens at {at}, for clients at {clients}"))
+            }
+            None => say(format_args!("node {node_id} listens at {at}, and serves no clients")),
+        }
+        Ok(Self { node, transport, service, server })
+    }
+
+    /// Reads certificates again whenever it is asked to.
+    async fn reload(&self, mut hangups: Hangups) {
+        loop {
+            hangups.next().await;
+            let id = self.node.id();
+            match self.transport.reload() {
+                Ok(true) => say(format_args!("node {id} has read its certificates again")),
+                Ok(false) => say(format_args!("node {id} has no other certificates than before")),
+                Err(error) => {
+                    say(format_args!("node {id} keeps its certificates: {}", chain(&error)))
+                }
+            }
+        }
     }
 
     /// Ends only if the node can't go on.
@@ -113,9 +152,10 @@ impl Program {
         let mut metrics = self.node.metrics();
         let stopped = match metrics.wait_for(|now| now.running_state.is_err()).await {
             Ok(now) => now.running_state.clone().err().map(Stopped::from),
+            // Nothing more is reported, not even why.
             Err(_) => None,
         };
-        Failure::of(FAILED, "the node ended", stopped.unwrap_or(Stopped::ShutDown))
+        Failure::of(FAILED, "the node ended", stopped.unwrap_or(Stopped::Panicked))
     }
 
     async fn shut_down(self) {

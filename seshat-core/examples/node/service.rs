@@ -2,14 +2,17 @@
 //!
 //! Guarantees: an answer says whether what was asked for was done, was not, or may have been; where
 //! the node can't be certain, it may have been. What comes while the node shuts down is answered at
-//! once, and not done.
+//! once, and not done. A client does what its [`Role`] allows, and is told by name what it lacks.
 
+// A benchmark includes this file as it is, and would look for it elsewhere.
+#[path = "service/answer.rs"]
 mod answer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::ServerState;
+use seshat_core::network::grpc::{NotAllowed, Role};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{LimitError, Limits, Operation};
 use seshat_core::proto::client::client_server::{Client, ClientServer};
@@ -97,10 +100,7 @@ impl Service {
         }
         if !membership.voter_ids().any(|voter| voter == id) {
             self.node.add_learner(id, address).await?;
-            // That took a while.
-            let metrics = self.metrics();
-            let voters = metrics.membership_config.membership().voter_ids();
-            self.node.change_membership(voters.chain([id]).collect(), true).await?;
+            self.node.add_voters([id].into()).await?;
         }
         Ok(self.membership())
     }
@@ -115,12 +115,7 @@ impl Service {
             let words = format!("node {id} is not a member: nodes {} are", ids.join(", "));
             return Err(Not::ever(words));
         }
-        let (this, others): (Vec<_>, Vec<_>) = membership.voter_ids().partition(|it| *it == id);
-        if this.is_empty() {
-            self.node.remove_learners([id].into()).await?;
-        } else {
-            self.node.change_membership(others.into_iter().collect(), false).await?;
-        }
+        self.node.remove_voters([id].into(), false).await?;
         Ok(self.membership())
     }
 
@@ -144,16 +139,21 @@ impl Service {
     }
 
     async fn status(&self, with_digest: bool) -> Result<proto::StatusResponse, Status> {
-        let reader = self.node.reader().clone();
-        let look = move || (reader.size(), with_digest.then(|| reader.digest()));
-        let looked = tokio::task::spawn_blocking(look).await;
-        let (size, digest) = looked.map_err(|error| Status::internal(error.to_string()))?;
-        // A node that stopped can't tell.
+        let reader = self.node.reader();
+        let digest = match with_digest {
+            // Reads every key, so whoever asks shares it.
+            true => Some(reader.shared_digest().await),
+            false => None,
+        };
+        let digest = digest.transpose().map_err(|error| Status::internal(error.to_string()))?;
+        let size = reader.size();
+        // A node that stopped can't tell, and one that panicked reports as before.
         let committed = self.node.raft().with_raft_state(|state| state.committed).await;
         let metrics = self.metrics();
+        let role = committed.as_ref().map_or(proto::Role::Stopped, |_| self.role(metrics.state));
         Ok(proto::StatusResponse {
             id: self.node.id(),
-            role: self.role(metrics.state).into(),
+            role: role.into(),
             leader: leader(&metrics),
             term: metrics.current_term,
             last_applied: metrics.last_applied.map(|last| last.index),
@@ -169,9 +169,20 @@ impl Service {
 /// By way of the constructors, which know the limits; the codec knows what is well formed, no more.
 fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
     match kind {
-        Kind::Set(v1::SetOperation { key, value }) => Operation::set(key, value, limits),
+        Kind::Set(v1::SetOperation { key, value, get: true }) => {
+            Operation::set_get(key, value, limits)
+        }
+        Kind::Set(v1::SetOperation { key, value, get: false }) => {
+            Operation::set(key, value, limits)
+        }
         Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits),
     }
+}
+
+/// What was sent, if whoever sent it may do `what`.
+fn allowed<T>(request: Request<T>, role: Role, what: &'static str) -> Result<T, NotAllowed> {
+    role.require(&request, what)?;
+    Ok(request.into_inner())
 }
 
 fn changed(end: Result<proto::Membership, Not>) -> Response<proto::ChangeResponse> {
@@ -185,8 +196,8 @@ impl Client for Service {
         &self,
         request: Request<proto::ProposeRequest>,
     ) -> Result<Response<proto::ProposeResponse>, Status> {
-        let end = self.propose(request.into_inner().operation).await;
-        let outcome = end.map_or_else(Into::into, propose_response::Outcome::Response);
+        let end = async { self.propose(allowed(request, Role::Write, "propose")?.operation).await };
+        let outcome = end.await.map_or_else(Into::into, propose_response::Outcome::Response);
         Ok(Response::new(proto::ProposeResponse { outcome: Some(outcome) }))
     }
 
@@ -194,8 +205,8 @@ impl Client for Service {
         &self,
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
-        let end = self.read(request.into_inner()).await;
-        let outcome = end.map_or_else(Into::into, read_response::Outcome::Value);
+        let end = async { self.read(allowed(request, Role::Read, "read")?).await };
+        let outcome = end.await.map_or_else(Into::into, read_response::Outcome::Value);
         Ok(Response::new(proto::ReadResponse { outcome: Some(outcome) }))
     }
 
@@ -203,21 +214,26 @@ impl Client for Service {
         &self,
         request: Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
-        self.status(request.into_inner().digest).await.map(Response::new)
+        let request = allowed(request, Role::Read, "ask for the status")?;
+        self.status(request.digest).await.map(Response::new)
     }
 
     async fn add_member(
         &self,
         request: Request<proto::AddMemberRequest>,
     ) -> Result<Response<proto::ChangeResponse>, Status> {
-        let proto::AddMemberRequest { id, address } = request.into_inner();
-        Ok(changed(self.add(id, address).await))
+        let end = async {
+            let request = allowed(request, Role::Admin, "add a member")?;
+            self.add(request.id, request.address).await
+        };
+        Ok(changed(end.await))
     }
 
     async fn remove_member(
         &self,
         request: Request<proto::RemoveMemberRequest>,
     ) -> Result<Response<proto::ChangeResponse>, Status> {
-        Ok(changed(self.remove(request.into_inner().id).await))
+        let end = async { self.remove(allowed(request, Role::Admin, "remove a member")?.id).await };
+        Ok(changed(end.await))
     }
 }

@@ -1,4 +1,4 @@
-//! Requests to end: Ctrl-C, and on Unix SIGTERM.
+//! Requests to end: Ctrl-C, and on Unix SIGTERM; and to read certificates again: on Unix SIGHUP.
 
 use std::io;
 
@@ -27,6 +27,36 @@ impl Signals {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
         }
+    }
+}
+
+/// Listens for SIGHUP from when it is made.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    hangup: Signal,
+}
+
+#[cfg(unix)]
+impl Hangups {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Returns when there was one.
+    pub(crate) async fn next(&mut self) {
+        self.hangup.recv().await;
+    }
+}
+
+#[cfg(not(unix))]
+impl Hangups {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openraft::network::RaftNetworkFactory;
+use seshat_core::codec::FormatsResponse;
+use seshat_core::network::Transport;
 use seshat_core::network::grpc::{GrpcConnection, GrpcTransport};
 use seshat_core::types::{Node, NodeId, TypeConfig};
 
@@ -17,13 +19,23 @@ pub(crate) struct Via {
     pub(crate) ways: Arc<BTreeMap<NodeId, String>>,
 }
 
+impl Via {
+    fn node(&self, target: NodeId, node: &Node) -> Node {
+        self.ways.get(&target).map_or_else(|| node.clone(), Node::new)
+    }
+}
+
 impl RaftNetworkFactory<TypeConfig> for Via {
     type Network = GrpcConnection;
 
     async fn new_client(&mut self, target: NodeId, node: &Node) -> GrpcConnection {
-        match self.ways.get(&target) {
-            Some(address) => self.transport.new_client(target, &Node::new(address)).await,
-            None => self.transport.new_client(target, node).await,
-        }
+        let node = self.node(target, node);
+        self.transport.new_client(target, &node).await
+    }
+}
+
+impl Transport for Via {
+    async fn formats(&self, target: NodeId, node: &Node) -> Option<FormatsResponse> {
+        self.transport.formats(target, &self.node(target, node)).await
     }
 }

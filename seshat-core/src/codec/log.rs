@@ -3,22 +3,23 @@
 use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
-use super::operation::{batch_len, field_len, put_batch, put_field_head};
+use super::fields::{Fields, Value, field_len};
+use super::operation::{batch_len, put_batch, put_field_head};
 use super::{
-    DecodeError, ENTRY_FORMAT, HARD_STATE_FORMAT, Message, counter, message, parse, required,
-    version,
+    DecodeError, DecodeReason, HARD_STATE_FORMAT, Message, counter, message, reads, required,
+    shape, version,
 };
 use crate::log::HardState;
 use crate::operation::Batch;
 use crate::proto::v1;
-use crate::types::{Entry, EntryPayload, LeaderId, LogId, Vote};
+use crate::types::{Entry, EntryPayload, LeaderId, LogId, Membership, Vote};
 
 /// Length of an entry's version with its key.
 const VERSION_LEN: usize = 2;
 
-message!(LogId, v1::LogId, "LogId");
-message!(Vote, v1::Vote, "Vote");
-message!(HardState, v1::HardState, "HardState");
+message!(LogId, v1::LogId, shape::LOG_ID);
+message!(Vote, v1::Vote, shape::VOTE);
+message!(HardState, v1::HardState, shape::HARD_STATE);
 
 impl From<&LogId> for v1::LogId {
     fn from(id: &LogId) -> Self {
@@ -92,14 +93,23 @@ fn entry_without_batch(entry: &Entry) -> v1::Entry {
             Some(v1::entry::Payload::Membership(membership.into()))
         }
     };
-    v1::Entry { format_version: ENTRY_FORMAT, log_id: Some((&entry.log_id).into()), payload }
+    let format_version = entry_format(&entry.payload);
+    v1::Entry { format_version, log_id: Some((&entry.log_id).into()), payload }
+}
+
+/// The least version that reads an entry of that payload.
+fn entry_format(payload: &EntryPayload) -> u32 {
+    match payload {
+        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
+        EntryPayload::Normal(batch) => batch.format(),
+    }
 }
 
 pub(super) fn entry_len(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => {
             let log_id = v1::LogId::from(&entry.log_id).encoded_len();
-            VERSION_LEN + field_len(2, log_id) + field_len(4, batch_len(batch))
+            VERSION_LEN + field_len(log_id) + field_len(batch_len(batch))
         }
         _ => entry_without_batch(entry).encoded_len(),
     }
@@ -108,7 +118,7 @@ pub(super) fn entry_len(entry: &Entry) -> usize {
 pub(super) fn put_entry(entry: &Entry, buf: &mut impl BufMut) {
     match &entry.payload {
         EntryPayload::Normal(batch) => {
-            prost::encoding::uint32::encode(1, &ENTRY_FORMAT, buf);
+            prost::encoding::uint32::encode(1, &batch.format(), buf);
             let log_id = v1::LogId::from(&entry.log_id);
             put_field_head(2, log_id.encoded_len(), buf);
             log_id.encode_raw(buf);
@@ -131,23 +141,59 @@ impl Message for Entry {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        parse::<v1::Entry>(Self::NAME, bytes)?.try_into()
+        read_entry(&bytes, &bytes)
     }
 }
 
-impl TryFrom<v1::Entry> for Entry {
-    type Error = DecodeError;
-
-    fn try_from(proto: v1::Entry) -> Result<Self, DecodeError> {
-        version(proto.format_version, ENTRY_FORMAT, "Entry")?;
-        let log_id = required(proto.log_id, "Entry", "log_id")?.try_into()?;
-        let payload = match required(proto.payload, "Entry", "payload")? {
-            v1::entry::Payload::Blank(_) => EntryPayload::Blank,
-            v1::entry::Payload::Batch(bytes) => EntryPayload::Normal(Batch::decode(bytes)?),
-            v1::entry::Payload::Membership(membership) => {
-                EntryPayload::Membership(membership.try_into()?)
+/// An entry that is a part of `bytes`.
+pub(super) fn read_entry(bytes: &Bytes, entry: &[u8]) -> Result<Entry, DecodeError> {
+    let mut fields = Fields::of(Entry::NAME, entry);
+    let (mut format, mut log_id, mut payload) = (0, None, None);
+    while let Some(field) = fields.next()? {
+        match field {
+            // Comes first where it was written by us: the version is judged before anything that
+            // it may have changed.
+            (1, Value::Number(got)) => {
+                format = u32::try_from(got).unwrap_or(u32::MAX);
+                version(format, reads(), Entry::NAME)?;
             }
-        };
-        Ok(Self { log_id, payload })
+            (2, Value::Bytes(id)) => fields.once(&mut log_id, read_log_id(id)?, "log_id")?,
+            (number @ 3..=5, Value::Bytes(held)) => {
+                fields.once(&mut payload, (number, held), "payload")?;
+            }
+            other => return Err(fields.unknown(other)),
+        }
     }
+    version(format, reads(), Entry::NAME)?;
+    let log_id = required(log_id, Entry::NAME, "log_id")?;
+    let payload = match required(payload, Entry::NAME, "payload")? {
+        (3, blank) => {
+            shape::check(&shape::BLANK, blank)?;
+            EntryPayload::Blank
+        }
+        (4, batch) => EntryPayload::Normal(Batch::decode(bytes.slice_ref(batch))?),
+        (_, membership) => {
+            EntryPayload::Membership(Membership::decode(bytes.slice_ref(membership))?)
+        }
+    };
+    let needs = entry_format(&payload);
+    if needs > format {
+        let reason = DecodeReason::Understated { got: format, needs };
+        return Err(DecodeError::new(Entry::NAME, "format_version", reason));
+    }
+    Ok(Entry { log_id, payload })
+}
+
+fn read_log_id(id: &[u8]) -> Result<LogId, DecodeError> {
+    let mut fields = Fields::of(LogId::NAME, id);
+    let mut proto = v1::LogId::default();
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Value::Number(term)) => proto.term = term,
+            (2, Value::Number(node_id)) => proto.node_id = node_id,
+            (3, Value::Number(index)) => proto.index = index,
+            other => return Err(fields.unknown(other)),
+        }
+    }
+    proto.try_into()
 }

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::log::log_id;
-use super::operation::not_empty;
-use super::{DecodeError, DecodeReason, message, required};
+use super::{DecodeError, DecodeReason, message, not_empty, required, shape};
 use crate::proto::v1;
 use crate::types::{Membership, Node, NodeId, StoredMembership};
 
-message!(Membership, v1::Membership, "Membership");
-message!(StoredMembership, v1::StoredMembership, "StoredMembership");
+message!(Membership, v1::Membership, shape::MEMBERSHIP);
+message!(StoredMembership, v1::StoredMembership, shape::STORED_MEMBERSHIP);
 
 impl From<&Membership> for v1::Membership {
     fn from(membership: &Membership) -> Self {
@@ -41,7 +40,7 @@ impl TryFrom<v1::Membership> for Membership {
             members.insert(member.node_id, Node { addr: node.address });
         }
 
-        let mut configs = Vec::new();
+        let mut configs = Vec::with_capacity(proto.configs.len());
         for config in proto.configs {
             not_empty(&config.node_ids, "VoterSet", "node_ids")?;
             let mut voters = BTreeSet::new();

@@ -1,90 +1,107 @@
-//! Operations, batches and responses. Encoding is written out by hand, because a batch is the
-//! bulk of all traffic and prost would copy its payload twice; tests compare it with prost's.
+//! Operations, batches and responses, by hand: a batch is the bulk of all traffic. Prost would copy
+//! its payload twice to write it, and to read it skip what it doesn't know, and make a list of
+//! everything before the first of it can be refused. Tests compare what is written with prost's.
 
 use bytes::{BufMut, Bytes};
-use prost::encoding::{
-    WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
-};
+use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::{DecodeError, DecodeReason, Message, parse, required};
-use crate::operation::{Batch, MAX_KEY_BYTES, Operation, Response};
+use super::fields::{Fields, Value, field_len};
+use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
+use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
-
-/// Length of a length-delimited field with its key.
-pub(super) fn field_len(tag: u32, len: usize) -> usize {
-    key_len(tag) + encoded_len_varint(len as u64) + len
-}
 
 pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
     encode_key(tag, WireType::LengthDelimited, buf);
     encode_varint(len as u64, buf);
 }
 
-pub(super) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
+pub(crate) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
     put_field_head(tag, bytes.len(), buf);
     buf.put_slice(bytes);
 }
 
-/// The next field, if it is length-delimited and has that tag, below 16.
-pub(super) fn plain_field<'a>(tag: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (key, after) = rest.split_first()?;
-    if *key != tag << 3 | WireType::LengthDelimited as u8 {
-        return None;
-    }
-    let mut after = after;
-    let len = usize::try_from(decode_varint(&mut after).ok()?).ok()?;
-    let (field, after) = after.split_at_checked(len)?;
-    *rest = after;
-    Some(field)
-}
-
-/// Field 1 and, unless it is empty, field 2 of a message with nothing else: key and value of a
-/// SET or of a snapshot's record.
-pub(super) fn plain_pair(mut message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let key = plain_field(1, &mut message)?;
-    if message.is_empty() {
-        return Some((key, &[]));
-    }
-    let value = plain_field(2, &mut message)?;
-    message.is_empty().then_some((key, value))
-}
-
 /// proto3 leaves a default out.
-fn optional_len(tag: u32, bytes: &[u8]) -> usize {
-    if bytes.is_empty() { 0 } else { field_len(tag, bytes.len()) }
+fn optional_len(bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { field_len(bytes.len()) }
+}
+
+fn put_optional(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
+    if !bytes.is_empty() {
+        put_bytes(tag, bytes, buf);
+    }
+}
+
+/// Key and value, as a SET and a snapshot's record have them.
+pub(super) fn pair_len(key: &[u8], value: &[u8]) -> usize {
+    optional_len(key) + optional_len(value)
+}
+
+pub(super) fn put_pair(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
+    put_optional(1, key, buf);
+    put_optional(2, value, buf);
+}
+
+/// Length of a flag with its key, where it is set.
+const FLAG_LEN: usize = 2;
+
+/// Number of the kind, and of the flag, that only feature `next` has.
+const NEXT: u32 = 3;
+
+fn set_kind(set: &Set) -> u32 {
+    match set.how() {
+        #[cfg(feature = "next")]
+        How::Append => NEXT,
+        _ => 1,
+    }
+}
+
+fn has_next_flag(set: &Set) -> bool {
+    match set.how() {
+        #[cfg(feature = "next")]
+        How::IfAbsent => true,
+        _ => false,
+    }
 }
 
 fn kind_len(operation: &Operation) -> usize {
     match operation {
-        Operation::Set(set) => field_len(1, set.key().len()) + optional_len(2, set.value()),
-        Operation::Del(del) => del.keys().iter().map(|key| field_len(1, key.len())).sum(),
+        Operation::Set(set) => {
+            let flags = usize::from(set.get()) + usize::from(has_next_flag(set));
+            pair_len(set.key(), set.value()) + flags * FLAG_LEN
+        }
+        Operation::Del(del) => del.keys().encoded().len(),
     }
 }
 
 fn operation_len(operation: &Operation) -> usize {
-    field_len(1, kind_len(operation))
+    field_len(kind_len(operation))
 }
 
 fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
     match operation {
         Operation::Set(set) => {
-            put_field_head(1, kind_len(operation), buf);
-            put_bytes(1, set.key(), buf);
-            if !set.value().is_empty() {
-                put_bytes(2, set.value(), buf);
+            put_field_head(set_kind(set), kind_len(operation), buf);
+            put_pair(set.key(), set.value(), buf);
+            if has_next_flag(set) {
+                prost::encoding::bool::encode(NEXT, &true, buf);
+            }
+            if set.get() {
+                prost::encoding::bool::encode(4, &true, buf);
             }
         }
-        Operation::Del(del) => {
-            put_field_head(2, kind_len(operation), buf);
-            del.keys().iter().for_each(|key| put_bytes(1, key, buf));
-        }
+        Operation::Del(del) => put_bytes(2, del.keys().encoded(), buf),
     }
 }
 
 pub(super) fn batch_len(batch: &Batch) -> usize {
     match batch.encoded() {
         Some(encoded) => encoded.len(),
-        None => batch.operations().iter().map(|op| field_len(1, operation_len(op))).sum(),
+        None => {
+            let operations = batch.operations().iter().map(|op| field_len(operation_len(op)));
+            let raise =
+                batch.raises().map(|format| prost::encoding::uint32::encoded_len(2, &format));
+            operations.chain(raise).sum()
+        }
     }
 }
 
@@ -95,6 +112,9 @@ pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
             for operation in batch.operations() {
                 put_field_head(1, operation_len(operation), buf);
                 put_operation(operation, buf);
+            }
+            if let Some(format) = batch.raises() {
+                prost::encoding::uint32::encode(2, &format, buf);
             }
         }
     }
@@ -112,7 +132,7 @@ impl Message for Operation {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        parse::<v1::Operation>(Self::NAME, bytes)?.try_into()
+        read_operation(&bytes, &bytes)
     }
 }
 
@@ -128,64 +148,105 @@ impl Message for Batch {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        if let Some(batch) = plain_batch(&bytes) {
-            return Ok(batch);
+        let mut fields = Fields::of(Self::NAME, &bytes);
+        let first = match fields.next()? {
+            Some((1, Value::Bytes(operation))) => read_operation(&bytes, operation)?,
+            Some((2, Value::Number(format))) => match fields.next()? {
+                None => return read_raise(format),
+                Some(other) => return Err(fields.unknown(other)),
+            },
+            Some(other) => return Err(fields.unknown(other)),
+            None => return Ok(Self::empty()),
+        };
+        if fields.is_empty() {
+            return Ok(Self::decoded_one(first, bytes));
         }
-        let operations = parse::<v1::Batch>(Self::NAME, bytes.clone())?.operations;
-        let operations = operations.into_iter().map(Operation::try_from);
-        Ok(Self::decoded(operations.collect::<Result<_, _>>()?, bytes))
+        let mut operations = Vec::with_capacity(1 + fields.count_left());
+        operations.push(first);
+        while let Some(operation) = next_operation(&bytes, &mut fields)? {
+            operations.push(operation);
+        }
+        Ok(Self::decoded(operations, bytes))
     }
 }
 
-/// A batch that is encoded as [`put_batch`] does it, several times faster than prost. `None` for
-/// what is encoded otherwise, valid or not: prost reads that.
-fn plain_batch(bytes: &Bytes) -> Option<Batch> {
-    let mut rest: &[u8] = bytes;
-    let first = plain_operation(bytes, plain_field(1, &mut rest)?)?;
-    if rest.is_empty() {
-        return Some(Batch::decoded_one(first, bytes.clone()));
+/// A raise to that format. To one that isn't read here, none is proposed as long as this node is a member.
+fn read_raise(format: u64) -> Result<Batch, DecodeError> {
+    let (got, known) = (u32::try_from(format).unwrap_or(u32::MAX), reads());
+    if got < OLDEST_FORMAT || got > known {
+        let reason = DecodeReason::Version { got, known };
+        return Err(DecodeError::new(Batch::NAME, "format", reason));
     }
-    let mut operations = vec![first];
-    while !rest.is_empty() {
-        operations.push(plain_operation(bytes, plain_field(1, &mut rest)?)?);
-    }
-    Some(Batch::decoded(operations, bytes.clone()))
+    Ok(Batch::raise(got))
 }
 
-/// One operation, a part of `bytes`.
-fn plain_operation(bytes: &Bytes, mut operation: &[u8]) -> Option<Operation> {
-    if let Some(set) = plain_field(1, &mut operation) {
-        let (key, value) = plain_pair(set)?;
-        check_key(key, "SetOperation", "key").ok()?;
-        let set = Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value));
-        return operation.is_empty().then_some(set);
+/// The next operation of a batch, which are `bytes`.
+#[inline]
+fn next_operation(
+    bytes: &Bytes,
+    fields: &mut Fields<'_>,
+) -> Result<Option<Operation>, DecodeError> {
+    match fields.next()? {
+        Some((1, Value::Bytes(operation))) => read_operation(bytes, operation).map(Some),
+        Some(other) => Err(fields.unknown(other)),
+        None => Ok(None),
     }
-    let mut del = plain_field(2, &mut operation)?;
-    let mut keys = Vec::new();
-    while !del.is_empty() {
-        let key = plain_field(1, &mut del)?;
-        check_key(key, "DelOperation", "keys").ok()?;
-        keys.push(bytes.slice_ref(key));
-    }
-    (operation.is_empty() && !keys.is_empty()).then(|| Operation::decoded_del(keys.into()))
 }
 
-impl TryFrom<v1::Operation> for Operation {
-    type Error = DecodeError;
-
-    fn try_from(proto: v1::Operation) -> Result<Self, DecodeError> {
-        match required(proto.kind, "Operation", "kind")? {
-            v1::operation::Kind::Set(v1::SetOperation { key, value }) => {
-                check_key(&key, "SetOperation", "key")?;
-                Ok(Self::decoded_set(key, value))
+/// An operation that is a part of `bytes`.
+fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeError> {
+    let mut fields = Fields::of(Operation::NAME, operation);
+    let mut kind = None;
+    while let Some(field) = fields.next()? {
+        let read = match field {
+            (1, Value::Bytes(set)) => read_set(bytes, set, How::Replace)?,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Bytes(set)) if reads() >= super::NEXT_FORMAT => {
+                read_set(bytes, set, How::Append)?
             }
-            v1::operation::Kind::Del(v1::DelOperation { keys }) => {
-                not_empty(&keys, "DelOperation", "keys")?;
-                keys.iter().try_for_each(|key| check_key(key, "DelOperation", "keys"))?;
-                Ok(Self::decoded_del(keys.into()))
-            }
+            (2, Value::Bytes(del)) => read_del(bytes, del)?,
+            other => return Err(fields.unknown(other)),
+        };
+        fields.once(&mut kind, read, "kind")?;
+    }
+    required(kind, Operation::NAME, "kind")
+}
+
+fn read_set(
+    bytes: &Bytes,
+    set: &[u8],
+    #[cfg_attr(not(feature = "next"), allow(unused_mut))] mut how: How,
+) -> Result<Operation, DecodeError> {
+    const NAME: &str = "SetOperation";
+    let mut fields = Fields::of(NAME, set);
+    let (mut key, mut value, mut get): (&[u8], &[u8], _) = (&[], &[], false);
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Value::Bytes(bytes)) => key = bytes,
+            (2, Value::Bytes(bytes)) => value = bytes,
+            (4, Value::Number(number)) => get = number != 0,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Number(1)) if reads() >= super::NEXT_FORMAT => how = How::IfAbsent,
+            other => return Err(fields.unknown(other)),
         }
     }
+    check_key(key, NAME, "key")?;
+    Ok(Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value), get, how))
+}
+
+fn read_del(bytes: &Bytes, del: &[u8]) -> Result<Operation, DecodeError> {
+    const NAME: &str = "DelOperation";
+    let mut fields = Fields::of(NAME, del);
+    let mut keys = Keys::default();
+    while let Some(field) = fields.next()? {
+        let (1, Value::Bytes(key)) = field else { return Err(fields.unknown(field)) };
+        check_key(key, NAME, "keys")?;
+        keys.count(key);
+    }
+    if keys.is_empty() {
+        return Err(DecodeError::new(NAME, "keys", DecodeReason::Empty));
+    }
+    Ok(Operation::decoded_del(keys.encoded_as(bytes.slice_ref(del))))
 }
 
 pub(crate) fn check_key(
@@ -193,7 +254,6 @@ pub(crate) fn check_key(
     message: &'static str,
     field: &'static str,
 ) -> Result<(), DecodeError> {
-    not_empty(key, message, field)?;
     if key.len() > MAX_KEY_BYTES {
         let reason = DecodeReason::OutOfRange { got: key.len() as u64, max: MAX_KEY_BYTES as u64 };
         return Err(DecodeError::new(message, field, reason));
@@ -201,18 +261,7 @@ pub(crate) fn check_key(
     Ok(())
 }
 
-pub(super) fn not_empty<T>(
-    found: &[T],
-    message: &'static str,
-    field: &'static str,
-) -> Result<(), DecodeError> {
-    if found.is_empty() {
-        return Err(DecodeError::new(message, field, DecodeReason::Empty));
-    }
-    Ok(())
-}
-
-super::message!(Response, v1::Response, "Response");
+super::message!(Response, v1::Response, shape::RESPONSE);
 
 impl From<&Response> for v1::Response {
     fn from(response: &Response) -> Self {

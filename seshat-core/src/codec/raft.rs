@@ -3,24 +3,26 @@
 use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
-use super::log::{entry_len, log_id, put_entry};
-use super::operation::{field_len, put_field_head};
-use super::{DecodeError, Message, message, parse, required};
+use super::fields::{Fields, Value, field_len};
+use super::format::{from_wire, to_wire};
+use super::log::{entry_len, log_id, put_entry, read_entry};
+use super::operation::{put_bytes, put_field_head};
+use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, parse, required, shape};
 use crate::proto::v1;
 use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Entry, InstallSnapshotRequest,
+    AppendEntriesRequest, AppendEntriesResponse, EntryPayload, InstallSnapshotRequest,
     InstallSnapshotResponse, SnapshotMeta, SnapshotResponse, Vote, VoteRequest, VoteResponse,
 };
 
-message!(AppendEntriesResponse, v1::AppendEntriesResponse, "AppendEntriesResponse");
-message!(VoteRequest, v1::VoteRequest, "VoteRequest");
-message!(VoteResponse, v1::VoteResponse, "VoteResponse");
-message!(InstallSnapshotRequest, v1::InstallSnapshotRequest, "InstallSnapshotRequest");
-message!(InstallSnapshotResponse, v1::InstallSnapshotResponse, "InstallSnapshotResponse");
-message!(SnapshotResponse, v1::FullSnapshotResponse, "FullSnapshotResponse");
-message!(FullSnapshotPart, v1::FullSnapshotRequest, "FullSnapshotRequest");
-message!(SnapshotOffsetRequest, v1::SnapshotOffsetRequest, "SnapshotOffsetRequest");
-message!(SnapshotOffsetResponse, v1::SnapshotOffsetResponse, "SnapshotOffsetResponse");
+message!(AppendEntriesResponse, v1::AppendEntriesResponse, shape::APPEND_ENTRIES_RESPONSE);
+message!(VoteRequest, v1::VoteRequest, shape::VOTE_REQUEST);
+message!(VoteResponse, v1::VoteResponse, shape::VOTE_RESPONSE);
+message!(InstallSnapshotRequest, v1::InstallSnapshotRequest, shape::INSTALL_SNAPSHOT_REQUEST);
+message!(InstallSnapshotResponse, v1::InstallSnapshotResponse, shape::INSTALL_SNAPSHOT_RESPONSE);
+message!(SnapshotResponse, v1::FullSnapshotResponse, shape::FULL_SNAPSHOT_RESPONSE);
+message!(FullSnapshotPart, v1::FullSnapshotRequest, shape::FULL_SNAPSHOT_REQUEST);
+message!(SnapshotOffsetRequest, v1::SnapshotOffsetRequest, shape::SNAPSHOT_OFFSET_REQUEST);
+message!(SnapshotOffsetResponse, v1::SnapshotOffsetResponse, shape::SNAPSHOT_OFFSET_RESPONSE);
 
 fn vote(proto: Option<v1::Vote>, message: &'static str) -> Result<Vote, DecodeError> {
     required(proto, message, "vote")?.try_into()
@@ -41,11 +43,20 @@ fn around_entries(request: &AppendEntriesRequest) -> [v1::AppendEntriesRequest; 
     [before, after]
 }
 
+fn few(memberships: usize) -> Result<(), DecodeError> {
+    if memberships > MAX_MEMBERSHIPS {
+        let (got, max) = (memberships as u64, MAX_MEMBERSHIPS as u64);
+        let reason = DecodeReason::OutOfRange { got, max };
+        return Err(DecodeError::new(AppendEntriesRequest::NAME, "entries", reason));
+    }
+    Ok(())
+}
+
 impl Message for AppendEntriesRequest {
     const NAME: &'static str = "AppendEntriesRequest";
 
     fn encoded_len(&self) -> usize {
-        let entries = self.entries.iter().map(|entry| field_len(3, entry_len(entry)));
+        let entries = self.entries.iter().map(|entry| field_len(entry_len(entry)));
         around_entries(self).iter().map(prost::Message::encoded_len).sum::<usize>()
             + entries.sum::<usize>()
     }
@@ -60,12 +71,31 @@ impl Message for AppendEntriesRequest {
         after.encode_raw(buf);
     }
 
+    /// Entry by entry: the first that is invalid is refused before those behind it take memory.
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let proto: v1::AppendEntriesRequest = parse(Self::NAME, bytes)?;
+        let mut fields = Fields::of(Self::NAME, &bytes);
+        let mut entries = Vec::with_capacity(fields.count_left());
+        let (mut around, mut memberships) = (Vec::new(), 0);
+        while let Some(field) = fields.next()? {
+            match field {
+                (3, Value::Bytes(entry)) => {
+                    let entry = read_entry(&bytes, entry)?;
+                    memberships +=
+                        usize::from(matches!(entry.payload, EntryPayload::Membership(_)));
+                    few(memberships)?;
+                    entries.push(entry);
+                }
+                (number @ (1 | 2 | 4), Value::Bytes(part)) => put_bytes(number, part, &mut around),
+                known @ (1..=4, _) => return Err(fields.unknown(known)),
+                // The request is open.
+                _ => {}
+            }
+        }
+        let proto: v1::AppendEntriesRequest = parse(&shape::APPEND_ENTRIES_REQUEST, around.into())?;
         Ok(Self {
             vote: vote(proto.vote, Self::NAME)?,
             prev_log_id: log_id(proto.prev_log_id)?,
-            entries: proto.entries.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?,
+            entries,
             leader_commit: log_id(proto.leader_commit)?,
         })
     }
@@ -233,12 +263,14 @@ pub struct SnapshotOffsetRequest {
 }
 
 /// Answers [`SnapshotOffsetRequest`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotOffsetResponse {
     /// How many of the first bytes are there: where a transmission can begin.
     pub offset: u64,
     /// Whether all of them are there and being installed.
     pub installing: bool,
+    /// The newest format that the node reads.
+    pub reads: u32,
 }
 
 impl From<&FullSnapshotPart> for v1::FullSnapshotRequest {
@@ -296,7 +328,8 @@ impl TryFrom<v1::SnapshotOffsetRequest> for SnapshotOffsetRequest {
 
 impl From<&SnapshotOffsetResponse> for v1::SnapshotOffsetResponse {
     fn from(response: &SnapshotOffsetResponse) -> Self {
-        Self { offset: response.offset, installing: response.installing }
+        let SnapshotOffsetResponse { offset, installing, reads } = *response;
+        Self { offset, installing, reads: to_wire(reads) }
     }
 }
 
@@ -304,6 +337,7 @@ impl TryFrom<v1::SnapshotOffsetResponse> for SnapshotOffsetResponse {
     type Error = DecodeError;
 
     fn try_from(proto: v1::SnapshotOffsetResponse) -> Result<Self, DecodeError> {
-        Ok(Self { offset: proto.offset, installing: proto.installing })
+        let v1::SnapshotOffsetResponse { offset, installing, reads } = proto;
+        Ok(Self { offset, installing, reads: from_wire(reads) })
     }
 }

@@ -1,16 +1,17 @@
 //! Snapshot metadata and the parts of a snapshot's bytes.
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 
+use super::fields::{Fields, Value};
 use super::log::log_id;
-use super::operation::{field_len, not_empty, plain_pair, put_bytes};
-use super::{DecodeError, SNAPSHOT_FORMAT, message, required, version};
+use super::operation::{check_key, pair_len, put_pair};
+use super::{DecodeError, message, not_empty, parse, reads, required, shape, version};
 use crate::proto::v1;
 use crate::snapshot::Header;
 use crate::types::SnapshotMeta;
 
-message!(SnapshotMeta, v1::SnapshotMeta, "SnapshotMeta");
-message!(Header, v1::SnapshotHeader, "SnapshotHeader");
+message!(SnapshotMeta, v1::SnapshotMeta, shape::SNAPSHOT_META);
+message!(Header, v1::SnapshotHeader, shape::SNAPSHOT_HEADER);
 
 impl From<&SnapshotMeta> for v1::SnapshotMeta {
     fn from(meta: &SnapshotMeta) -> Self {
@@ -39,7 +40,7 @@ impl TryFrom<v1::SnapshotMeta> for SnapshotMeta {
 impl From<&Header> for v1::SnapshotHeader {
     fn from(header: &Header) -> Self {
         Self {
-            format_version: SNAPSHOT_FORMAT,
+            format_version: header.format_version,
             last_log_id: header.last_log_id.as_ref().map(Into::into),
             last_membership: Some((&header.last_membership).into()),
             record_count: header.record_count,
@@ -52,9 +53,10 @@ impl TryFrom<v1::SnapshotHeader> for Header {
     type Error = DecodeError;
 
     fn try_from(proto: v1::SnapshotHeader) -> Result<Self, DecodeError> {
-        version(proto.format_version, SNAPSHOT_FORMAT, "SnapshotHeader")?;
+        version(proto.format_version, reads(), "SnapshotHeader")?;
         let membership = required(proto.last_membership, "SnapshotHeader", "last_membership")?;
         Ok(Self {
+            format_version: proto.format_version,
             last_log_id: log_id(proto.last_log_id)?,
             last_membership: membership.try_into()?,
             record_count: proto.record_count,
@@ -63,23 +65,31 @@ impl TryFrom<v1::SnapshotHeader> for Header {
     }
 }
 
-/// Length of a `SnapshotRecord`, without the varint that precedes it.
-fn record_len(key: &[u8], value: &[u8]) -> usize {
-    let value = if value.is_empty() { 0 } else { field_len(2, value.len()) };
-    field_len(1, key.len()) + value
-}
-
 /// Writes a `SnapshotRecord`, preceded by its length.
 pub(crate) fn put_record(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
-    prost::encoding::encode_varint(record_len(key, value) as u64, buf);
-    put_bytes(1, key, buf);
-    if !value.is_empty() {
-        put_bytes(2, value, buf);
-    }
+    prost::encoding::encode_varint(pair_len(key, value) as u64, buf);
+    put_pair(key, value, buf);
 }
 
-/// Key and value of a `SnapshotRecord` that is encoded as [`put_record`] does it, without its
-/// length. `None` for what is encoded otherwise, valid or not: prost reads that.
-pub(crate) fn plain_record(message: &[u8]) -> Option<(&[u8], &[u8])> {
-    plain_pair(message)
+/// Key and value of a `SnapshotRecord`.
+#[inline]
+pub(crate) fn read_record(record: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
+    const NAME: &str = "SnapshotRecord";
+    let mut fields = Fields::of(NAME, record);
+    let (mut key, mut value): (&[u8], &[u8]) = (&[], &[]);
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Value::Bytes(bytes)) => key = bytes,
+            (2, Value::Bytes(bytes)) => value = bytes,
+            other => return Err(fields.unknown(other)),
+        }
+    }
+    check_key(key, NAME, "key")?;
+    Ok((key, value))
+}
+
+/// The checksum in a `SnapshotTrailer`.
+pub(crate) fn read_trailer(trailer: Bytes) -> Result<u64, DecodeError> {
+    let trailer: v1::SnapshotTrailer = parse(&shape::SNAPSHOT_TRAILER, trailer)?;
+    Ok(trailer.checksum)
 }

@@ -18,6 +18,11 @@ use crate::types::NodeId;
 const MOST: u64 = u32::MAX as u64;
 /// Every node takes messages of that size, whatever its limits.
 const MOST_IN_A_CHUNK: u64 = 1 << 20;
+/// Eight for each of fifteen other members, and for all who are no members.
+const FEWEST_PEER_CALLS: u64 = 128;
+
+/// A DNS name has 253 bytes (RFC 1035, section 2.3.4), of which a node's own part takes 26.
+const MOST_IN_A_DOMAIN: usize = 227;
 
 /// Collects what a [`NodeConfig`] is made of; nothing is checked before
 /// [`build`](Self::build).
@@ -37,6 +42,7 @@ pub struct NodeConfigBuilder {
     pub(super) rpc_timeout: Duration,
     pub(super) propose_timeout: Duration,
     pub(super) max_payload_entries: u64,
+    pub(super) max_format: Option<u32>,
     pub(super) batch: BatchConfig,
     pub(super) snapshot: SnapshotConfig,
     pub(super) limits: Limits,
@@ -58,6 +64,7 @@ impl NodeConfigBuilder {
             rpc_timeout: Duration::from_secs(5),
             propose_timeout: Duration::from_secs(5),
             max_payload_entries: 300,
+            max_format: None,
             batch: BatchConfig::default(),
             snapshot: SnapshotConfig::default(),
             limits: Limits::default(),
@@ -128,6 +135,12 @@ impl NodeConfigBuilder {
         self
     }
 
+    /// See [`NodeConfig::max_format`].
+    pub fn max_format(mut self, format: u32) -> Self {
+        self.max_format = Some(format);
+        self
+    }
+
     /// See [`NodeConfig::batch`].
     pub fn batch(mut self, batch: BatchConfig) -> Self {
         self.batch = batch;
@@ -162,6 +175,8 @@ impl NodeConfigBuilder {
         let members = self.check_members(&mut broken);
         if self.cluster_name.is_empty() {
             broken.add(Field::ClusterName, "\"\"", Rule::NotEmpty);
+        } else if self.grpc.tls.is_some() && !is_domain(&self.cluster_name) {
+            broken.add(Field::ClusterName, format!("{:?}", self.cluster_name), Rule::Domain);
         }
         self.check_durations(&mut broken);
         self.check_amounts(&mut broken);
@@ -180,6 +195,7 @@ impl NodeConfigBuilder {
             rpc_timeout: self.rpc_timeout,
             propose_timeout: self.propose_timeout,
             max_payload_entries: self.max_payload_entries,
+            max_format: self.max_format,
             batch: self.batch,
             snapshot: self.snapshot,
             limits: self.limits,
@@ -261,10 +277,16 @@ impl NodeConfigBuilder {
             (Field::LimitsMaxDelKeys, limits.max_del_keys as u64),
             (Field::GrpcMaxConnections, grpc.max_connections as u64),
             (Field::GrpcMaxCalls, grpc.max_calls.into()),
+            (Field::GrpcMaxPeerBytes, grpc.max_peer_bytes),
+            (Field::GrpcMaxClientCalls, grpc.max_client_calls as u64),
+            (Field::GrpcMaxClientBytes, grpc.max_client_bytes),
             (Field::GrpcSnapshotChunkBytes, grpc.snapshot_chunk_bytes as u64),
             (Field::GrpcMaxSnapshotBytes, grpc.max_snapshot_bytes),
         ] {
             broken.unless(value >= 1, field, value, Rule::AtLeast(1));
+        }
+        if let Some(format) = self.max_format {
+            broken.unless(format >= 1, Field::MaxFormat, format, Rule::AtLeast(1));
         }
         let filled = batch.queue_bytes >= batch.max_bytes;
         let rule = Rule::AtLeastMaxBytes(batch.max_bytes);
@@ -276,6 +298,8 @@ impl NodeConfigBuilder {
         ] {
             broken.unless(value <= MOST, field, value, Rule::AtMost(MOST));
         }
+        let (field, calls) = (Field::GrpcMaxPeerCalls, grpc.max_peer_calls as u64);
+        broken.unless(calls >= FEWEST_PEER_CALLS, field, calls, Rule::AtLeast(FEWEST_PEER_CALLS));
         let chunk = grpc.snapshot_chunk_bytes as u64;
         let field = Field::GrpcSnapshotChunkBytes;
         broken.unless(chunk <= MOST_IN_A_CHUNK, field, chunk, Rule::AtMost(MOST_IN_A_CHUNK));
@@ -293,6 +317,19 @@ impl NodeConfigBuilder {
             broken.unless(bytes <= MOST_IN_AN_ENTRY, field, value, rule);
         }
     }
+}
+
+/// Whether `node-<id>.<name>` is a DNS name for any id, and nothing but case tells it from another's.
+fn is_domain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = (1..=63).contains(&label.len());
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        fits && label.bytes().all(known) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    // The last label must not be taken for a part of an IP address.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= MOST_IN_A_DOMAIN && name.split('.').all(is_label) && !is_number
 }
 
 /// The rules broken so far.

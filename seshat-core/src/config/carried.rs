@@ -20,6 +20,9 @@ const AROUND_ENTRIES: usize = 1 << 20;
 /// (2), the log id's tag and length (2) and its three numbers (33), the batch's tag and length (6).
 const AROUND_BATCH: usize = 49;
 
+/// The field of a SET that asks for the value before.
+const GET: usize = 2;
+
 /// The most that one entry may be for its AppendEntries to fit into a message.
 pub(super) const MOST_IN_AN_ENTRY: usize = MOST_IN_A_MESSAGE - AROUND_ENTRIES;
 
@@ -39,7 +42,8 @@ fn longest_key(limits: &Limits) -> usize {
 
 /// The entry of the largest SET.
 pub(super) fn set_entry(limits: &Limits) -> usize {
-    entry_of(longest_key(limits).saturating_add(field(limits.max_value_bytes)))
+    let fields = longest_key(limits).saturating_add(field(limits.max_value_bytes));
+    entry_of(fields.saturating_add(GET))
 }
 
 /// The entry of the largest DEL.
@@ -50,8 +54,8 @@ pub(super) fn del_entry(limits: &Limits) -> usize {
 /// The longest entry of a batch that several operations share.
 pub(super) fn batch_entry(batch: &BatchConfig, limits: &Limits) -> usize {
     let operations = batch.max_operations.min(batch.max_bytes);
-    // A SET has two fields.
-    let fields = batch.max_operations.saturating_mul(limits.max_del_keys.max(2));
+    // A SET has three fields.
+    let fields = batch.max_operations.saturating_mul(limits.max_del_keys.max(3));
     shared(batch.max_bytes, operations, fields).saturating_add(AROUND_BATCH)
 }
 
@@ -71,8 +75,8 @@ fn several_entries(max_payload_entries: u64) -> usize {
 
 /// That many operations with `payload` bytes of keys and values between them, in that many fields.
 ///
-/// A field has a byte of payload, an operation has a field. Around a field are its tag and length,
-/// and around an operation twice as much, a byte each; a length that takes more bytes than one has
+/// A field has a byte of payload, or counts for one; an operation has a field. Around a field are its
+/// tag and length, and around an operation twice as much, a byte each; a length that takes more bytes than one has
 /// 128 bytes behind it for each more, on three levels: less than a 32nd in all.
 fn shared(payload: usize, operations: usize, fields: usize) -> usize {
     let (fields, operations) = (fields.min(payload), operations.min(payload));

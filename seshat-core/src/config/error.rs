@@ -79,6 +79,8 @@ pub enum Field {
     ProposeTimeout,
     /// See [`NodeConfig::max_payload_entries`].
     MaxPayloadEntries,
+    /// See [`NodeConfig::max_format`].
+    MaxFormat,
     /// See [`BatchConfig::max_operations`].
     BatchMaxOperations,
     /// See [`BatchConfig::max_bytes`].
@@ -101,6 +103,14 @@ pub enum Field {
     GrpcMaxConnections,
     /// See [`GrpcConfig::max_calls`].
     GrpcMaxCalls,
+    /// See [`GrpcConfig::max_peer_calls`].
+    GrpcMaxPeerCalls,
+    /// See [`GrpcConfig::max_peer_bytes`].
+    GrpcMaxPeerBytes,
+    /// See [`GrpcConfig::max_client_calls`].
+    GrpcMaxClientCalls,
+    /// See [`GrpcConfig::max_client_bytes`].
+    GrpcMaxClientBytes,
     /// See [`GrpcConfig::snapshot_chunk_bytes`].
     GrpcSnapshotChunkBytes,
     /// See [`GrpcConfig::max_snapshot_bytes`].
@@ -122,6 +132,7 @@ impl fmt::Display for Field {
             Self::RpcTimeout => "rpc_timeout_ms",
             Self::ProposeTimeout => "propose_timeout_ms",
             Self::MaxPayloadEntries => "max_payload_entries",
+            Self::MaxFormat => "max_format",
             Self::BatchMaxOperations => "batch.max_operations",
             Self::BatchMaxBytes => "batch.max_bytes",
             Self::BatchQueueBytes => "batch.queue_bytes",
@@ -133,6 +144,10 @@ impl fmt::Display for Field {
             Self::GrpcConnectTimeout => "grpc.connect_timeout_ms",
             Self::GrpcMaxConnections => "grpc.max_connections",
             Self::GrpcMaxCalls => "grpc.max_calls",
+            Self::GrpcMaxPeerCalls => "grpc.max_peer_calls",
+            Self::GrpcMaxPeerBytes => "grpc.max_peer_bytes",
+            Self::GrpcMaxClientCalls => "grpc.max_client_calls",
+            Self::GrpcMaxClientBytes => "grpc.max_client_bytes",
             Self::GrpcSnapshotChunkBytes => "grpc.snapshot_chunk_bytes",
             Self::GrpcMaxSnapshotBytes => "grpc.max_snapshot_bytes",
         })
@@ -178,6 +193,8 @@ pub enum Rule {
     },
     /// Text, or a host before the port.
     NotEmpty,
+    /// Part of a DNS name, as certificates name nodes by it.
+    Domain,
     /// A name or an IP address; an IPv6 address in brackets if a port follows.
     Host,
     /// A decimal number.
@@ -225,6 +242,10 @@ impl fmt::Display for Rule {
                 return write!(f, "allows an entry of {bytes} bytes as encoded, at most {most} fit into a message");
             }
             Self::NotEmpty => "not empty",
+            Self::Domain => {
+                "labels of a-z, 0-9 and hyphens with dots between them, at most 227 bytes, the last no \
+                 number, as certificates (grpc.tls) name nodes by it"
+            }
             Self::Host => "a host name or an IP address (IPv6 in brackets if a port follows)",
             Self::Port => "a port in 1..=65535",
             Self::UniqueId => "an id that no other member has",

@@ -39,6 +39,7 @@ struct RawConfig {
     #[serde(rename = "propose_timeout_ms", deserialize_with = "millis")]
     propose_timeout: Duration,
     max_payload_entries: u64,
+    max_format: Option<u32>,
     #[serde(with = "RawBatch")]
     batch: BatchConfig,
     #[serde(with = "RawSnapshot")]
@@ -84,6 +85,10 @@ struct RawGrpc {
     connect_timeout: Duration,
     max_connections: usize,
     max_calls: u32,
+    max_peer_calls: usize,
+    max_peer_bytes: u64,
+    max_client_calls: usize,
+    max_client_bytes: u64,
     snapshot_chunk_bytes: usize,
     max_snapshot_bytes: u64,
 }

@@ -25,7 +25,7 @@ use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
-use crate::operation::{MAX_KEY_BYTES, Operation};
+use crate::operation::{How, Keys, MAX_KEY_BYTES, Operation};
 
 const SET: u32 = 0;
 const DEL: u32 = 1;
@@ -47,8 +47,8 @@ pub struct Image {
 pub fn read_operation(bytes: &Bytes) -> Result<Operation, BincodeError> {
     let mut reader = Reader::of(bytes);
     let operation = match reader.variant()? {
-        SET => Operation::decoded_set(reader.key()?, reader.bytes()?),
-        DEL => Operation::decoded_del(reader.del_keys()?.into()),
+        SET => Operation::decoded_set(reader.key()?, reader.bytes()?, false, How::Replace),
+        DEL => Operation::decoded_del(Keys::pack(reader.del_keys()?)),
         got => return Err(BincodeError::Variant { offset: 0, got, last: DEL }),
     };
     reader.end()?;

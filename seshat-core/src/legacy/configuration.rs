@@ -18,9 +18,10 @@ use crate::types::{Membership, Node, NodeId};
 /// are `[voters_outgoing, voters]`, the one to come last. It has no place for the other two, so
 /// they are `false` and empty in what comes back:
 ///
-/// - `auto_leave`: openraft leaves no joint configuration that it finds; an operator does.
-/// - `learners_next`: these nodes vote until then. To keep them, leave with
-///   [`retain`](crate::node::RaftNode::change_membership).
+/// - `auto_leave`: a [node](crate::node::RaftNode) that leads always leaves a joint configuration.
+/// - `learners_next`: these nodes vote until then, and are learners from then on, as all are whose vote
+///   ends with it. Who wasn't to be one is to be
+///   [removed](crate::node::RaftNode::remove_voters).
 ///
 /// What a membership knows in turn, and a conf state doesn't, are addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

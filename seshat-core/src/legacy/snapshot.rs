@@ -53,7 +53,7 @@ impl LegacySnapshot {
             keys.insert_new(std::iter::once(record));
         }
         let membership = StoredMembership::new(Some(self.last), membership);
-        Ok(Machine { keys, last_applied: Some(self.last), membership })
+        Ok(Machine { keys, last_applied: Some(self.last), membership, ..Machine::default() })
     }
 }
 

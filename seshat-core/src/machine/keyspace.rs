@@ -91,7 +91,7 @@ pub(crate) struct KeySpace {
     replaced: Replaced,
 }
 
-/// Values that were replaced, until those who replaced them have read them. They share chunks,
+/// Values that were replaced, until those who asked for them have read them. They share chunks,
 /// which costs less than an allocation each; a chunk lives as long as any value in it.
 #[derive(Debug, Default)]
 struct Replaced(BytesMut);
@@ -146,33 +146,48 @@ impl KeySpace {
             .and_then(Record::live)
     }
 
-    /// Binds `key` to `value`; returns what was there before.
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) -> Option<Bytes> {
+    /// Binds `key` to `value`.
+    pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) {
+        self.bind(key, value, |_, _| ());
+    }
+
+    /// Binds `key` to `value`; returns a copy of what was there before.
+    pub(crate) fn set_get(&mut self, key: &[u8], value: &[u8]) -> Option<Bytes> {
+        self.bind(key, value, Replaced::keep)
+    }
+
+    /// Binds `key` to `value`; returns what `keep` makes of the value before.
+    fn bind<T>(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        keep: impl FnOnce(&mut Replaced, &[u8]) -> T,
+    ) -> Option<T> {
         let hash = self.hash(key);
         let overlaid = take(&mut self.overlay, hash, key);
+        let keep = |was: &[u8]| (was.len(), keep(&mut self.replaced, was));
         let previous = match entry(&mut self.top, hash, key) {
             Entry::Occupied(mut there) => {
                 let there = there.get_mut();
-                let was = overlaid.as_ref().unwrap_or(there).live();
-                let previous = was.map(|value| self.replaced.keep(value));
+                let previous = overlaid.as_ref().unwrap_or(there).live().map(keep);
                 there.bind(key, value);
                 previous
             }
             Entry::Vacant(free) => {
                 free.insert(Record::new(hash, key, value));
                 let was = overlaid.as_ref().or_else(|| find_frozen(&self.frozen, hash, key));
-                was.and_then(Record::live).map(|value| self.replaced.keep(value))
+                was.and_then(Record::live).map(keep)
             }
         };
         self.size.bytes += value.len() as u64;
         match &previous {
-            Some(previous) => self.size.bytes -= previous.len() as u64,
+            Some((len, _)) => self.size.bytes -= *len as u64,
             None => {
                 self.size.keys += 1;
                 self.size.bytes += key.len() as u64;
             }
         }
-        previous
+        previous.map(|(_, kept)| kept)
     }
 
     /// A record of a key and its value, to be [inserted](KeySpace::insert_new).
@@ -328,13 +343,13 @@ mod tests {
     /// Three layers, of which the upper ones overwrite and delete; the views that made them.
     fn layered() -> (KeySpace, [View; 2]) {
         let mut keys = KeySpace::default();
-        (0..100).for_each(|n| drop(keys.set(&key(n), b"lowest")));
+        (0..100).for_each(|n| keys.set(&key(n), b"lowest"));
         let lower = keys.freeze();
-        (0..150).step_by(2).for_each(|n| drop(keys.set(&key(n), b"middle")));
+        (0..150).step_by(2).for_each(|n| keys.set(&key(n), b"middle"));
         (0..20).for_each(|n| assert!(keys.remove(&key(n))));
         let upper = keys.freeze();
         (20..60).for_each(|n| assert!(keys.remove(&key(n))));
-        (0..5).for_each(|n| drop(keys.set(&key(n), b"top")));
+        (0..5).for_each(|n| keys.set(&key(n), b"top"));
         (keys, [lower, upper])
     }
 
@@ -359,7 +374,7 @@ mod tests {
         let (mut keys, views) = layered();
         drop(views);
         for round in 0..5 {
-            (0..50).for_each(|n| drop(keys.set(&key(3 * n + round), b"again")));
+            (0..50).for_each(|n| keys.set(&key(3 * n + round), b"again"));
             keys.fold(20);
             assert!(!keys.overlay.is_empty(), "nothing to interrupt");
             drop(keys.freeze());

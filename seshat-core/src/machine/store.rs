@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use openraft::storage::RaftStateMachine;
 use openraft::{OptionalSend, RaftSnapshotBuilder};
+use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{FrozenMachine, Machine, Size};
@@ -30,9 +31,34 @@ pub struct MachineStore {
 struct Shared {
     machine: RwLock<Machine>,
     current: Mutex<Option<(SnapshotMeta, Bytes)>>,
+    /// Changes with the machine's lock held.
+    installed: AtomicU64,
+    /// The latest. Who computes the next has the lock.
+    digest: Arc<tokio::sync::Mutex<Option<Digest>>>,
+    digests: AtomicU64,
     /// Tells the snapshot ids of this store from those of any other.
     store_id: u64,
     snapshots_built: AtomicU64,
+}
+
+/// The digest of one state.
+#[derive(Debug, Clone, Copy)]
+struct Digest {
+    digest: u128,
+    of: Moment,
+}
+
+/// When a state was: within one installation it only advances.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    installed: u64,
+    last_applied: Option<LogId>,
+}
+
+impl Moment {
+    fn is_since(&self, asked: &Self) -> bool {
+        self.installed == asked.installed && self.last_applied >= asked.last_applied
+    }
 }
 
 impl Default for Shared {
@@ -40,6 +66,9 @@ impl Default for Shared {
         Self {
             machine: RwLock::default(),
             current: Mutex::default(),
+            installed: AtomicU64::new(0),
+            digest: Arc::default(),
+            digests: AtomicU64::new(0),
             // The standard library's only source of randomness.
             store_id: RandomState::new().hash_one(0),
             snapshots_built: AtomicU64::new(0),
@@ -59,6 +88,12 @@ impl Shared {
 
     fn current(&self) -> MutexGuard<'_, Option<(SnapshotMeta, Bytes)>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The moment at which `machine` is, whose lock is held.
+    fn moment(&self, machine: &Machine) -> Moment {
+        let installed = self.installed.load(Ordering::Relaxed);
+        Moment { installed, last_applied: machine.last_applied() }
     }
 
     fn next_snapshot_id(&self, last_applied: Option<LogId>) -> String {
@@ -106,6 +141,11 @@ impl MachineReader {
         self.shared.read().last_applied()
     }
 
+    /// See [`Machine::format`].
+    pub fn format(&self) -> u32 {
+        self.shared.read().format()
+    }
+
     /// The state of this moment. Takes microseconds.
     pub fn freeze(&self) -> FrozenMachine {
         self.shared.write().freeze()
@@ -115,6 +155,39 @@ impl MachineReader {
     /// call it off the runtime's worker threads; `apply` goes on meanwhile.
     pub fn digest(&self) -> u128 {
         snapshot::digest(&self.freeze())
+    }
+
+    /// The same, of a state no older than the call, computed on a thread of its own and for all who ask
+    /// meanwhile: one is computed at a time, however many ask, and the next for all of those together,
+    /// unless nothing was applied since. Needs a tokio runtime.
+    ///
+    /// Dropping the future leaves the others alone; what is being computed is computed.
+    ///
+    /// # Errors
+    /// The runtime stops.
+    pub async fn shared_digest(&self) -> Result<u128, JoinError> {
+        let asked = self.shared.moment(&self.shared.read());
+        let mut latest = Arc::clone(&self.shared.digest).lock_owned().await;
+        if let Some(Digest { digest, .. }) = latest.filter(|latest| latest.of.is_since(&asked)) {
+            return Ok(digest);
+        }
+        let shared = Arc::clone(&self.shared);
+        let compute = move || {
+            let (of, frozen) = {
+                let mut machine = shared.write();
+                (shared.moment(&machine), machine.freeze())
+            };
+            let digest = snapshot::digest(&frozen);
+            *latest = Some(Digest { digest, of });
+            shared.digests.fetch_add(1, Ordering::Relaxed);
+            digest
+        };
+        tokio::task::spawn_blocking(compute).await
+    }
+
+    /// How many digests were computed for those who [share](Self::shared_digest) them.
+    pub fn digests_computed(&self) -> u64 {
+        self.shared.digests.load(Ordering::Relaxed)
     }
 }
 
@@ -168,7 +241,7 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
         let shared = Arc::clone(&self.shared);
         let (id, signature) = (meta.snapshot_id.clone(), meta.signature());
         let meta = meta.clone();
-        let install = move || shared.install(meta, data.into_bytes());
+        let install = move || shared.install(meta, *data);
         let installed = off_the_runtime(install).instrument(span.clone()).await;
         installed.map_err(|error| {
             span.in_scope(|| tracing::error!(%error, snapshot_id = %id, "snapshot refused"));
@@ -193,6 +266,9 @@ fn trace_operations(entries: &[Entry]) {
                 tracing::debug!(log_id = %entry.log_id, kind = "membership", %membership);
             }
             EntryPayload::Normal(batch) => {
+                if let Some(format) = batch.raises() {
+                    tracing::debug!(log_id = %entry.log_id, kind = "format", format);
+                }
                 for operation in batch.operations() {
                     tracing::debug!(log_id = %entry.log_id, kind = operation.name());
                 }
@@ -216,20 +292,21 @@ enum WorkError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     #[error("the runtime stopped")]
-    Stopped(#[from] tokio::task::JoinError),
+    Stopped(#[from] JoinError),
 }
 
 impl Shared {
-    /// Reads and verifies all of it first; the live state is replaced in one step, and the old
+    /// Reads and verifies all of it first, unless that was done on arrival; the live state is replaced in one step, and the old
     /// one is freed after the lock is.
-    fn install(&self, meta: SnapshotMeta, bytes: Bytes) -> Result<(), SnapshotError> {
+    fn install(&self, meta: SnapshotMeta, data: SnapshotData) -> Result<(), SnapshotError> {
         let started = Instant::now();
-        let machine = snapshot::read(&bytes, &meta)?;
+        let (bytes, machine) = data.into_machine(&meta)?;
         let keys = machine.size().keys;
         let replaced = {
             let mut live = self.write();
             let mut current = self.current();
             *current = Some((meta, bytes));
+            self.installed.fetch_add(1, Ordering::Relaxed);
             std::mem::replace(&mut *live, machine)
         };
         drop(replaced);

@@ -5,7 +5,11 @@
 //!
 //! Guarantees:
 //!
-//! - A call reaches the node that was meant, of the cluster that was meant, or is refused.
+//! - A call reaches the node that was meant, of the cluster that was meant, or is refused. With
+//!   certificates ([`TlsConfig`]) either end is the node that it says it is, in every message; a client
+//!   does what its [`Role`] allows. Without them nothing leaves the machine unless that was asked for.
+//! - Nodes and clients have listeners and places of their own: neither is in the other's way, and who
+//!   does nothing with a connection is in nobody's.
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged. Where it
 //!   was a leader that said so, it refuses every older one from then on, and neither votes nor
@@ -18,7 +22,16 @@
 //!   leader away because a snapshot takes longer than an election.
 //! - After a cut, only the rest of a snapshot is sent, by the same leader or another, if the bytes are
 //!   the same. They are installed if all of them have the sender's checksum.
+//! - A node says which formats it reads to who asks; one that reads less than its cluster writes is sent no
+//!   snapshot, and isn't admitted.
 //! - What a peer sends can neither panic nor grow without bound; see [`GrpcConfig`] for the bounds.
+//!   Requests and answers are judged as statements before openraft hears of them, and what no honest
+//!   node could say is refused ([`Implausible`]); a snapshot is read first. No other node can stop
+//!   this one: only its own storage can.
+//! - Calls under way, and the bytes of their messages, have a total for nodes and another for clients; a
+//!   member's heartbeats and votes have places that nobody else can take. A sum of what a node may hold
+//!   is [`NodeConfig::max_memory_bytes`](crate::config::NodeConfig::max_memory_bytes).
+//! - However many ask whether a node leads, one round of heartbeats is under way for it at a time.
 //!
 //! ```
 //! use seshat_core::config::NodeConfig;
@@ -36,7 +49,8 @@
 //!
 //! let transport = GrpcTransport::new(&config)?;
 //! let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await?;
-//! let server = GrpcServer::start(&node, &transport, listener, Default::default()).await?;
+//! // No clients from elsewhere; with `Some(Clients { .. })` they have a listener of their own.
+//! let server = GrpcServer::start(&node, &transport, listener, None).await?;
 //! server.admit().await?;
 //! node.wait_for_leader(std::time::Duration::from_secs(5)).await?;
 //! node.set("greeting", "hello").await?;
@@ -65,24 +79,38 @@
 //! slices of that. TLS adds one each way, and the kernel its own.
 //!
 //! [`GrpcConfig`]: crate::config::GrpcConfig
+//! [`TlsConfig`]: crate::config::TlsConfig
 
 mod accept;
 mod answers;
+mod caller;
 mod client;
+mod connection;
 mod error;
+mod follower;
 mod gate;
 mod identity;
+mod lean;
+mod listen;
 pub(crate) mod message;
+mod names;
 mod partial;
 mod peer;
+mod places;
 mod progress;
 mod reception;
 mod server;
 mod standing;
 mod tls;
+mod totals;
 mod transmission;
 
+pub use self::caller::{Caller, NotAllowed, Role};
 pub use self::client::{GrpcConnection, GrpcTransport};
-pub use self::error::{AdmissionError, CallError, Cause, Refusal, TransportError};
-pub use self::server::GrpcServer;
+pub use self::error::{
+    AdmissionError, CallError, Cause, Implausible, Refusal, ServeError, TransportError,
+};
+pub use self::names::NotNamed;
+pub use self::server::{Clients, GrpcServer};
 pub use self::standing::Admission;
+pub use self::totals::UnderWay;

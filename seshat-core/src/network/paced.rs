@@ -13,6 +13,8 @@
 //! - What a call carries follows what went through ([`Pace`]); the rest is asked for again. What
 //!   proposals are packed into follows that, too ([`Ways::quorum_budget`]).
 //!
+//! - Whoever answers anything is heard ([`Ways::quorum_heard`]), also where openraft doesn't wait for it.
+//!
 //! An answer that comes late is what Raft copes with anyway. That it comes to a later call of openraft's
 //! makes openraft's `millis_since_quorum_ack` too young by no more than what the entries took; nothing
 //! else in 0.9 goes by when a call began.
@@ -33,11 +35,14 @@ use openraft::error::{
     Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
 };
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::flight::{Cargo, End, Flight};
-use self::way::User;
 pub(crate) use self::way::Ways;
+use self::way::{User, Way};
+use crate::codec::MAX_MEMBERSHIPS;
+use crate::log::REPLICATION_BYTES;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
     InstallSnapshotResponse, LogId, Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote,
@@ -70,6 +75,10 @@ pub(crate) struct PacedConnection<N: RaftNetworkFactory<TypeConfig>> {
     inner: N::Network,
     /// For entries, while none are under way; made when needed.
     carrier: Option<N::Network>,
+    /// Whether openraft gave up the last heartbeat before it was answered.
+    unanswered: bool,
+    /// One heartbeat for which there is more time.
+    asking: JoinSet<()>,
     /// Goes off now and then while there are calls. One for all of them: most are over long before, and
     /// to set and stop a clock for each takes longer than all else here.
     alarm: Pin<Box<Sleep>>,
@@ -90,6 +99,8 @@ where
             way: User::of(self.ways.to(target)),
             inner: self.inner.new_client(target, node).await,
             carrier: None,
+            unanswered: false,
+            asking: JoinSet::new(),
             alarm: Box::pin(sleep_until(Instant::now())),
         }
     }
@@ -125,24 +136,35 @@ pub(crate) fn heartbeat(vote: Vote) -> AppendEntriesRequest {
     AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None }
 }
 
+/// How many heartbeat intervals the answer to one may take, where openraft waits for one.
+const ASK_FOR: u32 = 5;
+
 /// Sends heartbeats, until another node leads; the vote of that.
-async fn beats(mut network: impl RaftNetwork<TypeConfig>, vote: Vote, interval: Duration) -> Vote {
+async fn beats(
+    mut network: impl RaftNetwork<TypeConfig>,
+    way: Arc<Way>,
+    vote: Vote,
+    interval: Duration,
+) -> Vote {
     loop {
         tokio::time::sleep(interval).await;
         let beat = network.append_entries(heartbeat(vote), RPCOption::new(interval));
         // A node that installs a snapshot hears it, and answers when it is done.
-        let answer = tokio::time::timeout(interval, beat).await;
-        if let Ok(Ok(AppendEntriesResponse::HigherVote(deposed))) = answer {
+        let Ok(Ok(answer)) = tokio::time::timeout(interval, beat).await else { continue };
+        way.heard();
+        if let AppendEntriesResponse::HigherVote(deposed) = answer {
             return deposed;
         }
     }
 }
 
 /// Bytes that an entry counts for.
-pub(crate) fn weight(entry: &Entry) -> usize {
+fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => crate::log::weight(batch),
-        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
+        EntryPayload::Blank => 1,
+        // No message holds more of them.
+        EntryPayload::Membership(_) => REPLICATION_BYTES / MAX_MEMBERSHIPS,
     }
 }
 
@@ -173,12 +195,37 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
 
     /// Sends a heartbeat, and notes how long the way is.
     async fn beat(&mut self, request: AppendEntriesRequest, option: RPCOption) -> End {
-        let started = Instant::now();
+        if self.unanswered {
+            self.ask(&request).await;
+        }
+        let (started, patience) = (Instant::now(), option.soft_ttl());
+        // Unless this future is dropped, which is how openraft gives up.
+        self.unanswered = true;
         let end = self.inner.append_entries(request, option).await;
         if end.is_ok() {
             self.way.0.echoed(started.elapsed());
         }
+        self.unanswered = end.is_err() && started.elapsed() >= patience;
         end
+    }
+
+    /// On a way that is longer there and back than openraft waits, no heartbeat is answered in time, nor
+    /// does it arrive with a transport that gives up with openraft. So one at a time has longer.
+    async fn ask(&mut self, beat: &AppendEntriesRequest) {
+        while self.asking.try_join_next().is_some() {}
+        if !self.asking.is_empty() {
+            return;
+        }
+        let mut network = self.factory.new_client(self.target, &self.node).await;
+        let (way, patience) = (Arc::clone(&self.way.0), ASK_FOR * self.heartbeat);
+        let AppendEntriesRequest { vote, prev_log_id, leader_commit, .. } = *beat;
+        let beat = AppendEntriesRequest { vote, prev_log_id, leader_commit, entries: Vec::new() };
+        self.asking.spawn(async move {
+            let beat = network.append_entries(beat, RPCOption::new(patience));
+            if matches!(tokio::time::timeout(patience, beat).await, Ok(Ok(_))) {
+                way.heard();
+            }
+        });
     }
 
     /// Begins to send entries. What comes out also has the connection, to be used again.
@@ -220,8 +267,13 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> PacedConnection<N> {
         let prev = asked.prev;
         let lasts = RPCOption::new(deadline.saturating_duration_since(Instant::now()));
         let beat = self.inner.append_entries(asked.heartbeat(), lasts);
+        let way = Arc::clone(&self.way.0);
         let beat = async {
-            match beat.await {
+            let answer = beat.await;
+            if answer.is_ok() {
+                way.heard();
+            }
+            match answer {
                 Ok(AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)) => {}
                 // There is another leader, or these entries don't fit the follower's log.
                 Ok(refused) => return refused,
@@ -291,7 +343,11 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
         request: VoteRequest,
         option: RPCOption,
     ) -> Result<VoteResponse, RpcError> {
-        self.inner.vote(request, option).await
+        let answer = self.inner.vote(request, option).await;
+        if answer.is_ok() {
+            self.way.0.heard();
+        }
+        answer
     }
 
     /// Entries that are still under way are of no use to a node that needs a snapshot. Heartbeats are:
@@ -305,7 +361,8 @@ impl<N: RaftNetworkFactory<TypeConfig> + Clone> RaftNetwork<TypeConfig> for Pace
         option: RPCOption,
     ) -> Result<SnapshotResponse, StreamingError<TypeConfig, Fatal<NodeId>>> {
         self.way.0.give_up();
-        let beats = beats(self.carrier().await, vote, self.heartbeat);
+        let way = Arc::clone(&self.way.0);
+        let beats = beats(self.carrier().await, way, vote, self.heartbeat);
         tokio::select! {
             biased;
             end = self.inner.full_snapshot(vote, snapshot, cancel, option) => end,

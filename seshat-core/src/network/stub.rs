@@ -9,6 +9,7 @@ use openraft::error::{
 };
 use openraft::network::{RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 
+use super::Transport;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -54,6 +55,8 @@ impl RaftNetworkFactory<TypeConfig> for StubNetwork {
         StubConnection { target, address: node.addr.clone() }
     }
 }
+
+impl Transport for StubNetwork {}
 
 impl RaftNetwork<TypeConfig> for StubConnection {
     async fn append_entries(

@@ -6,26 +6,40 @@
 //! served in turn and each one in its own order. On slow links an entry carries no more than reaches a
 //! quorum in a part of a heartbeat interval, so that what is queued behind it doesn't wait for long.
 //!
-//! Bounds: the queue by bytes (a proposer waits for a place, then for its deadline), an entry by
-//! operations and bytes, every proposal by a deadline of its own.
+//! Bounds: what waits, and what is in the log until openraft has answered it, by bytes, whoever waits
+//! for it ([`door`]; a proposer waits for a place, then for its deadline); an entry by operations and
+//! bytes; every proposal by a deadline of its own. A leader without a quorum takes nothing
+//! ([`leadership`]); what was taken before goes on waiting, in its order, since the quorum may come
+//! back in time.
+//!
+//! openraft answers an entry when it is applied, when it is overwritten, or by dropping the answer's
+//! sender when the node stops or panics (`core/raft_core.rs`: `handle_apply_result`,
+//! `DeleteConflictLog`); an operation that comes to a node that doesn't lead at once (`write_entry`).
+//! Losing leadership alone answers nothing. An entry that is covered by a snapshot is never answered
+//! (`following_handler/mod.rs`, `install_full_snapshot`): see [`settled`].
 
+mod door;
+mod leadership;
 mod queue;
+mod turn;
 mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::error::ClientWriteError;
 use openraft::raft::ClientWriteResult;
+use openraft::{LogIdOptionExt, ServerState};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::queue::{Entered, Proposal, Queue, Turn, Work};
-use self::waiting::{Answered, Waiting};
-use crate::config::BatchConfig;
-use crate::error::{Leader, NotLeader, ProposeError, Stopped};
+use self::leadership::Leadership;
+use self::queue::{Entered, Proposal, Queue, Work};
+use self::turn::Turn;
+use self::waiting::Waiting;
+use crate::config::NodeConfig;
+use crate::error::{NotLeader, ProposeError, Stopped};
 use crate::network::Ways;
 use crate::operation::{Batch, EntryResponse, Operation, Response};
 use crate::types::{Raft, TypeConfig};
@@ -33,13 +47,13 @@ use crate::types::{Raft, TypeConfig};
 /// openraft's answer to one entry.
 type Answer = oneshot::Receiver<ClientWriteResult<TypeConfig>>;
 
-/// How long a lone proposer waits for its entry itself, before it leaves that to the driver, who
-/// minds deadlines and leadership.
-const LONE_PATIENCE: Duration = Duration::from_millis(20);
+/// How it arrives.
+type Received = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
 
 /// The proposing side.
 pub(super) struct Batcher {
     queue: Arc<Queue>,
+    leadership: Arc<Leadership>,
     timeout: Duration,
     raft: Raft,
 }
@@ -47,58 +61,77 @@ pub(super) struct Batcher {
 impl Batcher {
     /// The batcher, and the task that drives it until it is [closed](Batcher::close).
     pub(super) fn new(
-        config: &BatchConfig,
-        timeout: Duration,
+        config: &NodeConfig,
         raft: Raft,
         ways: Ways,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
-        let driver = Driver { queue: Arc::clone(&queue), timeout, raft: raft.clone(), ways };
-        (Self { queue, timeout, raft }, driver.run())
+        let leadership = Arc::new(Leadership::new(&raft, ways, config));
+        let timeout = config.propose_timeout();
+        let driver = Driver {
+            queue: Arc::clone(&queue),
+            leadership: Arc::clone(&leadership),
+            timeout,
+            raft: raft.clone(),
+        };
+        (Self { queue, leadership, timeout, raft }, driver.run())
     }
 
     /// Proposes one operation and waits for its response. Dropping the future gives up the
-    /// response, and the operation too if it isn't in an entry yet.
+    /// response, and the operation too if it isn't in an entry yet; what is in the log keeps its
+    /// place.
+    ///
+    /// What few need is boxed: callers move this future about, and each byte of it costs all of them.
     pub(super) async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
-        let deadline = Instant::now() + self.timeout;
-        let answered = match self.queue.enter(operation, deadline, self.timeout).await? {
-            Entered::Queued(answered) => answered,
-            Entered::Alone(turn, operation) => {
-                match self.propose_alone(turn, operation, deadline).await {
-                    Ok(response) => return response,
-                    Err(left) => left,
-                }
+        let mut now = Instant::now();
+        let deadline = now + self.timeout;
+        let door = self.queue.door();
+        let pass = match door.pass_by(&operation)? {
+            Some(pass) => pass,
+            None => {
+                // What takes the places may be entries of a former leader.
+                self.leadership.leads()?;
+                let pass = Box::pin(door.wait(&operation, deadline, self.timeout)).await?;
+                now = Instant::now();
+                pass
             }
         };
-        answered.await.unwrap_or(Err(Stopped::ShutDown.into()))
+        let refusal = || self.leadership.refusal();
+        match self.queue.enter(pass, operation, (now, deadline), refusal)? {
+            Entered::Queued(answered) => answered.await.unwrap_or(Err(Stopped::ShutDown.into())),
+            Entered::Alone(turn, operation) => {
+                Box::pin(self.propose_alone(turn, operation, deadline)).await
+            }
+        }
     }
 
-    /// With nobody else about, an entry of one operation needs no driver. `Err` if it takes long
-    /// and was left to the driver.
+    /// With nobody else about, an entry of one operation needs no driver, until others wait.
     async fn propose_alone(
         &self,
-        turn: Turn<'_>,
+        mut turn: Turn<'_>,
         operation: Operation,
         deadline: Instant,
-    ) -> Result<Result<Response, ProposeError>, Answered> {
-        if let Some(refused) = refusal(&self.raft) {
-            return Ok(Err(refused));
-        }
-        let mut answer = match self.raft.client_write_ff(Batch::from(operation)).await {
-            Ok(answer) => answer,
-            Err(fatal) => return Ok(Err(Stopped::from(fatal).into())),
-        };
-        match tokio::time::timeout(LONE_PATIENCE.min(self.timeout), &mut answer).await {
-            Ok(answered) => Ok(responses(&self.raft, answered).and_then(|responses| {
-                let none = ProposeError::Unanswered { got: 0, expected: 1 };
-                responses.into_iter().next().ok_or(none)
-            })),
-            Err(_) => {
-                let (reply, left) = oneshot::channel();
-                if let Err((answer, waiting)) = turn.leave(answer, deadline, reply) {
-                    set_aside(&self.raft, self.timeout, answer, waiting);
+    ) -> Result<Response, ProposeError> {
+        // Sends at once or, if openraft has stopped, not at all: dropping this future where it waits
+        // leaves nothing in the log (`raft/raft_inner.rs`, `send_msg`).
+        let answer = self.raft.client_write_ff(Batch::from(operation)).await;
+        turn.began(answer.map_err(Stopped::from)?);
+        loop {
+            tokio::select! {
+                biased;
+                received = turn.answered() => {
+                    let none = ProposeError::Unanswered { got: 0, expected: 1 };
+                    return responses(&self.raft, received)?.into_iter().next().ok_or(none);
                 }
-                Err(left)
+                () = self.queue.hurried() => turn = match turn.leave(deadline) {
+                    Ok(answered) => {
+                        return answered.await.unwrap_or(Err(Stopped::ShutDown.into()));
+                    }
+                    Err(kept) => kept,
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(ProposeError::NoQuorum { waited: self.timeout });
+                }
             }
         }
     }
@@ -111,26 +144,33 @@ impl Batcher {
 
 struct Driver {
     queue: Arc<Queue>,
+    leadership: Arc<Leadership>,
     timeout: Duration,
     raft: Raft,
-    ways: Ways,
 }
 
 impl Driver {
     async fn run(self) {
+        tokio::select! {
+            biased;
+            () = self.drive() => {}
+            () = self.leadership.observe(&self.raft) => {}
+        }
+    }
+
+    async fn drive(&self) {
         let mut backlog = VecDeque::new();
-        let budget = || self.budget();
-        let mut next = self.queue.next(&mut backlog, false, &budget).await;
-        while let Some(work) = next {
+        let budget = || self.leadership.budget();
+        while let Some(work) = self.queue.next(&mut backlog, &budget).await {
             match work {
                 Work::Await(answer, waiting) => self.under_way(answer, waiting, &mut backlog).await,
                 Work::Propose(operations, waiting) => {
-                    if let Some(refused) = refusal(&self.raft) {
+                    if let Some(refused) = self.leadership.refusal() {
                         waiting.fail(&refused);
-                        next = self.queue.next(&mut backlog, true, &budget).await;
                         continue;
                     }
                     tracing::trace!(operations = operations.len(), "propose an entry");
+                    self.queue.begins();
                     match self.raft.client_write_ff(Batch::new(operations)).await {
                         Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
                         Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
@@ -140,18 +180,10 @@ impl Driver {
             // Those who were just answered may have more to say: let them, so that it goes into
             // the next entry.
             tokio::task::yield_now().await;
-            next = self.queue.next(&mut backlog, true, &budget).await;
         }
     }
 
-    /// Bytes that an entry should carry at most, as the links to the others are.
-    fn budget(&self) -> usize {
-        let metrics = self.raft.metrics();
-        let now = metrics.borrow();
-        self.ways.quorum_budget(now.id, now.membership_config.membership())
-    }
-
-    /// Waits for an entry's answer, and meanwhile for deadlines.
+    /// Waits for an entry's answer, whether anybody waits for it or not, and meanwhile for deadlines.
     async fn under_way(
         &self,
         mut answer: Answer,
@@ -160,23 +192,19 @@ impl Driver {
     ) {
         let mut server = self.raft.server_metrics();
         loop {
-            let deadline = match (waiting.deadline(), self.queue.deadline(backlog)) {
-                (Some(a), Some(b)) => a.min(b),
-                // Nobody waits for the entry any more.
-                (None, _) => return,
-                (Some(a), None) => a,
-            };
+            // The entry of a former leader may wait for a long time to be overwritten. What is queued
+            // behind it shall hear at once that this node doesn't lead.
+            if server.borrow_and_update().state != ServerState::Leader {
+                tokio::spawn(set_aside(self.raft.clone(), self.timeout, answer, waiting));
+                return;
+            }
+            let deadline = self.queue.deadline(backlog, waiting.deadline());
             tokio::select! {
                 biased;
-                answered = &mut answer => return distribute(&self.raft, answered, waiting),
-                // The entry of a former leader may wait for a long time to be overwritten. What
-                // is queued behind it shall hear at once that this node doesn't lead.
-                Ok(()) = server.changed() => {
-                    if server.borrow_and_update().state != ServerState::Leader {
-                        return set_aside(&self.raft, self.timeout, answer, waiting);
-                    }
-                }
-                () = tokio::time::sleep_until(deadline) => {
+                received = &mut answer => return distribute(&self.raft, received, waiting),
+                Ok(()) = server.changed() => {}
+                () = self.queue.woken(), if deadline.is_none() => {}
+                () = until(deadline) => {
                     let late = ProposeError::NoQuorum { waited: self.timeout };
                     waiting.expire(&late);
                     self.queue.expire(backlog, &late);
@@ -186,49 +214,63 @@ impl Driver {
     }
 }
 
-/// Goes on waiting for an entry's answer in a task of its own, until its last deadline.
-fn set_aside(raft: &Raft, waited: Duration, mut answer: Answer, mut waiting: Waiting) {
-    let raft = raft.clone();
-    tokio::spawn(async move {
-        while let Some(deadline) = waiting.deadline() {
-            tokio::select! {
-                biased;
-                answered = &mut answer => return distribute(&raft, answered, waiting),
-                () = tokio::time::sleep_until(deadline) => {
-                    waiting.expire(&ProposeError::NoQuorum { waited });
-                }
-            }
-        }
-    });
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
-/// How openraft's answer arrives.
-type Received = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
+/// Goes on waiting for the answer to an entry of a former leader, beside whatever comes next.
+async fn set_aside(raft: Raft, waited: Duration, mut answer: Answer, mut waiting: Waiting) {
+    let mut settled = std::pin::pin!(settled(&raft));
+    loop {
+        tokio::select! {
+            biased;
+            received = &mut answer => return distribute(&raft, received, waiting),
+            () = &mut settled => match answer.try_recv() {
+                Ok(received) => return distribute(&raft, Ok(received), waiting),
+                Err(_) => {
+                    let leader = NotLeader::of(&raft.metrics().borrow()).leader;
+                    return waiting.fail(&ProposeError::Deposed { leader });
+                }
+            },
+            () = until(waiting.deadline()) => {
+                waiting.expire(&ProposeError::NoQuorum { waited });
+            }
+        }
+    }
+}
 
-fn distribute(raft: &Raft, answered: Received, waiting: Waiting) {
-    match responses(raft, answered) {
+/// Until whatever this node has in its log now is applied here, or was overwritten or covered by what is.
+/// By then openraft has answered all entries that it ever will.
+async fn settled(raft: &Raft) {
+    let applied = async {
+        // What was proposed before this is in the log now, or was refused.
+        raft.with_raft_state(|_| ()).await.ok()?;
+        let mut metrics = raft.metrics();
+        metrics.mark_unchanged();
+        metrics.changed().await.ok()?;
+        let last = metrics.borrow_and_update().last_log_index;
+        let applied = metrics.wait_for(|now| now.last_applied.index() >= last).await;
+        applied.ok().map(drop)
+    };
+    if applied.await.is_none() {
+        // openraft has stopped, which is an answer to all.
+        std::future::pending().await
+    }
+}
+
+fn distribute(raft: &Raft, received: Received, waiting: Waiting) {
+    match responses(raft, received) {
         Ok(responses) => waiting.answer(responses),
         Err(error) => waiting.fail(&error),
     }
 }
 
-/// Why nothing needs to be proposed, if this node doesn't lead.
-fn refusal(raft: &Raft) -> Option<ProposeError> {
-    let metrics = raft.metrics();
-    let now = metrics.borrow();
-    if now.state == ServerState::Leader || now.running_state.is_err() {
-        return None;
-    }
-    let leader = now.current_leader.map(|id| Leader {
-        id,
-        address: now.membership_config.membership().get_node(&id).map(|node| node.addr.clone()),
-    });
-    Some(NotLeader { leader }.into())
-}
-
 /// The responses to an entry's operations.
-fn responses(raft: &Raft, answered: Received) -> Result<Vec<Response>, ProposeError> {
-    match answered {
+fn responses(raft: &Raft, received: Received) -> Result<Vec<Response>, ProposeError> {
+    match received {
         Ok(Ok(written)) => match written.data {
             EntryResponse::Batch(responses) => Ok(responses),
             // A foreign state machine's mistake; counted by the caller.

@@ -22,13 +22,15 @@
 //! has compared with its own. Quick: three round trips, five beyond three voters, instead of a
 //! lease and an election timeout. If it fails on the way, the voters elect somebody after an
 //! election timeout, as if L had just stopped.
+//!
+//! A leader that a change of the membership takes the vote from leaves in the same way, but it counts
+//! towards no quorum.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::error::{RPCError, RaftError};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use tokio::task::JoinSet;
@@ -36,8 +38,8 @@ use tokio::time::Instant;
 
 use crate::error::HandoverError;
 use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, LogId, Membership, Node, NodeId, Raft, TypeConfig,
-    Vote, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, LogId, Membership, Node, NodeId, Raft,
+    RaftMetrics, TypeConfig, Vote, VoteRequest, VoteResponse,
 };
 
 type Answer<T> = Result<T, RPCError<NodeId, Node, RaftError<NodeId>>>;
@@ -106,23 +108,19 @@ struct Succession {
     membership: Membership,
 }
 
-/// Hands over within `timeout`. `Ok(None)` if the node doesn't lead, `Ok(Some(successor))` once
-/// the successor has taken over.
+/// Hands what this node leads over within `timeout`, and returns to whom, once that one has taken over.
 pub(super) async fn hand_over(
     raft: &Raft,
     peers: &dyn Peers,
     timeout: Duration,
-) -> Result<Option<NodeId>, HandoverError> {
-    if raft.metrics().borrow().state != ServerState::Leader {
-        return Ok(None);
-    }
+) -> Result<NodeId, HandoverError> {
     let deadline = Instant::now() + timeout;
     let plan = choose(raft, peers, deadline, timeout).await?;
     let successor = plan.successor.0;
     let not_confirmed = HandoverError::NotConfirmed { successor, waited: timeout };
     step_down(raft, &plan).await?;
     match tokio::time::timeout_at(deadline, establish(raft, peers, &plan, timeout)).await {
-        Ok(true) => Ok(Some(successor)),
+        Ok(true) => Ok(successor),
         Ok(false) | Err(_) => Err(not_confirmed),
     }
 }
@@ -183,27 +181,41 @@ async fn committed(raft: &Raft) -> Result<Option<LogId>, HandoverError> {
 /// One for each other voter that has the whole log, as far as the leader knows, and that at least
 /// up to `committed`.
 fn successions(
-    metrics: &crate::types::RaftMetrics,
+    metrics: &RaftMetrics,
     committed: Option<LogId>,
 ) -> Result<Vec<Succession>, HandoverError> {
-    let Some(replication) = &metrics.replication else { return Err(HandoverError::LogMoved) };
     let membership = metrics.membership_config.membership();
     let voters: BTreeSet<NodeId> = membership.voter_ids().filter(|id| *id != metrics.id).collect();
     if voters.is_empty() {
         return Err(HandoverError::Alone);
     }
-    let caught_up = replication.iter().filter(|(id, matching)| {
-        let whole = matching.map(|id| id.index) == metrics.last_log_index;
-        voters.contains(id) && whole && **matching >= committed
-    });
-    let plan = |(successor, matching): (&NodeId, &Option<LogId>)| Succession {
-        successor: (*successor, membership.get_node(successor).cloned().unwrap_or_default()),
-        last_log_id: *matching,
+    let is_last = |log_id: &Option<LogId>| log_id.map(|id| id.index) == metrics.last_log_index;
+    let caught_up: Vec<(NodeId, Option<LogId>)> = match &metrics.replication {
+        Some(replication) => {
+            let known = replication.iter().map(|(id, matching)| (*id, *matching));
+            let whole = known.filter(|(_, matching)| is_last(matching) && *matching >= committed);
+            whole.filter(|(id, _)| voters.contains(id)).collect()
+        }
+        // A leader that is no member any more, which openraft lets go of: it appends nothing more, and
+        // knows no more of its followers than that a quorum has what is committed.
+        None if leads_by(&metrics.vote, metrics.id) && is_last(&committed) => {
+            voters.iter().map(|id| (*id, committed)).collect()
+        }
+        None => return Err(HandoverError::LogMoved),
+    };
+    let plan = |(successor, last_log_id): (NodeId, Option<LogId>)| Succession {
+        successor: (successor, membership.get_node(&successor).cloned().unwrap_or_default()),
+        last_log_id,
         vote_before: metrics.vote,
-        vote: Vote::new(metrics.current_term.saturating_add(1), *successor),
+        vote: Vote::new(metrics.current_term.saturating_add(1), successor),
         membership: membership.clone(),
     };
-    Ok(caught_up.map(plan).collect())
+    Ok(caught_up.into_iter().map(plan).collect())
+}
+
+/// Whether `vote` made node `id` the leader.
+pub(super) fn leads_by(vote: &Vote, id: NodeId) -> bool {
+    vote.committed && vote.leader_id.node_id == id
 }
 
 impl Succession {
@@ -258,6 +270,10 @@ async fn establish(raft: &Raft, peers: &dyn Peers, plan: &Succession, timeout: D
     if !request_vote(peers, plan.successor.clone(), plan.vote, request, timeout).await {
         return false;
     }
+    // Who is no member any more never hears from the new leader.
+    if plan.membership.get_node(&me).is_none() {
+        return true;
+    }
     // Until this node has heard from the new leader itself, it would not know whom to name.
     let mut server = raft.server_metrics();
     let followed = server.wait_for(|server| server.current_leader == Some(plan.successor.0)).await;
@@ -290,4 +306,49 @@ fn is_quorum(membership: &Membership, granted: &BTreeSet<NodeId>) -> bool {
         .get_joint_config()
         .iter()
         .all(|voters| voters.intersection(granted).count() > voters.len() / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LeaderId, StoredMembership};
+
+    /// Node 1 led, with a log of 10 entries, until it was no member any more.
+    fn let_go() -> (RaftMetrics, Option<LogId>) {
+        let mut metrics = RaftMetrics::new_initial(1);
+        metrics.vote = Vote::new_committed(3, 1);
+        metrics.current_term = 3;
+        metrics.last_log_index = Some(10);
+        let last = LogId::new(LeaderId::new(3, 1), 10);
+        let membership = Membership::new(vec![BTreeSet::from([2, 3])], ());
+        metrics.membership_config = StoredMembership::new(Some(last), membership).into();
+        (metrics, Some(last))
+    }
+
+    #[test]
+    fn a_leader_that_was_let_go_asks_all_voters_for_what_it_committed() {
+        let (metrics, last) = let_go();
+        let plans = successions(&metrics, last).map_err(|error| error.to_string());
+        let plans = plans.into_iter().flatten();
+        let asked: Vec<_> = plans
+            .map(|plan| (plan.successor.0, plan.last_log_id, plan.vote_before, plan.vote))
+            .collect();
+        let plan = |id| (id, last, Vote::new_committed(3, 1), Vote::new(4, id));
+        assert_eq!(asked, [plan(2), plan(3)]);
+    }
+
+    #[test]
+    fn what_is_not_its_own_or_not_committed_it_hands_to_nobody() {
+        let (metrics, last) = let_go();
+        let mut deposed = metrics.clone();
+        deposed.vote = Vote::new_committed(4, 2);
+        let mut granted = metrics.clone();
+        granted.vote = Vote::new(4, 2);
+        let mut longer = metrics;
+        longer.last_log_index = Some(11);
+        for metrics in [deposed, granted, longer] {
+            let refused = successions(&metrics, last).err();
+            assert_eq!(refused, Some(HandoverError::LogMoved), "{metrics}");
+        }
+    }
 }

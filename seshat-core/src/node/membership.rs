@@ -1,4 +1,4 @@
-//! Who belongs to the cluster, and changes of that.
+//! Who belongs to the cluster, and changes of that, which [`Changes`](super::changes::Changes) makes.
 //!
 //! Guarantees: no node becomes a voter before it has what the leader's log had when that was asked for
 //! (Raft dissertation, section 4.2.1). openraft's own wait is satisfied with a lag of so many entries,
@@ -11,7 +11,9 @@ use openraft::{ChangeMembers, LogIdOptionExt, ServerState};
 use tokio::time::Instant;
 
 use super::RaftNode;
+use super::changes::Change;
 use super::retention::Attempt;
+use super::running::running;
 use crate::error::{MembershipError, NotLeader, Stopped};
 use crate::storage::StateReader;
 use crate::types::{Membership, Node, NodeId, RaftMetrics};
@@ -34,15 +36,27 @@ impl<R: StateReader> RaftNode<R> {
     ) -> Result<(), MembershipError> {
         let (expected, _) = self.to_catch_up(&BTreeSet::new()).await?;
         let node = Node { addr: address.into() };
-        self.within_timeout(self.inner.raft.add_learner(id, node, false)).await?;
+        // Others answer that they don't lead.
+        let admitted = match self.is_leader() && id != self.id() {
+            true => Some(self.inner.formats.admit(id, &node).await?),
+            false => None,
+        };
+        self.change(ChangeMembers::AddNodes([(id, node)].into()), true).await?;
+        drop(admitted);
         self.caught_up(id, expected).await
     }
 
     /// Makes exactly `voters` the voters, through joint consensus. Each must be a learner or a
     /// voter already. Voters that are left out stay as learners if `retain`, and are removed
-    /// otherwise.
+    /// otherwise. A leader that is left out hands leadership over.
     ///
-    /// A learner among them is waited for first, as [`add_learner`](Self::add_learner) does.
+    /// A learner among them is waited for first, as [`add_learner`](Self::add_learner) does. Then it is
+    /// this change's turn: changes that are asked for at once are made one after the other. Where two
+    /// callers each want one voter more or less, ask for that
+    /// ([`add_voters`](Self::add_voters), [`remove_voters`](Self::remove_voters)): here the last one wins.
+    ///
+    /// Dropping the future before the change is proposed gives it up. Later, or when its time is over, it
+    /// goes on to its end, and past this node's leadership: whoever leads ends a joint configuration.
     ///
     /// # Errors
     /// See [`MembershipError`].
@@ -51,32 +65,69 @@ impl<R: StateReader> RaftNode<R> {
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), MembershipError> {
-        let (expected, new) = self.to_catch_up(&voters).await?;
-        for id in new {
-            self.caught_up(id, expected).await?;
-        }
-        let changed = self.inner.raft.change_membership(voters, retain);
-        self.within_timeout(changed).await
+        self.new_voters_caught_up(&voters).await?;
+        self.change(ChangeMembers::ReplaceAllVoters(voters), retain).await
     }
 
-    /// Removes learners.
+    /// Makes voters of learners, whoever else votes when it is their turn. Who votes already stays one.
+    /// Otherwise like [`change_membership`](Self::change_membership).
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn add_voters(&self, ids: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        self.new_voters_caught_up(&ids).await?;
+        self.change(ChangeMembers::AddVoterIds(ids), true).await
+    }
+
+    /// Takes the vote from those nodes, whoever else votes when it is their turn; they stay as learners if
+    /// `retain`. Otherwise none of them is a member afterwards, also who was a learner before. Otherwise
+    /// like [`change_membership`](Self::change_membership).
+    ///
+    /// # Errors
+    /// See [`MembershipError`]. Somebody must be left to vote.
+    pub async fn remove_voters(
+        &self,
+        ids: BTreeSet<NodeId>,
+        retain: bool,
+    ) -> Result<(), MembershipError> {
+        self.change(ChangeMembers::RemoveVoters(ids), retain).await
+    }
+
+    /// Removes learners. Dropping the future removes them or doesn't.
     ///
     /// # Errors
     /// See [`MembershipError`].
     pub async fn remove_learners(&self, ids: BTreeSet<NodeId>) -> Result<(), MembershipError> {
-        let changed = self.inner.raft.change_membership(ChangeMembers::RemoveNodes(ids), false);
-        self.within_timeout(changed).await
+        self.change(ChangeMembers::RemoveNodes(ids), false).await
     }
 
-    async fn within_timeout<T, E: Into<MembershipError>>(
+    /// Refuses a learner that can't read what it would be sent as a voter.
+    async fn admit(&self, id: NodeId) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        let node = metrics.borrow().membership_config.membership().get_node(&id).cloned();
+        if let Some(node) = node {
+            drop(self.inner.formats.admit(id, &node).await?);
+        }
+        Ok(())
+    }
+
+    async fn change(
         &self,
-        change: impl Future<Output = Result<T, E>>,
+        members: ChangeMembers<NodeId, Node>,
+        retain: bool,
     ) -> Result<(), MembershipError> {
         let timeout = self.inner.config.propose_timeout();
-        match tokio::time::timeout(timeout, change).await {
-            Ok(changed) => changed.map(drop).map_err(Into::into),
-            Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
+        self.inner.changes.make(Change { members, retain }, timeout).await
+    }
+
+    /// Waits until those of `voters` that are learners are caught up.
+    async fn new_voters_caught_up(&self, voters: &BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        let (expected, new) = self.to_catch_up(voters).await?;
+        for id in new {
+            self.admit(id).await?;
+            self.caught_up(id, expected).await?;
         }
+        Ok(())
     }
 
     /// What a node must have to be caught up, and which of `voters` are learners. Metrics lag: they may
@@ -85,14 +136,15 @@ impl<R: StateReader> RaftNode<R> {
     async fn to_catch_up(
         &self,
         voters: &BTreeSet<NodeId>,
-    ) -> Result<(Option<u64>, Vec<NodeId>), Stopped> {
+    ) -> Result<(Option<u64>, Vec<NodeId>), MembershipError> {
+        self.inner.changes.leadership().await?;
         let reported = self.metrics().borrow().last_log_index;
         let voters = voters.clone();
         let state = self.inner.raft.with_raft_state(move |state| {
             let membership = state.membership_state.effective().membership();
             (state.committed.index(), new_voters(&voters, membership))
         });
-        let (committed, new) = state.await?;
+        let (committed, new) = state.await.map_err(Stopped::from)?;
         Ok((committed.max(reported), new))
     }
 
@@ -104,8 +156,7 @@ impl<R: StateReader> RaftNode<R> {
         let mut metrics = self.metrics();
         loop {
             {
-                let now = metrics.borrow_and_update();
-                now.running_state.clone().map_err(Stopped::from)?;
+                let now = running(&mut metrics)?;
                 if now.state != ServerState::Leader {
                     return Err(NotLeader::of(&now).into());
                 }
@@ -126,7 +177,8 @@ impl<R: StateReader> RaftNode<R> {
             }
             // A transfer's end shows nowhere else.
             tokio::select! {
-                changed = metrics.changed() => changed.map_err(|_| Stopped::ShutDown)?,
+                // If nobody reports any more, `running` says why.
+                _ = metrics.changed() => {}
                 () = tokio::time::sleep(self.inner.config.heartbeat_interval()) => {}
             }
         }

@@ -5,7 +5,8 @@
 //! in Redis's `auto-aof-rewrite-percentage`: the work per byte written stays the same.
 //!
 //! [`Metered`] counts what passes through a state machine; [`Policy`] decides, and tells
-//! [`Retention`], which decides what of the log a snapshot makes superfluous.
+//! [`Retention`], which decides what of the log a snapshot makes superfluous. [`Formats`] hears of what
+//! raises the cluster's format.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,9 +15,11 @@ use openraft::storage::RaftStateMachine;
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::Notify;
 
+use super::formats::Formats;
 use super::retention::Retention;
 use crate::config::SnapshotConfig;
 use crate::operation::EntryResponse;
+use crate::snapshot::{self, SnapshotData};
 use crate::types::{
     Entry, EntryPayload, LogId, Raft, Snapshot, SnapshotMeta, StorageError, StoredMembership,
     TypeConfig,
@@ -36,10 +39,15 @@ pub(super) struct Policy {
     building: AtomicBool,
     due: Notify,
     retention: Arc<Retention>,
+    formats: Arc<Formats>,
 }
 
 impl Policy {
-    pub(super) fn new(config: &SnapshotConfig, retention: Arc<Retention>) -> Self {
+    pub(super) fn new(
+        config: &SnapshotConfig,
+        retention: Arc<Retention>,
+        formats: Arc<Formats>,
+    ) -> Self {
         Self {
             min_log_bytes: config.min_log_bytes,
             growth_percent: config.growth_percent,
@@ -48,6 +56,7 @@ impl Policy {
             building: AtomicBool::new(false),
             due: Notify::new(),
             retention,
+            formats,
         }
     }
 
@@ -103,8 +112,14 @@ fn log_bytes(entry: &Entry) -> u64 {
     }
 }
 
+fn raises(entry: &Entry) -> Option<u32> {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => batch.raises(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
+    }
+}
+
 /// Any state machine, or snapshot builder, with its traffic counted.
-#[derive(Debug)]
 pub(super) struct Metered<T> {
     inner: T,
     policy: Arc<Policy>,
@@ -130,16 +145,20 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut bytes = 0;
+        let (mut bytes, mut raised) = (0, None);
         // If applying fails, openraft stops.
         let counted = entries.into_iter().inspect(|entry| {
             let size = log_bytes(entry);
             self.policy.retention.apply(entry.log_id.index, size);
             bytes += size;
+            raised = raised.max(raises(entry));
         });
         let counted: Vec<Entry> = counted.collect();
         let responses = self.inner.apply(counted).await?;
         self.policy.applied(bytes);
+        if let Some(format) = raised {
+            self.policy.formats.applied(format);
+        }
         Ok(responses)
     }
 
@@ -150,23 +169,24 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         Metered::new(builder, Arc::clone(&self.policy))
     }
 
-    async fn begin_receiving_snapshot(
-        &mut self,
-    ) -> Result<Box<crate::snapshot::SnapshotData>, StorageError> {
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
         self.inner.begin_receiving_snapshot().await
     }
 
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        data: Box<crate::snapshot::SnapshotData>,
+        data: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
-        let bytes = data.len();
+        let (bytes, format) = (data.len(), snapshot::format(data.as_slice()));
         self.policy.viewed();
         let installed = self.inner.install_snapshot(meta, data).await;
         self.policy.finished(installed.is_ok().then_some(bytes));
         if installed.is_ok() {
             self.policy.retention.restart(meta.last_log_id);
+            if let Some(format) = format {
+                self.policy.formats.applied(format);
+            }
         }
         installed
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::RaftNode;
+use super::running::running;
 use crate::error::{Stopped, WaitError};
 use crate::storage::StateReader;
 use crate::types::{NodeId, RaftMetrics};
@@ -11,8 +12,10 @@ impl<R: StateReader> RaftNode<R> {
     /// Waits until `condition` holds for what the node reports of itself; `what` names it in the
     /// error.
     ///
+    /// Dropping the future ends the wait, and nothing else; so it is with the other waits.
+    ///
     /// # Errors
-    /// It didn't within `timeout`, or the node stopped.
+    /// It didn't within `timeout`, or the node stopped: what it reported last holds no more.
     pub async fn wait_until(
         &self,
         timeout: Duration,
@@ -20,13 +23,20 @@ impl<R: StateReader> RaftNode<R> {
         condition: impl Fn(&RaftMetrics) -> bool,
     ) -> Result<RaftMetrics, WaitError> {
         let mut metrics = self.metrics();
-        let met = metrics.wait_for(|now| now.running_state.is_err() || condition(now));
+        let met = async {
+            loop {
+                {
+                    let now = running(&mut metrics)?;
+                    if condition(&now) {
+                        return Ok(now.clone());
+                    }
+                }
+                // If nobody reports any more, `running` says why.
+                let _ = metrics.changed().await;
+            }
+        };
         match tokio::time::timeout(timeout, met).await {
-            Ok(Ok(now)) => match &now.running_state {
-                Ok(()) => Ok(now.clone()),
-                Err(fatal) => Err(Stopped::from(fatal.clone()).into()),
-            },
-            Ok(Err(_)) => Err(Stopped::ShutDown.into()),
+            Ok(met) => met.map_err(|stopped: Stopped| stopped.into()),
             Err(_) => Err(WaitError::Timeout { node_id: self.id(), what, waited: timeout }),
         }
     }

@@ -185,8 +185,8 @@ pub mod transport_client {
                 .insert(GrpcMethod::new("seshat.v1.Transport", "SnapshotOffset"));
             self.inner.unary(req, path, codec).await
         }
-        /// Asked by a node that remembers nothing, before it takes part. The only call that a node
-        /// answers before it takes part itself.
+        /// Asked by a node that remembers nothing, before it takes part. Answered before the node takes
+        /// part itself, as Formats is, and no other call.
         pub async fn standing(
             &mut self,
             request: impl tonic::IntoRequest<
@@ -211,6 +211,34 @@ pub mod transport_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("seshat.v1.Transport", "Standing"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asked by a leader, before it raises the cluster's format or adds a node. A node that doesn't
+        /// know the call reads format 1.
+        pub async fn formats(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                crate::network::grpc::message::FormatsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<crate::network::grpc::message::FormatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::network::grpc::message::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.v1.Transport/Formats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.v1.Transport", "Formats"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -264,13 +292,22 @@ pub mod transport_server {
             tonic::Response<crate::network::grpc::message::SnapshotOffsetResponse>,
             tonic::Status,
         >;
-        /// Asked by a node that remembers nothing, before it takes part. The only call that a node
-        /// answers before it takes part itself.
+        /// Asked by a node that remembers nothing, before it takes part. Answered before the node takes
+        /// part itself, as Formats is, and no other call.
         async fn standing(
             &self,
             request: tonic::Request<crate::network::grpc::message::StandingRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::network::grpc::message::StandingResponse>,
+            tonic::Status,
+        >;
+        /// Asked by a leader, before it raises the cluster's format or adds a node. A node that doesn't
+        /// know the call reads format 1.
+        async fn formats(
+            &self,
+            request: tonic::Request<crate::network::grpc::message::FormatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::network::grpc::message::FormatsResponse>,
             tonic::Status,
         >;
     }
@@ -578,6 +615,54 @@ pub mod transport_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StandingSvc(inner);
+                        let codec = crate::network::grpc::message::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.v1.Transport/Formats" => {
+                    #[allow(non_camel_case_types)]
+                    struct FormatsSvc<T: Transport>(pub Arc<T>);
+                    impl<
+                        T: Transport,
+                    > tonic::server::UnaryService<
+                        crate::network::grpc::message::FormatsRequest,
+                    > for FormatsSvc<T> {
+                        type Response = crate::network::grpc::message::FormatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::network::grpc::message::FormatsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Transport>::formats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FormatsSvc(inner);
                         let codec = crate::network::grpc::message::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

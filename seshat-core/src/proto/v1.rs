@@ -43,10 +43,10 @@ pub struct Member {
 /// (Raft dissertation, section 4.3). A member in no voter set is a learner.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Membership {
-    /// None before the cluster is initialized; two while a change is under way.
+    /// None before the cluster is initialized; two while a change is under way; never more than four.
     #[prost(message, repeated, tag = "1")]
     pub configs: ::prost::alloc::vec::Vec<VoterSet>,
-    /// Every voter and every learner, ascending by id.
+    /// Every voter and every learner, ascending by id. At most 1024.
     #[prost(message, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<Member>,
 }
@@ -79,7 +79,8 @@ pub struct Blank {}
 /// One entry of the log. Stored, and sent inside AppendEntriesRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    /// 1. A reader refuses a greater version than it knows.
+    /// The least that reads what is there: 2 for a batch that holds the empty key or SET with get,
+    /// otherwise 1. A reader refuses a greater version than it knows, and what a version doesn't hold.
     #[prost(uint32, tag = "1")]
     pub format_version: u32,
     /// Required.
@@ -98,7 +99,7 @@ pub mod entry {
         #[prost(message, tag = "3")]
         Blank(super::Blank),
         /// A Batch. Declared as bytes, which is the same on the wire, so that it passes through a
-        /// node untouched, together with fields that the node does not know.
+        /// node as it came.
         #[prost(bytes, tag = "4")]
         Batch(::prost::bytes::Bytes),
         /// A change of the cluster's configuration.
@@ -124,8 +125,9 @@ pub struct HardState {
 }
 /// One command on the key-value state machine. Redis names and semantics.
 ///
-/// A reader that finds no known kind must refuse the whole record: skipping it would let
-/// replicas diverge.
+/// A batch, and everything in it, is closed: a reader that finds a kind, or a field in one, that it
+/// doesn't know must refuse the whole record. To skip it would let replicas diverge. So what is new
+/// needs a new format_version of the entry that holds it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Operation {
     /// Kinds are only ever added. A field number is never used again.
@@ -148,17 +150,21 @@ pub mod operation {
 /// SET: binds a key to a value, whatever was there before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetOperation {
-    /// Binary, at least 1 byte; the upper bound is the proposing node's configuration.
+    /// Binary, may be empty, which needs format 2; the upper bound is the proposing node's
+    /// configuration.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// Binary, may be empty.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
+    /// Whether the value that is replaced is to be answered (SET key value GET). Needs format 2.
+    #[prost(bool, tag = "4")]
+    pub get: bool,
 }
 /// DEL: removes keys. A key named twice counts once, as in Redis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DelOperation {
-    /// At least one key, each binary and at least 1 byte.
+    /// At least one key, each binary. One may be empty, which needs format 2.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -169,6 +175,11 @@ pub struct Batch {
     /// Applied in order, all or none of the entry.
     #[prost(message, repeated, tag = "1")]
     pub operations: ::prost::alloc::vec::Vec<Operation>,
+    /// Raises the cluster's format, if it is less: what is written from then on may be of that version,
+    /// because every member reads it. At least 2, and not more than the entry's own format_version.
+    /// Proposed by a leader, alone: a batch that has it has no operations.
+    #[prost(uint32, tag = "2")]
+    pub format: u32,
 }
 /// What one operation did.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -193,7 +204,8 @@ pub mod response {
 /// What SET found.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetResponse {
-    /// The value that was replaced; absent if the key did not exist. Empty is a value.
+    /// The value that was replaced; absent if the key did not exist, or SET did not ask. Empty is a
+    /// value.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub previous: ::core::option::Option<::prost::bytes::Bytes>,
 }
@@ -204,7 +216,8 @@ pub struct DelResponse {
     #[prost(uint64, tag = "1")]
     pub deleted: u64,
 }
-/// What openraft knows of a snapshot. Travels beside the bytes.
+/// What openraft knows of a snapshot. Closed, as everything here is: a reader refuses it together with
+/// a field that it doesn't know. Travels beside the bytes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotMeta {
     /// The last entry that the snapshot covers; absent if nothing was applied.
@@ -220,7 +233,8 @@ pub struct SnapshotMeta {
 /// Opens a snapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotHeader {
-    /// 1. A reader refuses a greater version than it knows.
+    /// The least that reads the snapshot: 2 if a record has the empty key, otherwise 1. A reader
+    /// refuses a greater version than it knows, and what a version doesn't hold.
     #[prost(uint32, tag = "1")]
     pub format_version: u32,
     /// As in SnapshotMeta; a reader refuses a snapshot whose meta says otherwise.
@@ -239,7 +253,7 @@ pub struct SnapshotHeader {
 /// One key and its value. Records ascend strictly by key, bytewise.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotRecord {
-    /// At least 1 byte.
+    /// May be empty, which needs format 2.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// May be empty.
@@ -262,7 +276,7 @@ pub struct AppendEntriesRequest {
     /// The entry just before the first one sent; absent when sending from index 0.
     #[prost(message, optional, tag = "2")]
     pub prev_log_id: ::core::option::Option<LogId>,
-    /// Consecutive, the first one right after prev_log_id.
+    /// Consecutive, the first one right after prev_log_id. At most 1024 of them hold a membership.
     #[prost(message, repeated, tag = "3")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
     /// The leader's last committed entry; absent if none is.
@@ -435,6 +449,10 @@ pub struct SnapshotOffsetResponse {
     /// Whether all of them are there and being installed, which can take a while.
     #[prost(bool, tag = "2")]
     pub installing: bool,
+    /// The newest format that the node reads; absent if that is 1. One that reads less than the
+    /// snapshot's is sent none.
+    #[prost(uint32, tag = "3")]
+    pub reads: u32,
 }
 /// What is known of the node that asks, which remembers nothing?
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -445,6 +463,9 @@ pub struct StandingRequest {
     /// Tells the process that asks from every other that ever ran the node. Random.
     #[prost(fixed64, tag = "2")]
     pub incarnation: u64,
+    /// The newest format that the node reads; absent if that is 1.
+    #[prost(uint32, tag = "3")]
+    pub reads: u32,
 }
 /// Answers StandingRequest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -471,6 +492,12 @@ pub struct StandingResponse {
     /// Tells the process that answers from every other that ever ran the node. Random.
     #[prost(fixed64, tag = "6")]
     pub incarnation: u64,
+    /// The newest format that the answering node reads; absent if that is 1.
+    #[prost(uint32, tag = "7")]
+    pub reads: u32,
+    /// The cluster's format, as far as the answering node has applied it; absent if that is 1.
+    #[prost(uint32, tag = "8")]
+    pub writes: u32,
 }
 /// What a quorum confirmed of a leader.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -481,4 +508,18 @@ pub struct Leadership {
     /// The last entry that it has committed, which is one of its own. Required.
     #[prost(message, optional, tag = "2")]
     pub committed: ::core::option::Option<LogId>,
+}
+/// Which formats do you read?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FormatsRequest {}
+/// Answers FormatsRequest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FormatsResponse {
+    /// The newest format of entries and snapshots that the node reads; absent if that is 1.
+    #[prost(uint32, tag = "1")]
+    pub reads: u32,
+    /// The newest that it agrees to have written: what it reads, or less where its configuration holds
+    /// the cluster back. Absent if that is 1.
+    #[prost(uint32, tag = "2")]
+    pub agrees: u32,
 }

@@ -7,15 +7,24 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
+use super::SnapshotError;
+use crate::machine::Machine;
+use crate::types::SnapshotMeta;
+
 /// A snapshot's bytes with a cursor, to be read or filled.
 ///
 /// Opaque, so that a file can stand behind it later. In memory today: handles on a finished
 /// snapshot share its bytes, each with a cursor of its own; a handle that is being filled owns
 /// them. Reads, writes and seeks finish at once and leave the runtime no reason to wait.
+///
+/// One that was [read](super::read) already carries what it holds, so that it needn't be read again to be
+/// installed.
 #[derive(Debug, Default)]
 pub struct SnapshotData {
     bytes: Content,
     position: u64,
+    /// Of these bytes, with the metadata that they were checked by.
+    machine: Option<Box<(SnapshotMeta, Machine)>>,
 }
 
 #[derive(Debug)]
@@ -37,6 +46,13 @@ impl Content {
             Self::Filling(bytes) => bytes,
         }
     }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Finished(bytes) => bytes,
+            Self::Filling(bytes) => bytes.into(),
+        }
+    }
 }
 
 impl SnapshotData {
@@ -47,10 +63,36 @@ impl SnapshotData {
 
     /// All bytes, wherever the cursor stands.
     pub fn into_bytes(self) -> Bytes {
-        match self.bytes {
-            Content::Finished(bytes) => bytes,
-            Content::Filling(bytes) => bytes.into(),
+        self.bytes.into_bytes()
+    }
+
+    /// The same snapshot, read, if it is the one that `meta` names. Takes a while: call it off the
+    /// runtime's worker threads.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn checked(self, meta: &SnapshotMeta) -> Result<Self, SnapshotError> {
+        let bytes = self.bytes.into_bytes();
+        let machine = super::read(&bytes, meta)?;
+        let machine = Some(Box::new((meta.clone(), machine)));
+        Ok(Self { machine, ..bytes.into() })
+    }
+
+    /// The bytes, and the machine that they hold, read now unless it was read before.
+    pub(crate) fn into_machine(
+        self,
+        meta: &SnapshotMeta,
+    ) -> Result<(Bytes, Machine), SnapshotError> {
+        let bytes = self.bytes.into_bytes();
+        match self.machine.map(|read| *read) {
+            Some((by, machine)) if by == *meta => Ok((bytes, machine)),
+            _ => super::read(&bytes, meta).map(|machine| (bytes, machine)),
         }
+    }
+
+    /// All bytes, wherever the cursor stands.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// Length in bytes.
@@ -65,6 +107,7 @@ impl SnapshotData {
 
     /// Owned bytes: a handle that shares its bytes gets its own copy before it is changed.
     fn filling(&mut self) -> &mut Vec<u8> {
+        self.machine = None;
         if let Content::Finished(bytes) = &self.bytes {
             self.bytes = Content::Filling(bytes.to_vec());
         }
@@ -77,7 +120,7 @@ impl SnapshotData {
 
 impl From<Bytes> for SnapshotData {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes: Content::Finished(bytes), position: 0 }
+        Self { bytes: Content::Finished(bytes), position: 0, machine: None }
     }
 }
 

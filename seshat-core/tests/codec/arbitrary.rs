@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, Leadership, SnapshotOffsetRequest,
-    SnapshotOffsetResponse, StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, Leadership, Message,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
@@ -28,6 +28,11 @@ fn counter() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just(1), Just(u64::MAX - 1), 2..300_u64, 0..u64::MAX]
 }
 
+/// A format, which is at least 1.
+fn format() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(1), Just(u32::MAX), 2..300_u32]
+}
+
 /// A number without a bound.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just(u64::MAX), 1..300_u64, any::<u64>()]
@@ -44,22 +49,22 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     ]
 }
 
-fn key() -> impl Strategy<Value = Bytes> {
-    bytes().prop_map(|key| if key.is_empty() { Bytes::from_static(b"\0k\0") } else { key })
-}
-
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![select(vec!["a", "\0", "[::1]:7000", "ψ.example:1"]).prop_map_into(), "\\PC{1,12}"]
 }
 
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
-    let set = (key(), bytes()).prop_map(|(key, value)| Operation::set(key, value, &NO_LIMITS));
-    let del = vec(key(), 1..5).prop_map(|keys| Operation::del(keys, &NO_LIMITS));
+    let set = (bytes(), bytes(), any::<bool>()).prop_map(|(key, value, get)| match get {
+        true => Operation::set_get(key, value, &NO_LIMITS),
+        false => Operation::set(key, value, &NO_LIMITS),
+    });
+    let del = vec(bytes(), 1..5).prop_map(|keys| Operation::del(keys, &NO_LIMITS));
     prop_oneof![set, del].prop_map(|made| made.expect("nothing is beyond no limits"))
 }
 
 pub(crate) fn batch() -> impl Strategy<Value = Batch> {
-    vec(operation(), 0..5).prop_map(Batch::new)
+    let raise = Just(Batch::decode(Bytes::from_static(&[0x10, 2])).expect("a raise to 2"));
+    prop_oneof![9 => vec(operation(), 0..5).prop_map(Batch::new), 1 => raise]
 }
 
 pub(crate) fn response() -> impl Strategy<Value = Response> {
@@ -125,8 +130,9 @@ pub(crate) fn snapshot_meta() -> impl Strategy<Value = SnapshotMeta> {
 }
 
 pub(crate) fn header() -> impl Strategy<Value = Header> {
-    (option::of(log_id()), stored_membership(), number(), number()).prop_map(
-        |(last_log_id, last_membership, record_count, record_bytes)| Header {
+    (1..=2_u32, option::of(log_id()), stored_membership(), number(), number()).prop_map(
+        |(format_version, last_log_id, last_membership, record_count, record_bytes)| Header {
+            format_version,
             last_log_id,
             last_membership,
             record_count,
@@ -202,27 +208,44 @@ pub(crate) fn snapshot_offset_request() -> impl Strategy<Value = SnapshotOffsetR
 }
 
 pub(crate) fn snapshot_offset_response() -> impl Strategy<Value = SnapshotOffsetResponse> {
-    (number(), any::<bool>())
-        .prop_map(|(offset, installing)| SnapshotOffsetResponse { offset, installing })
+    (number(), any::<bool>(), format()).prop_map(|(offset, installing, reads)| {
+        SnapshotOffsetResponse { offset, installing, reads }
+    })
 }
 
 pub(crate) fn standing_request() -> impl Strategy<Value = StandingRequest> {
-    (number(), number()).prop_map(|(node_id, incarnation)| StandingRequest { node_id, incarnation })
+    (number(), number(), format()).prop_map(|(node_id, incarnation, reads)| StandingRequest {
+        node_id,
+        incarnation,
+        reads,
+    })
 }
 
 pub(crate) fn standing_response() -> impl Strategy<Value = StandingResponse> {
     let leadership =
         (vote(), log_id()).prop_map(|(vote, committed)| Leadership { vote, committed });
-    (any::<[bool; 4]>(), option::of(leadership), number()).prop_map(
-        |([formed, member, confirmed, heard], leadership, incarnation)| StandingResponse {
-            formed,
-            member,
-            confirmed,
-            heard,
-            leadership,
-            incarnation,
+    (any::<[bool; 4]>(), option::of(leadership), number(), format(), format()).prop_map(
+        |([formed, member, confirmed, heard], leadership, incarnation, reads, writes)| {
+            StandingResponse {
+                formed,
+                member,
+                confirmed,
+                heard,
+                leadership,
+                incarnation,
+                reads,
+                writes,
+            }
         },
     )
+}
+
+pub(crate) fn formats_request() -> impl Strategy<Value = FormatsRequest> {
+    Just(FormatsRequest)
+}
+
+pub(crate) fn formats_response() -> impl Strategy<Value = FormatsResponse> {
+    (format(), format()).prop_map(|(reads, agrees)| FormatsResponse { reads, agrees })
 }
 
 pub(crate) fn snapshot_response() -> impl Strategy<Value = SnapshotResponse> {

@@ -10,8 +10,8 @@ use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use seshat_core::codec::{
-    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
-    StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};

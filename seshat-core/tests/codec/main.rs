@@ -13,8 +13,8 @@
 use std::fmt::Debug;
 
 use seshat_core::codec::{
-    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
-    StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -52,6 +52,8 @@ macro_rules! comparable_messages {
             snapshot_offset_response: SnapshotOffsetResponse,
             standing_request: StandingRequest,
             standing_response: StandingResponse,
+            formats_request: FormatsRequest,
+            formats_response: FormatsResponse,
             $($more)*
         }
     };
@@ -70,6 +72,7 @@ mod invalid;
 mod parity;
 mod roundtrip;
 mod sharing;
+mod unknown;
 
 /// A message that can be compared, even where openraft's type has no `PartialEq`.
 trait Comparable: Message + Debug {

@@ -21,16 +21,19 @@ fn operation_of(operation: &Operation) -> v1::Operation {
         Operation::Set(set) => v1::operation::Kind::Set(v1::SetOperation {
             key: set.key().clone(),
             value: set.value().clone(),
+            get: set.get(),
         }),
         Operation::Del(del) => {
-            v1::operation::Kind::Del(v1::DelOperation { keys: del.keys().to_vec() })
+            let keys = del.keys().iter().map(Bytes::copy_from_slice).collect();
+            v1::operation::Kind::Del(v1::DelOperation { keys })
         }
     };
     v1::Operation { kind: Some(kind) }
 }
 
 fn batch_of(batch: &Batch) -> v1::Batch {
-    v1::Batch { operations: batch.operations().iter().map(operation_of).collect() }
+    let operations = batch.operations().iter().map(operation_of).collect();
+    v1::Batch { operations, format: batch.raises().unwrap_or_default() }
 }
 
 fn log_id_of(id: LogId) -> v1::LogId {
@@ -67,7 +70,17 @@ fn entry_of(entry: &Entry) -> v1::Entry {
             })
         }
     };
-    v1::Entry { format_version: 1, log_id: Some(log_id_of(entry.log_id)), payload: Some(payload) }
+    // Whether anything in it is new, in other words than the codec's.
+    let is_new = |operation: &Operation| match operation {
+        Operation::Set(set) => set.get() || set.key().is_empty(),
+        Operation::Del(del) => del.keys().iter().any(<[u8]>::is_empty),
+    };
+    let format_version = match &entry.payload {
+        EntryPayload::Normal(batch) if batch.raises().is_some() => batch.raises().unwrap(),
+        EntryPayload::Normal(batch) if batch.operations().iter().any(is_new) => 2,
+        _ => 1,
+    };
+    v1::Entry { format_version, log_id: Some(log_id_of(entry.log_id)), payload: Some(payload) }
 }
 
 fn request_of(request: &AppendEntriesRequest) -> v1::AppendEntriesRequest {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rstest::rstest;
 use seshat_core::codec::{
-    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
-    StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -91,6 +91,7 @@ fn no_entry_is_not_the_entry_of_all_zeros() {
     };
     assert_distinguished(meta(None), meta(zero));
     let header = |last_log_id| Header {
+        format_version: 1,
         last_log_id,
         last_membership: StoredMembership::default(),
         record_count: 0,

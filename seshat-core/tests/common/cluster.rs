@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may panic"
 )]
@@ -15,7 +16,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openraft::storage::RaftLogReader;
+use seshat_core::codec::FORMAT;
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::error::WaitError;
 use seshat_core::network::Switchboard;
 use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
@@ -74,7 +77,11 @@ impl Cluster {
             cluster.start_node(*id).await;
         }
         cluster.nodes[&ids[0]].initialize().await.unwrap();
-        cluster.leader().await;
+        let leader = cluster.leader().await;
+        // So that nothing moves that a test doesn't.
+        while leader.format() < FORMAT && leader.is_leader() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         cluster
     }
 
@@ -104,7 +111,7 @@ impl Cluster {
         self.nodes.remove(&id).unwrap().stop().await;
     }
 
-    /// The node that all reachable nodes in `among` take for the leader.
+    /// The node that all in `among` take for the leader which haven't stopped.
     pub(crate) async fn leader_among(&self, among: &[u64]) -> RaftNode {
         let agreed = async {
             loop {
@@ -113,9 +120,13 @@ impl Cluster {
                     let known = self.nodes[id].wait_until(PATIENCE, "a leader", |now| {
                         now.current_leader.is_some_and(|leader| among.contains(&leader))
                     });
-                    leaders.push(known.await.unwrap().current_leader.unwrap());
+                    match known.await {
+                        Ok(now) => leaders.push(now.current_leader.unwrap()),
+                        Err(WaitError::Stopped(_)) => {}
+                        Err(late) => panic!("{late}"),
+                    }
                 }
-                let first = leaders[0];
+                let first = *leaders.first().expect("a node that runs");
                 if leaders.iter().all(|leader| *leader == first) && self.nodes[&first].is_leader() {
                     return self.nodes[&first].clone();
                 }
@@ -184,12 +195,12 @@ pub(crate) struct Batched {
 impl Batched {
     fn of(entry: &Entry) -> Option<Self> {
         match &entry.payload {
-            EntryPayload::Normal(batch) => Some(Self {
+            EntryPayload::Normal(batch) if batch.raises().is_none() => Some(Self {
                 index: entry.log_id.index,
                 operations: batch.operations().len(),
                 bytes: batch.payload_bytes(),
             }),
-            EntryPayload::Blank | EntryPayload::Membership(_) => None,
+            EntryPayload::Normal(_) | EntryPayload::Blank | EntryPayload::Membership(_) => None,
         }
     }
 }

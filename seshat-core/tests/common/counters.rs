@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use seshat_core::error::ProposeError;
 use seshat_core::node::RaftNode;
-use seshat_core::operation::Response;
+use seshat_core::operation::{Operation, Response};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -54,7 +54,9 @@ impl Counter {
             let Some(node) = directory.pick(hint, self.attempted) else { continue };
             let before = self.clone();
             self.attempted += 1;
-            match node.set(self.key.clone(), self.attempted.to_string()).await {
+            let (key, value) = (self.key.clone(), self.attempted.to_string());
+            let counted = Operation::set_get(key, value, node.limits()).unwrap();
+            match node.propose(counted).await {
                 Ok(Response::Set { previous }) => {
                     before.check(previous.as_deref());
                     self.acknowledged = self.attempted;

@@ -27,6 +27,10 @@ pub(crate) fn set(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Operation {
     Operation::set(key, value, &NO_LIMITS).unwrap()
 }
 
+pub(crate) fn set_get(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Operation {
+    Operation::set_get(key, value, &NO_LIMITS).unwrap()
+}
+
 pub(crate) fn del<K: Into<Bytes>>(keys: impl IntoIterator<Item = K>) -> Operation {
     Operation::del(keys, &NO_LIMITS).unwrap()
 }

@@ -32,3 +32,36 @@ pub(crate) async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) ->
     .await;
     pending.into_iter().filter_map(|(_, output)| output).collect()
 }
+
+/// A future whose type is forgotten.
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Polls a future whenever it is woken; gives it up if it isn't ready at the poll of that number.
+pub(crate) async fn give_up_after<F: Future + Unpin>(
+    polls: usize,
+    future: &mut F,
+) -> Option<F::Output> {
+    let mut polled = 0;
+    poll_fn(|context| {
+        polled += 1;
+        match Pin::new(&mut *future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if polled >= polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Lets each task that can run now be polled once. tokio's own `yield_now` waits until none can run.
+pub(crate) async fn after_the_others() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

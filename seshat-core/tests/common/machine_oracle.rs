@@ -42,7 +42,7 @@ impl Oracle {
         match operation {
             Operation::Set(set) => {
                 let previous = self.keys.insert(set.key().clone(), set.value().clone());
-                Response::Set { previous }
+                Response::Set { previous: previous.filter(|_| set.get()) }
             }
             Operation::Del(del) => {
                 let mut deleted = 0;

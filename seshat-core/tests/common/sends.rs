@@ -1,4 +1,4 @@
-//! What nodes send each other: how long snapshots take, and how many there are.
+//! What nodes send each other: how long snapshots take, how many there are, and how many heartbeats.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +11,7 @@ use openraft::error::{
     StreamingError,
 };
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use seshat_core::network::Transport;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -26,6 +27,7 @@ struct Sent {
     fail: bool,
     /// By target, the last index of each that was begun.
     begun: BTreeMap<u64, Vec<u64>>,
+    heartbeats: usize,
 }
 
 impl Snapshots {
@@ -42,6 +44,12 @@ impl Snapshots {
     /// The last index of each snapshot that was on its way to `target`.
     pub(crate) fn begun(&self, target: u64) -> Vec<u64> {
         self.0.lock().unwrap().begun.get(&target).cloned().unwrap_or_default()
+    }
+
+    /// Calls without entries, from anybody to anybody.
+    #[allow(dead_code, reason = "each test file takes what it needs")]
+    pub(crate) fn heartbeats(&self) -> usize {
+        self.0.lock().unwrap().heartbeats
     }
 
     pub(crate) fn through<N>(&self, inner: N) -> Through<N> {
@@ -66,12 +74,17 @@ impl<N: RaftNetworkFactory<TypeConfig>> RaftNetworkFactory<TypeConfig> for Throu
     }
 }
 
+impl<N: Transport> Transport for Through<N> {}
+
 impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for Through<N> {
     async fn append_entries(
         &mut self,
         rpc: AppendEntriesRequest,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse, RPCError<u64, Node, RaftError<u64>>> {
+        if rpc.entries.is_empty() {
+            self.snapshots.0.lock().unwrap().heartbeats += 1;
+        }
         self.inner.append_entries(rpc, option).await
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seshat_core::error::ProposeError;
 use seshat_core::node::RaftNode;
-use seshat_core::operation::Response;
+use seshat_core::operation::{Operation, Response};
 use tokio::task::JoinHandle;
 
 use super::cluster::{Adjust, Cluster, PATIENCE};
@@ -17,6 +17,12 @@ pub(crate) type Proposed = Result<Response, ProposeError>;
 /// The answer to a SET.
 pub(crate) fn set(previous: Option<&str>) -> Proposed {
     Ok(Response::Set { previous: previous.map(|value| value.to_owned().into()) })
+}
+
+/// Sets a key, and asks for what was there before.
+pub(crate) async fn set_get(node: &RaftNode, key: &str, value: &str) -> Proposed {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    node.propose(Operation::set_get(key, value, node.limits()).unwrap()).await
 }
 
 /// A cluster of three whose leader has the entry of one SET under way and, isolated, can't

@@ -39,7 +39,7 @@ fn alone(operation: Operation) -> usize {
 
 fn largest_set(limits: &Limits) -> Operation {
     let (key, value) = (vec![b'k'; limits.max_key_bytes], vec![b'v'; limits.max_value_bytes]);
-    Operation::set(key, value, limits).unwrap()
+    Operation::set_get(key, value, limits).unwrap()
 }
 
 fn largest_del(limits: &Limits) -> Operation {
@@ -51,8 +51,17 @@ fn largest_del(limits: &Limits) -> Operation {
 fn largest_batches(batch: &BatchConfig, limits: &Limits) -> Vec<Batch> {
     let one = |keys| Operation::del(vec![Bytes::from_static(b"k"); keys], limits).unwrap();
     let short_set = Operation::set("k", "", limits).unwrap();
-    let shapes =
-        [short_set, one(1), one(limits.max_del_keys), largest_set(limits), largest_del(limits)];
+    let shortest = Operation::set_get("", "", limits).unwrap();
+    let empty_keys = Operation::del(vec![Bytes::new(); limits.max_del_keys], limits).unwrap();
+    let shapes = [
+        short_set,
+        shortest,
+        one(1),
+        one(limits.max_del_keys),
+        empty_keys,
+        largest_set(limits),
+        largest_del(limits),
+    ];
     let filled = |shape: Operation| {
         let count = batch.max_bytes / shape.payload_bytes();
         Batch::new(vec![shape; count.min(batch.max_operations)])

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rstest::rstest;
 use seshat_core::config::{
-    BatchConfig, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, Violation,
+    BatchConfig, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig, TlsConfig,
+    Violation,
 };
 use seshat_core::operation::Limits;
 
@@ -22,6 +23,7 @@ fn defaults() {
     assert_eq!(config.rpc_timeout(), ms(5000));
     assert_eq!(config.propose_timeout(), ms(5000));
     assert_eq!(config.max_payload_entries(), 300);
+    assert_eq!(config.max_format(), None);
     assert_eq!(
         *config.batch(),
         BatchConfig { max_operations: 1024, max_bytes: 1_048_576, queue_bytes: 67_108_864 }
@@ -229,6 +231,14 @@ fn max_payload_entries(#[case] entries: u64, #[case] expected: &str) {
 }
 
 #[rstest]
+#[case(0, "max_format: 0: at least 1")]
+#[case(1, "")]
+#[case(u32::MAX, "")]
+fn max_format(#[case] format: u32, #[case] expected: &str) {
+    assert_eq!(said(valid().max_format(format)), expected);
+}
+
+#[rstest]
 #[case::smallest(1, 1, 1, "")]
 #[case::no_operations(0, 1, 1, "batch.max_operations: 0: at least 1")]
 #[case::no_bytes(1, 0, 0, "batch.max_bytes: 0: at least 1")]
@@ -275,7 +285,7 @@ fn snapshot(
 #[case::largest(1 << 31, 1 << 30, 1, "")]
 #[case::long_value(
     1, u32::MAX as usize, 1,
-    "limits.max_value_bytes: 4294967295: allows an entry of 4294967365 bytes as encoded, at most 4293918719 fit into a message"
+    "limits.max_value_bytes: 4294967295: allows an entry of 4294967367 bytes as encoded, at most 4293918719 fit into a message"
 )]
 #[case::many_keys(
     1 << 16, 1, 1 << 16,
@@ -327,6 +337,64 @@ fn grpc(
     assert_eq!(said(valid().grpc(grpc)), expected);
 }
 
+#[rstest]
+#[case::smallest(128, 1, 1, 1, "")]
+#[case::largest(usize::MAX, u64::MAX, usize::MAX, u64::MAX, "")]
+#[case::few_peer_calls(127, 1, 1, 1, "grpc.max_peer_calls: 127: at least 128")]
+#[case::no_peer_bytes(128, 0, 1, 1, "grpc.max_peer_bytes: 0: at least 1")]
+#[case::no_client_calls(128, 1, 0, 1, "grpc.max_client_calls: 0: at least 1")]
+#[case::no_client_bytes(128, 1, 1, 0, "grpc.max_client_bytes: 0: at least 1")]
+fn totals(
+    #[case] max_peer_calls: usize,
+    #[case] max_peer_bytes: u64,
+    #[case] max_client_calls: usize,
+    #[case] max_client_bytes: u64,
+    #[case] expected: &str,
+) {
+    let grpc = GrpcConfig {
+        max_peer_calls,
+        max_peer_bytes,
+        max_client_calls,
+        max_client_bytes,
+        ..GrpcConfig::default()
+    };
+    assert_eq!(said(valid().grpc(grpc)), expected);
+}
+
+#[test]
+fn one_message_always_has_room() {
+    let grpc = GrpcConfig { max_peer_bytes: 1, max_client_bytes: 1, ..GrpcConfig::default() };
+    let config = valid().grpc(grpc).build().unwrap();
+    let message = config.max_message_bytes() as u64;
+    assert_eq!((config.max_peer_bytes(), config.max_client_bytes()), (message, message));
+    let config = valid().build().unwrap();
+    assert_eq!((config.max_peer_bytes(), config.max_client_bytes()), (256 << 20, 256 << 20));
+}
+
+/// Whatever is configured counts, with the factor that the documentation states.
+#[test]
+fn the_most_memory_is_the_sum_that_is_documented() {
+    let most = |grpc: GrpcConfig| valid().grpc(grpc).build().unwrap().max_memory_bytes();
+    let base = GrpcConfig::default();
+    let more = |grpc: GrpcConfig| most(grpc) - most(GrpcConfig::default());
+    let kib = 1 << 10;
+    for (grpc, bytes) in [
+        (GrpcConfig { max_connections: 257, ..base.clone() }, 2 * ((8 << 20) + 128 * 8 * kib)),
+        (GrpcConfig { max_calls: 129, ..base.clone() }, 2 * 256 * 8 * kib),
+        (GrpcConfig { max_peer_calls: 1025, ..base.clone() }, 136 * kib),
+        (GrpcConfig { max_client_calls: 1025, ..base.clone() }, 136 * kib + (1 << 20)),
+        (GrpcConfig { max_peer_bytes: (256 << 20) + 1, ..base.clone() }, 25),
+        (GrpcConfig { max_client_bytes: (256 << 20) + 1, ..base.clone() }, 25),
+        (GrpcConfig { max_snapshot_bytes: (16 << 30) + 1, ..base.clone() }, 2),
+    ] {
+        assert_eq!(more(grpc.clone()), bytes, "{grpc:?}");
+    }
+    let gib = (most(base) - (32 << 30)) as f64 / f64::from(1 << 30);
+    assert!((17.0..20.0).contains(&gib), "{gib} GiB");
+    let endless = GrpcConfig { max_connections: usize::MAX, ..GrpcConfig::default() };
+    assert_eq!(most(endless), u64::MAX);
+}
+
 #[test]
 fn a_connection_takes_time() {
     let grpc = GrpcConfig { connect_timeout: Duration::ZERO, ..GrpcConfig::default() };
@@ -350,4 +418,33 @@ fn joining(#[case] id: u64, #[case] asked: RangeInclusive<u64>, #[case] expected
 fn a_single_node_joins_nobody() {
     let both = node_of(1, 1..=1).single_node().joining();
     assert_eq!(said(both), "single_node: true: not together with joining");
+}
+
+#[rstest]
+#[case::default("seshat", true)]
+#[case::domain("seshat.prod-1.example", true)]
+#[case::number_within("1.example", true)]
+#[case::longest_label(&"x".repeat(63), true)]
+#[case::label_too_long(&"x".repeat(64), false)]
+#[case::longest(&format!("{}.x", [const { "x" }; 113].join(".")), true)]
+#[case::too_long(&format!("{}.xx", [const { "x" }; 113].join(".")), false)]
+#[case::upper_case("Seshat", false)]
+#[case::space("the cluster", false)]
+#[case::underscore("the_cluster", false)]
+#[case::empty_label("seshat..example", false)]
+#[case::dot_at_the_end("seshat.", false)]
+#[case::wildcard("*.example", false)]
+#[case::hyphen_first("-seshat", false)]
+#[case::hyphen_last("seshat-", false)]
+#[case::number("10.0.0.1", false)]
+fn cluster_name_with_tls(#[case] name: &str, #[case] fits: bool) {
+    let tls = TlsConfig { ca: "ca".into(), cert: "cert".into(), key: "key".into(), mutual: true };
+    let grpc = GrpcConfig { tls: Some(tls), ..GrpcConfig::default() };
+    let expected = format!(
+        "cluster_name: {name:?}: labels of a-z, 0-9 and hyphens with dots between them, at most 227 \
+         bytes, the last no number, as certificates (grpc.tls) name nodes by it"
+    );
+    let expected = if fits { String::new() } else { expected };
+    assert_eq!(said(valid().cluster_name(name).grpc(grpc)), expected);
+    assert_eq!(said(valid().cluster_name(name)), "", "it is just a name without");
 }

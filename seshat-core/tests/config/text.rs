@@ -97,6 +97,7 @@ const FULL: &str = r#"
     rpc_timeout_ms = 40
     propose_timeout_ms = 50
     max_payload_entries = 60
+    max_format = 61
 
     [[members]]
     id = 1
@@ -137,6 +138,7 @@ fn full() -> NodeConfigBuilder {
         .rpc_timeout(ms(40))
         .propose_timeout(ms(50))
         .max_payload_entries(60)
+        .max_format(61)
         .batch(BatchConfig { max_operations: 1, max_bytes: 2, queue_bytes: 3 })
         .snapshot(SnapshotConfig {
             min_log_bytes: 4,
@@ -161,6 +163,7 @@ fn toml_and_builder_agree() {
     assert_eq!(config.rpc_timeout(), ms(40));
     assert_eq!(config.propose_timeout(), ms(50));
     assert_eq!(config.max_payload_entries(), 60);
+    assert_eq!(config.max_format(), Some(61));
     assert_eq!(config.snapshot().log_bytes_to_keep, 6);
     assert_eq!(config.snapshot().max_held_log_bytes, 7);
     assert_eq!(config.limits().max_value_bytes, 8);
@@ -219,7 +222,7 @@ fn toml_errors_say_where() {
       |
     2 | heartbeat = 5
       | ^^^^^^^^^
-    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `joining`, `cluster_name`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `batch`, `snapshot`, `limits`, `grpc`
+    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `joining`, `cluster_name`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `max_format`, `batch`, `snapshot`, `limits`, `grpc`
     ");
 }
 

@@ -242,8 +242,11 @@ fn assert_refused(ended: &Ended, code: i32, named: &[&str]) {
 #[case::text("SET a 1\nSET b 2\nSET c\nSET d 4\n", "line 3: SET takes 2 arguments, got 1")]
 #[case::resp("*2\r\n$3\r\nDEL\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n", "command 2 at byte 20: unknown")]
 #[case::cut_off("*2\r\n$3\r\nDEL\r\n$1\r\n", "the end of the stream")]
-#[case::beyond_limits("SET a 1\n\nDEL a \"\"\n", "line 3: key is empty")]
-fn a_faulty_command_is_named_and_nothing_is_applied(#[case] input: &str, #[case] fault: &str) {
+#[case::beyond_limits(
+    format!("SET a 1\n\nDEL a {}\n", "k".repeat(70_000)),
+    "line 3: key has 70000 bytes"
+)]
+fn a_faulty_command_is_named_and_nothing_is_applied(#[case] input: String, #[case] fault: &str) {
     let piped = run(["-", "--logs"], input.as_bytes());
     assert_refused(&piped, 1, &["standard input: ", fault, "nothing was applied"]);
     assert!(!piped.err.contains("node started"), "{piped:#?}");

@@ -52,7 +52,7 @@ async fn a_member_that_lost_its_memory_is_removed_and_added_again() {
     leads.change_membership([1, 2].into(), false).await.unwrap();
     assert_eq!(again.admit().await, Ok(Admission::Waits));
     // From now on it is no witness to others that there was no cluster before.
-    let asked = v1::StandingRequest { node_id: 2, incarnation: 7 };
+    let asked = v1::StandingRequest { node_id: 2, incarnation: 7, reads: 2 };
     let (asked, channel) = (signed("seshat", 3, asked), channel(&address));
     let said: v1::StandingResponse = unary(channel, "Standing", asked).await.unwrap();
     assert!(!said.heard);

@@ -62,7 +62,7 @@ async fn an_empty_node_is_caught_up_by_a_snapshot() {
     let fourth = Host::start(joining, listener).await;
     assert_eq!(fourth.admit().await, Ok(Admission::Waits));
     // That it knows nothing is no evidence that there is no cluster.
-    let asked = v1::StandingRequest { node_id: 2, incarnation: 7 };
+    let asked = v1::StandingRequest { node_id: 2, incarnation: 7, reads: 2 };
     let asked = raw::signed("seshat", 4, asked);
     let said = raw::unary::<_, v1::StandingResponse>(raw::channel(&address), "Standing", asked);
     assert!(!said.await.unwrap().heard);

@@ -1,46 +1,13 @@
 //! TLS: who has a certificate of the cluster's authority is let in, and nobody else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rstest::rstest;
 use seshat_core::config::{GrpcConfig, NodeConfig, TlsConfig};
 use seshat_core::network::grpc::{GrpcTransport, TransportError};
-use tempfile::TempDir;
 
+use crate::authority::Authority;
 use crate::host::{Host, Ports, set};
-
-/// An authority, and certificates by it, in a directory of the test's own.
-struct Authority {
-    dir: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let dir = TempDir::new().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { dir, issuer: Issuer::new(params, key) }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Of a node at that host.
-    fn certify(&self, host: &str) -> TlsConfig {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        let (cert_path, key_path) =
-            (self.path(&format!("{host}.pem")), self.path(&format!("{host}.key")));
-        std::fs::write(&cert_path, cert.pem()).unwrap();
-        std::fs::write(&key_path, key.serialize_pem()).unwrap();
-        TlsConfig { ca: self.path("ca.pem"), cert: cert_path, key: key_path, mutual: true }
-    }
-}
 
 fn grpc(tls: Option<TlsConfig>) -> GrpcConfig {
     GrpcConfig { tls, ..GrpcConfig::default() }
@@ -49,9 +16,8 @@ fn grpc(tls: Option<TlsConfig>) -> GrpcConfig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_behind_tls() {
     let authority = Authority::new();
-    let tls = authority.certify("127.0.0.1");
-    let hosts =
-        Ports::of(3).await.cluster_with(3, |config| config.grpc(grpc(Some(tls.clone())))).await;
+    let tls = |id: u64| Some(authority.certify(&[&format!("node-{id}.seshat")]));
+    let hosts = Ports::of(3).await.cluster_by(3, |id, config| config.grpc(grpc(tls(id)))).await;
     set(&hosts, "key", "value").await;
 }
 
@@ -77,26 +43,23 @@ async fn call(ours: Option<TlsConfig>, theirs: Option<TlsConfig>) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_let_in() {
     let (mine, other) = (Authority::new(), Authority::new());
-    let server = mine.certify("127.0.0.1");
-    let stranger = other.certify("127.0.0.1");
-    assert_eq!(call(Some(server.clone()), Some(server.clone())).await, "answered");
+    let server = mine.certify(&["node-1.seshat"]);
+    let caller = mine.certify(&["node-9.seshat"]);
+    let stranger = other.certify(&["node-9.seshat"]);
+    assert_eq!(call(Some(server.clone()), Some(caller.clone())).await, "answered");
 
     // The caller doesn't trust the server's authority.
     let said = call(Some(server.clone()), Some(stranger.clone())).await;
     assert!(said.contains("invalid peer certificate"), "{said}");
-    // The server doesn't trust the caller's.
+    // The server doesn't trust the caller's; of nodes it always asks for one.
     let pretender = TlsConfig { ca: server.ca.clone(), ..stranger };
-    let said = call(Some(server.clone()), Some(pretender.clone())).await;
-    assert!(said.contains("unreachable"), "{said}");
-    // Unless it asks for none.
     let open = TlsConfig { mutual: false, ..server.clone() };
-    assert_eq!(call(Some(open), Some(pretender)).await, "answered");
-    // A certificate of the right authority, for another host.
-    let elsewhere = mine.certify("elsewhere.example");
-    let said = call(Some(elsewhere), Some(server.clone())).await;
-    assert!(said.contains("not valid for"), "{said}");
+    for server in [server.clone(), open] {
+        let said = call(Some(server), Some(pretender.clone())).await;
+        assert!(said.contains("unreachable"), "{said}");
+    }
     // One of both speaks plaintext.
-    for (ours, theirs) in [(Some(server.clone()), None), (None, Some(server))] {
+    for (ours, theirs) in [(Some(server.clone()), None), (None, Some(caller))] {
         let said = call(ours, theirs).await;
         assert!(said.contains("unreachable"), "{said}");
     }
@@ -110,7 +73,7 @@ fn refused(tls: TlsConfig) -> TransportError {
 #[test]
 fn files_that_are_not_there() {
     let authority = Authority::new();
-    let tls = authority.certify("127.0.0.1");
+    let tls = authority.certify(&["127.0.0.1"]);
     let nowhere = Path::new("/nowhere.pem").to_owned();
     for (field, tls) in [
         ("ca", TlsConfig { ca: nowhere.clone(), ..tls.clone() }),
@@ -125,7 +88,7 @@ fn files_that_are_not_there() {
 #[test]
 fn files_that_hold_something_else() {
     let authority = Authority::new();
-    let tls = authority.certify("127.0.0.1");
+    let tls = authority.certify(&["127.0.0.1"]);
     let noise = authority.path("noise.pem");
     std::fs::write(&noise, "noise").unwrap();
     for (field, expected, tls) in [
@@ -136,7 +99,39 @@ fn files_that_hold_something_else() {
         let error = refused(tls).to_string().replace(noise.to_str().unwrap(), "noise.pem");
         assert_eq!(error, format!("grpc.tls.{field} (noise.pem) holds no {expected} in PEM"));
     }
-    let another = authority.certify("another.example");
+    let another = authority.certify(&["another.example"]);
     let error = refused(TlsConfig { key: another.key, ..tls });
     assert!(matches!(error, TransportError::Certificates(_)), "{error:?}");
+}
+
+/// Who has other members for peers, or is to have, must be known to them.
+#[rstest]
+#[case::member(false, &["127.0.0.1"], Some("it is for 127.0.0.1, and node-1.seshat is needed"))]
+#[case::joins(true, &["127.0.0.1"], Some("it is for 127.0.0.1, and node-1.seshat is needed"))]
+#[case::another(false, &["node-2.seshat"], Some("it is for node-2.seshat, and node-1.seshat is needed"))]
+#[case::elsewhere(
+    false,
+    &["node-1.other", "node-1"],
+    Some("it is for node-1.other, node-1, and node-1.seshat is needed")
+)]
+#[case::named(false, &["host.example", "node-1.seshat"], None)]
+#[case::joins_by_name(true, &["node-1.seshat"], None)]
+fn a_node_must_have_its_own_certificate(
+    #[case] joining: bool,
+    #[case] names: &[&str],
+    #[case] expected: Option<&str>,
+) {
+    let authority = Authority::new();
+    let tls = authority.certify(names);
+    let config = NodeConfig::builder(1).grpc(grpc(Some(tls)));
+    let members: &[u64] = if joining { &[2] } else { &[1, 2, 3] };
+    let config =
+        members.iter().fold(config, |config, id| config.member(*id, format!("10.0.0.{id}")));
+    let config = if joining { config.joining() } else { config };
+    match (GrpcTransport::new(&config.build().unwrap()), expected) {
+        (Err(TransportError::NotItsName { source, .. }), Some(expected)) => {
+            assert_eq!(source.to_string(), expected);
+        }
+        (end, expected) => assert_eq!((end.is_ok(), expected), (true, None)),
+    }
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
-use seshat_core::network::grpc::{Admission, AdmissionError, GrpcServer, GrpcTransport};
+use seshat_core::network::grpc::{Admission, AdmissionError, Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
 use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+use crate::sends::Snapshots;
 
 /// Longer than anything takes that goes well.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -15,15 +18,37 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Host {
     pub(crate) node: RaftNode,
     pub(crate) server: GrpcServer,
+    pub(crate) sends: Snapshots,
+    pub(crate) transport: GrpcTransport,
 }
 
 impl Host {
     /// A node on `listener`, which has not been admitted.
     pub(crate) async fn start(config: NodeConfig, listener: TcpListener) -> Self {
+        Self::serve(config, listener, None).await
+    }
+
+    /// The same, and serves clients on a port of theirs.
+    pub(crate) async fn with_clients(
+        config: NodeConfig,
+        listener: TcpListener,
+        routes: Routes,
+    ) -> (Self, String) {
+        let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = clients.local_addr().unwrap().to_string();
+        let clients = Clients { listener: clients, routes };
+        let host = Self::serve(config, listener, Some(clients)).await;
+        assert_eq!(host.server.clients_addr().unwrap().to_string(), address);
+        (host, address)
+    }
+
+    async fn serve(config: NodeConfig, listener: TcpListener, clients: Option<Clients>) -> Self {
         let transport = GrpcTransport::new(&config).unwrap();
-        let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
-        let server = GrpcServer::start(&node, &transport, listener, Default::default());
-        Self { server: server.await.unwrap(), node }
+        let sends = Snapshots::default();
+        let network = sends.through(transport.clone());
+        let node = RaftNode::start(config, MemStorage::new(), network).await.unwrap();
+        let server = GrpcServer::start(&node, &transport, listener, clients).await.unwrap();
+        Self { node, server, sends, transport }
     }
 
     pub(crate) async fn admit(&self) -> Result<Admission, AdmissionError> {
@@ -97,14 +122,23 @@ impl Ports {
 
     /// The same, with something changed.
     pub(crate) async fn cluster_with(
-        mut self,
+        self,
         count: u64,
         adjust: impl Fn(NodeConfigBuilder) -> NodeConfigBuilder,
+    ) -> Vec<Host> {
+        self.cluster_by(count, |_, config| adjust(config)).await
+    }
+
+    /// The same, with something of each node's own.
+    pub(crate) async fn cluster_by(
+        mut self,
+        count: u64,
+        adjust: impl Fn(u64, NodeConfigBuilder) -> NodeConfigBuilder,
     ) -> Vec<Host> {
         self.addresses.retain(|id, _| *id <= count);
         let mut hosts = Vec::new();
         for id in 1..=count {
-            let config = adjust(self.config(id)).build().unwrap();
+            let config = adjust(id, self.config(id)).build().unwrap();
             hosts.push(Host::start(config, self.listener(id)).await);
         }
         let admitted = hosts.iter().map(|host| host.admit());

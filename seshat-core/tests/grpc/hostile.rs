@@ -19,8 +19,9 @@ use tower::{Service, ServiceExt};
 use crate::host::{DEADLINE, Host, Ports};
 use crate::raw::{channel, signed, unary};
 
-/// A node alone, whose calls may take 300 ms.
+/// A node alone, to whom calls and connections may take 300 ms.
 async fn impatient(grpc: GrpcConfig) -> (Host, String) {
+    let grpc = GrpcConfig { connect_timeout: Duration::from_millis(300), ..grpc };
     let mut ports = Ports::of(1).await;
     let config = ports.config(1).single_node().rpc_timeout(Duration::from_millis(300)).grpc(grpc);
     let host = Host::start(config.build().unwrap(), ports.listener(1)).await;
@@ -129,7 +130,7 @@ async fn a_message_that_moves_is_waited_for() {
 }
 
 /// Reads until the other end hangs up.
-async fn until_closed(mut stream: TcpStream) -> usize {
+pub(crate) async fn until_closed(mut stream: TcpStream) -> usize {
     let mut heard = 0;
     let mut buf = [0; 1024];
     let reading = async {
@@ -171,21 +172,4 @@ async fn one_call_too_many() {
         tokio::spawn(send_by(shared.clone(), &address, body_of(claimed(100, b"half"), true)));
     tokio::time::timeout(DEADLINE, ask()).await.expect("its turn comes").unwrap();
     assert!(stuck.await.unwrap().message().contains("longer than 300ms"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_connection_too_many() {
-    let grpc = GrpcConfig { max_connections: 2, ..GrpcConfig::default() };
-    let (_host, address) = impatient(grpc).await;
-    // An open call keeps the first, silence the second for a while.
-    let (one, another) = (channel(&address), TcpStream::connect(&address).await.unwrap());
-    let vote = v1::Vote { term: 0, node_id: 9, committed: false };
-    let ask = || signed("seshat", 1, v1::VoteRequest { vote: Some(vote), last_log_id: None });
-    unary::<_, v1::VoteResponse>(one.clone(), "Vote", ask()).await.unwrap();
-    let third = TcpStream::connect(&address).await.unwrap();
-    assert_eq!(until_closed(third).await, 0, "hung up on without a word");
-    // Who was there before is unharmed; when the silent one is gone, there is a place again.
-    unary::<_, v1::VoteResponse>(one, "Vote", ask()).await.unwrap();
-    until_closed(another).await;
-    assert_serves(&address).await;
 }

@@ -179,7 +179,7 @@ async fn a_stranger_displaces_no_founder() {
     assert!(early.await.is_err(), "the others haven't asked it");
     for (incarnation, id) in (0..32).flat_map(|n| [1_u64, 3].map(|id| (n, id))) {
         for stranger in [2, 77 + incarnation] {
-            let asked = v1::StandingRequest { node_id: stranger, incarnation };
+            let asked = v1::StandingRequest { node_id: stranger, incarnation, reads: 2 };
             let asked = unary(channel(ports.address(id)), "Standing", signed("seshat", id, asked));
             let said: v1::StandingResponse = asked.await.unwrap();
             assert_eq!(said.heard, stranger == 2, "who is named by no configuration isn't heard");

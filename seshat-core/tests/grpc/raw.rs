@@ -165,7 +165,7 @@ impl Service<http::Request<Body>> for Recorder {
                         let asked = recorder.asked.lock().unwrap();
                         let is_snapshot = |asked: &Asked| matches!(asked, Asked::FullSnapshot(_));
                         let installing = asked.iter().any(|(_, asked)| is_snapshot(asked));
-                        let answer = v1::SnapshotOffsetResponse { offset: 0, installing };
+                        let answer = v1::SnapshotOffsetResponse { offset: 0, installing, reads: 2 };
                         Box::pin(async move { Ok(Response::new(answer)) }) as Answer<_>
                     };
                     let codec = ProstCodec::default();

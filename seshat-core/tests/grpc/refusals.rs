@@ -5,11 +5,15 @@ use std::time::Duration;
 use openraft::error::RPCError;
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use rstest::rstest;
-use seshat_core::config::NodeConfig;
-use seshat_core::network::grpc::{GrpcTransport, TransportError};
+use seshat_core::config::{GrpcConfig, NodeConfig};
+use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport, TransportError};
+use seshat_core::node::RaftNode;
 use seshat_core::proto::v1;
+use seshat_core::storage::MemStorage;
 use seshat_core::types::{Node, Vote, VoteRequest};
+use tokio::net::TcpListener;
 use tonic::Code;
+use tonic::service::Routes;
 
 use crate::host::{Host, Ports};
 use crate::raw::{channel, signed, unary};
@@ -117,7 +121,7 @@ async fn a_node_that_stopped_says_so() {
 
 #[tokio::test]
 async fn nobody_is_there() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     // Three attempts for each request of a vote.
@@ -131,7 +135,7 @@ async fn nobody_is_there() {
 
 #[tokio::test]
 async fn somebody_is_there_and_says_nothing() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let [first, second] = vote_error("seshat", 1, &address).await;
     for said in [first, second] {
@@ -162,6 +166,57 @@ fn plaintext_needs_a_word_beyond_loopback() {
         "member 3 at 10.1.2.3:7379 is not on this machine's loopback interface, and there is no TLS: \
          set [grpc.tls], or grpc.plaintext = true where the network is trusted"
     );
-    let grpc = seshat_core::config::GrpcConfig { plaintext: true, ..Default::default() };
+    let grpc = GrpcConfig { plaintext: true, ..GrpcConfig::default() };
     GrpcTransport::new(&builder().grpc(grpc).build().unwrap()).unwrap();
+}
+
+/// A member that was added later, wherever its name may lead.
+#[rstest]
+#[case::address("192.0.2.1:7379")]
+#[case::name("host.example:7379")]
+#[case::all("0.0.0.0:7379")]
+#[case::mapped("[::ffff:192.0.2.1]:7379")]
+#[tokio::test]
+async fn nobody_is_called_in_plaintext_beyond_this_machine(#[case] address: &str) {
+    let words = "that is not on this machine's loopback interface, and there is no TLS: set \
+                 [grpc.tls], or grpc.plaintext = true where the network is trusted";
+    assert_eq!(
+        vote_error("seshat", 2, address).await,
+        [1, 2].map(|attempt| refused(2, attempt, words))
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn nobody_is_served_in_plaintext_beyond_this_machine(
+    #[values("0.0.0.0:0", "[::]:0")] everywhere: &str,
+    #[values("peers", "clients")] whom: &str,
+    #[values(false, true)] plaintext: bool,
+) {
+    // Where there is no IPv6, nobody listens there.
+    let Ok(listener) = TcpListener::bind(everywhere).await else { return };
+    let address = listener.local_addr().unwrap();
+    let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let grpc = GrpcConfig { plaintext, ..GrpcConfig::default() };
+    let config = NodeConfig::builder(1).member(1, "127.0.0.1:9").single_node().grpc(grpc);
+    let config = config.build().unwrap();
+    let transport = GrpcTransport::new(&config).unwrap();
+    let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
+    let (peers, clients) = if whom == "peers" { (listener, here) } else { (here, listener) };
+    let clients = Clients { listener: clients, routes: Routes::default() };
+    match GrpcServer::start(&node, &transport, peers, Some(clients)).await {
+        Ok(_) => assert!(plaintext),
+        Err(error) => {
+            assert!(!plaintext);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{whom} at {address} would be served beyond this machine's loopback interface, and \
+                     there is no TLS: set [grpc.tls], or grpc.plaintext = true where the network is \
+                     trusted"
+                )
+            );
+        }
+    }
+    node.stop().await;
 }

@@ -142,7 +142,27 @@ async fn a_vote_that_is_no_leaders(#[case] vote: v1::Vote) {
     let header = Part::Header(v1::FullSnapshotHeader { vote: Some(vote), ..header });
     let parts = vec![header, chunk(b"abc"), trailer(b"abc")];
     let status = send(&address, parts, false).await.unwrap_err();
-    assert_eq!(status.message(), "the vote is not another leader's");
+    assert_eq!(status.metadata().get("seshat-refusal").unwrap(), "implausible");
+    assert!(status.message().contains("is not another leader's"), "{status}");
+    host.node.set("key", "as before").await.unwrap();
+}
+
+/// Whole, with the right checksum, and none that could be installed: openraft would stop for good.
+#[rstest]
+#[case::of_another_format(99, b"format 2 looks like this", "the snapshot can't be read")]
+#[case::of_a_term_that_cannot_be(u64::MAX - 1, b"abc", "elections can have been held")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_content_that_is_none(
+    #[case] term: u64,
+    #[case] bytes: &'static [u8],
+    #[case] words: &str,
+) {
+    let (host, address) = receiver().await;
+    let parts = vec![header_of(term, bytes.len() as u64), chunk(bytes), trailer(bytes)];
+    let status = send(&address, parts, false).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    assert_eq!(status.metadata().get("seshat-refusal").unwrap(), "implausible");
+    assert!(status.message().contains(words), "{:?} lacks {words:?}", status.message());
     host.node.set("key", "as before").await.unwrap();
 }
 

@@ -36,9 +36,9 @@ async fn a_call_has_a_span_on_either_end() {
     capture();
     let (_host, address) = single(501).await;
     let mut connection = transport(502, "traced").await.new_client(501, &Node::new(&address)).await;
-    let log_id = LogId::new(LeaderId::new(0, 502), 7);
+    let log_id = LogId::new(LeaderId::new(0, 502), 0);
     let request = AppendEntriesRequest {
-        vote: Vote::new(0, 502),
+        vote: Vote::new_committed(0, 502),
         prev_log_id: None,
         entries: vec![Entry { log_id, payload: EntryPayload::Blank }],
         leader_commit: None,
@@ -106,6 +106,26 @@ async fn a_refusal_is_an_event_where_it_was_refused() {
     };
     let event = capture().event("the refusal", refused).await;
     assert!(event.fields.is("refusal", "wrong cluster"), "{event:?}");
+}
+
+/// A line for each would fill a disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_that_follow_each_other_are_told_once_a_second() {
+    capture();
+    let (_host, address) = single(531).await;
+    let mut connection =
+        transport(532, "another").await.new_client(531, &Node::new(&address)).await;
+    let started = std::time::Instant::now();
+    for _ in 0..300 {
+        let ask = VoteRequest::new(Vote::new(0, 532), None);
+        connection.vote(ask, RPCOption::new(OPTION)).await.unwrap_err();
+    }
+    let refused = |event: &Happened| {
+        event.is(Level::WARN, "call refused")
+            && event.span("serve").is_some_and(|span| span.fields.is("node_id", 531))
+    };
+    let told = capture().events(refused).len();
+    assert!((1..=started.elapsed().as_secs() as usize + 1).contains(&told), "{told} events");
 }
 
 /// Nothing is kept for it: no channel, and no connection.

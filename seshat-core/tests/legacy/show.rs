@@ -55,7 +55,10 @@ fn join<T>(all: &[T], show: impl Fn(&T) -> String) -> String {
 fn operation(read: &Operation) -> String {
     match read {
         Operation::Set(set) => format!("Set{{key:{}, value:{}}}", hex(set.key()), hex(set.value())),
-        Operation::Del(del) => format!("Del{{keys:[{}]}}", join(del.keys(), |key| hex(key))),
+        Operation::Del(del) => {
+            let keys: Vec<&[u8]> = del.keys().iter().collect();
+            format!("Del{{keys:[{}]}}", join(&keys, |key| hex(key)))
+        }
     }
 }
 

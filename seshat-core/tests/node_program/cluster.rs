@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seshat_core::proto::client::{Role, StatusResponse};
 use tempfile::TempDir;
 use tokio::time::Instant;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::client::Client;
 use crate::program::Program;
@@ -39,8 +40,11 @@ pub(crate) fn file(directory: &Path, name: &str, text: &str) -> String {
 pub(crate) struct Cluster {
     directory: TempDir,
     addresses: BTreeMap<u64, String>,
+    clients: BTreeMap<u64, String>,
     /// More keys of the configurations.
     settings: &'static str,
+    /// Where the certificates are, if there are any.
+    tls: Option<PathBuf>,
     /// More arguments of each.
     pub(crate) arguments: BTreeMap<u64, Vec<String>>,
     pub(crate) running: BTreeMap<u64, Program>,
@@ -49,24 +53,42 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// None of them runs yet.
     pub(crate) fn new(settings: &'static str) -> Self {
-        let addresses = IDS.map(|id| (id, format!("127.0.0.1:{}", port()))).into();
+        let [addresses, clients] =
+            [(); 2].map(|()| IDS.map(|id| (id, format!("127.0.0.1:{}", port()))).into());
         let (arguments, running) = (BTreeMap::new(), BTreeMap::new());
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, addresses, settings, arguments, running }
+        Self { directory, addresses, clients, settings, tls: None, arguments, running }
     }
 
     /// All run, and one leads.
     pub(crate) async fn start(settings: &'static str) -> Self {
-        let mut cluster = Self::new(settings);
+        Self::new(settings).started().await
+    }
+
+    /// The same, with the certificates in that directory: `node-1.pem` and so on for the nodes, and
+    /// `client.admin.pem` for the test.
+    pub(crate) async fn start_encrypted(certificates: &Path) -> Self {
+        let tls = Some(certificates.to_owned());
+        Self { tls, ..Self::new("") }.started().await
+    }
+
+    async fn started(mut self) -> Self {
+        let cluster = &mut self;
         for id in IDS {
             cluster.run(id);
         }
         cluster.leader().await;
-        cluster
+        self
     }
 
+    /// Where other nodes reach a node.
     pub(crate) fn address(&self, id: u64) -> &str {
         &self.addresses[&id]
+    }
+
+    /// Where clients reach it.
+    pub(crate) fn for_clients(&self, id: u64) -> &str {
+        &self.clients[&id]
     }
 
     /// Starts a node.
@@ -75,8 +97,17 @@ impl Cluster {
         for (id, address) in &self.addresses {
             text.push_str(&format!("[[members]]\nid = {id}\naddress = \"{address}\"\n"));
         }
+        if let Some(certificates) = &self.tls {
+            let certificates = certificates.display();
+            text.push_str(&format!(
+                "[grpc.tls]\nca = \"{certificates}/ca.pem\"\n\
+                 cert = \"{certificates}/node-{id}.pem\"\nkey = \"{certificates}/node-{id}.key\"\n"
+            ));
+        }
         let config = file(self.directory.path(), &format!("node{id}.toml"), &text);
-        let mut arguments = vec!["--config".to_owned(), config];
+        let clients = self.clients[&id].clone();
+        let mut arguments =
+            vec!["--config".to_owned(), config, "--listen-clients".to_owned(), clients];
         arguments.extend(self.arguments.get(&id).into_iter().flatten().cloned());
         self.running.insert(id, Program::start(arguments));
         self.running.get_mut(&id).unwrap()
@@ -102,9 +133,15 @@ impl Cluster {
 
     /// A client that begins with node `first`.
     pub(crate) fn hasty_client(&self, first: u64, patience: Duration) -> Client {
-        let others = self.addresses.iter().filter(|(id, _)| **id != first);
-        let to = [&self.addresses[&first]].into_iter().chain(others.map(|(_, address)| address));
-        Client::new(to.cloned().collect(), None, patience).unwrap()
+        let others = self.clients.iter().filter(|(id, _)| **id != first);
+        let to = [&self.clients[&first]].into_iter().chain(others.map(|(_, address)| address));
+        let tls = self.tls.as_ref().map(|certificates| {
+            let read = |name| fs::read(certificates.join(name)).unwrap();
+            let admin = Identity::from_pem(read("client.admin.pem"), read("client.admin.key"));
+            let ca = Certificate::from_pem(read("ca.pem"));
+            ClientTlsConfig::new().ca_certificate(ca).identity(admin)
+        });
+        Client::new(to.cloned().collect(), tls, patience).unwrap()
     }
 
     /// What those that run say of themselves.
@@ -112,7 +149,7 @@ impl Cluster {
         let mut client = self.client();
         let mut statuses = Vec::new();
         for id in self.running.keys() {
-            statuses.extend(client.status(self.address(*id)).await);
+            statuses.extend(client.status(self.for_clients(*id)).await);
         }
         statuses
     }

@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use todc_utils::{Action, History as Actions, Specification, WGLChecker};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::client::{Client, ClientError};
+use crate::{DEADLINE, POLL};
 
 const KEYS: u64 = 5;
 
@@ -85,7 +87,7 @@ impl History {
             let seen = if called.is_multiple_of(3) {
                 client.get(name).await.map(|value| Seen::Get(number(value)))
             } else {
-                let previous = client.set(name, value.to_string()).await;
+                let previous = client.set_get(name, value.to_string()).await;
                 previous.map(|it| Seen::Set { value, previous: Some(number(it)) })
             };
             match seen {
@@ -99,6 +101,15 @@ impl History {
                 Err(error) => panic!("{error}"),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits for so many operations more.
+    pub(crate) async fn goes_on(&self, more: usize) {
+        let (from, deadline) = (self.count().0, Instant::now() + DEADLINE);
+        while self.count().0 < from + more {
+            assert!(Instant::now() < deadline, "the clients are stuck");
+            tokio::time::sleep(POLL).await;
         }
     }
 

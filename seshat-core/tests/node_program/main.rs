@@ -6,6 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
+#[allow(dead_code, reason = "other tests need all of it")]
+#[path = "../grpc/authority.rs"]
+mod authority;
+mod certificates;
 #[allow(dead_code, reason = "the program needs all of it")]
 #[path = "../../examples/node/client.rs"]
 mod client;

@@ -6,7 +6,7 @@ use crate::program::run;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_becomes_a_voter_by_a_typing_error() {
     let cluster = Cluster::start("propose_timeout_ms = 1000").await;
-    let leader = cluster.address(cluster.leader().await).to_owned();
+    let leader = cluster.for_clients(cluster.leader().await).to_owned();
     let nobody = format!("127.0.0.1:{}", port());
 
     let ended = run(["client", "--to", &leader, "add", "4", &nobody]).await;

@@ -96,8 +96,9 @@ fn refused(later: bool) -> Option<Outcome> {
     Some(Outcome::Refused(Refused { reason: "no".to_owned(), later }))
 }
 
-fn leader(address: Option<&str>) -> Option<Outcome> {
-    let leader = address.map(|it| Leader { id: 2, address: Some(it.to_owned()) });
+/// Node `id` leads, wherever that is; 0 for none.
+fn leader(id: u64) -> Option<Outcome> {
+    let leader = (id > 0).then(|| Leader { id, address: Some("127.0.0.1:1".to_owned()) });
     Some(Outcome::NotLeader(NotLeader { leader }))
 }
 
@@ -108,11 +109,11 @@ fn client(to: &[&str]) -> Client {
 #[tokio::test]
 async fn what_was_not_done_is_sent_again() {
     let ((one, first), (two, second)) = (Puppet::listening().await, Puppet::listening().await);
-    // To the leader that it names, though nobody else did.
-    one.answers([leader(Some(&second))]);
+    // To the next, as another leads.
+    one.answers([leader(2)]);
     two.answers([refused(true), done()]);
-    let mut client = client(&[&first]);
-    assert_eq!(client.set("key", "value").await.unwrap(), None);
+    let mut client = client(&[&first, &second]);
+    assert_eq!(client.set_get("key", "value").await.unwrap(), None);
     assert_eq!((one.asked(), two.asked()), (2, 2));
     // Which it remembers.
     client.set("key", "value").await.unwrap();
@@ -122,17 +123,27 @@ async fn what_was_not_done_is_sent_again() {
 #[tokio::test]
 async fn where_nobody_listens_it_goes_on_to_the_next() {
     let (two, second) = Puppet::listening().await;
-    two.answers([leader(None), done()]);
+    two.answers([leader(0), done()]);
     let nobody = format!("127.0.0.1:{}", crate::cluster::port());
     client(&[&nobody, &second]).set("key", "value").await.unwrap();
     assert_eq!(two.asked(), 2);
 }
 
+/// Where that node serves clients nobody knows but who named it to the client.
+#[tokio::test]
+async fn a_leader_that_was_not_named_is_not_found() {
+    let (one, first) = Puppet::listening().await;
+    one.answers([leader(4)]);
+    let late = client(&[&first]).set("key", "value").await.unwrap_err();
+    assert!(matches!(late, ClientError::TooLate { .. }), "{late}");
+    assert!((2..40).contains(&one.asked()), "{}", one.asked());
+}
+
 #[tokio::test]
 async fn nodes_that_send_it_to_and_fro_are_asked_a_few_times_only() {
     let ((one, first), (two, second)) = (Puppet::listening().await, Puppet::listening().await);
-    one.answers([leader(Some(&second))]);
-    two.answers([leader(Some(&first))]);
+    one.answers([leader(2)]);
+    two.answers([leader(1)]);
     let late = client(&[&first, &second]).set("key", "value").await.unwrap_err();
     assert!(matches!(late, ClientError::TooLate { .. }), "{late}");
     assert!((4..40).contains(&(one.asked() + two.asked())), "{}, {}", one.asked(), two.asked());
@@ -200,4 +211,30 @@ async fn what_was_sent_into_the_void_is_sent_once() {
         assert!(ended.err.ends_with("or never; look before you repeat it\n"), "{ended:#?}");
         assert_eq!((came.load(Ordering::SeqCst), two.asked()), (2, 0));
     }
+}
+
+/// A newer client may ask for more than this node knows of: to do the rest would be something else.
+#[tokio::test]
+async fn what_is_half_understood_is_not_done() {
+    let (node, address) = Puppet::listening().await;
+    node.answers([done()]);
+    // ProposeRequest { operation: Operation { set: SetOperation { key: "k", value: "v", 3: 60 } } }
+    let operation: &[u8] = &[0x0a, 8, 0x0a, 1, b'k', 0x12, 1, b'v', 0x18, 60];
+    let propose = async |operation: &[u8]| {
+        // On the wire the same: one field, number 1, of bytes.
+        let request = v1::SnapshotRecord { key: operation.to_vec().into(), ..Default::default() };
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+        let mut client = tonic::client::Grpc::new(endpoint.unwrap().connect().await.unwrap());
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<_, proto::ProposeResponse>::default();
+        let path = "/seshat.client.v1.Client/Propose".parse().unwrap();
+        client.unary(Request::new(request), path, codec).await.map(|_| ())
+    };
+    let refused = propose(operation).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert!(refused.message().contains("SetOperation.*: field 3"), "{refused}");
+    assert_eq!(node.asked(), 0);
+    // Without that field it is a SET.
+    propose(&[0x0a, 6, 0x0a, 1, b'k', 0x12, 1, b'v']).await.unwrap();
+    assert_eq!(node.asked(), 1);
 }

@@ -63,6 +63,8 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
         cluster.run(id);
     }
     cluster.leader().await;
+    // What the clients ask for needs all members to have said that they read it.
+    cluster.client().set_get("format", "").await.unwrap();
 
     let (stop, stopped) = watch::channel(false);
     let history = History::default();
@@ -72,10 +74,11 @@ async fn a_leader_that_is_cut_off_loses_nothing_and_invents_nothing() {
     });
     for wire in [Wire::Cut, Wire::HalfOpen] {
         let (old, new) = cut_off_leader(&cluster, &wires, wire).await;
-        let answer = propose_at(cluster.address(old)).await;
+        let answer = propose_at(cluster.for_clients(old)).await;
         assert!(!matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
-        let answer = propose_at(cluster.address(new)).await;
+        let answer = propose_at(cluster.for_clients(new)).await;
         assert!(matches!(answer, Outcome::Response(_)), "{wire:?}: {answer:?}");
+        history.goes_on(40).await;
         wires.all(Wire::WHOLE);
         let follows = |statuses: &[StatusResponse]| {
             statuses.iter().all(|it| it.leader.is_some() && it.leader == statuses[0].leader)

@@ -43,7 +43,7 @@ async fn interrupted_or_terminated_a_leader_hands_over_and_a_second_signal_is_ob
             .all(|it: &seshat_core::proto::client::StatusResponse| it.role() == Role::Leader)
     };
     cluster.until("the last one to lead", is_leader).await;
-    let address = cluster.address(last).to_owned();
+    let address = cluster.for_clients(last).to_owned();
     let mut node = cluster.take(last);
     node.signal("TERM").await;
     node.says("shuts down").await;
@@ -71,7 +71,15 @@ async fn a_node_that_waits_for_the_others_ends_when_it_is_asked_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_prints_what_it_did() {
     let cluster = Cluster::start("").await;
-    let to = ["client", "--to", cluster.address(2)];
+    let to = [
+        "client",
+        "--to",
+        cluster.for_clients(1),
+        "--to",
+        cluster.for_clients(2),
+        "--to",
+        cluster.for_clients(3),
+    ];
     let ask = async |command: &[&str]| {
         let ended = run(to.iter().chain(command)).await;
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:#?}");
@@ -90,9 +98,10 @@ async fn the_client_prints_what_it_did() {
             break status;
         }
     };
-    assert_eq!(status.lines().count(), 3, "{status}");
+    assert_eq!(status.lines().count(), 4, "{status}");
     assert_eq!(status.matches(" leader ").count(), 1, "{status}");
-    let refused = run(to.iter().chain(&["set", "", "value"])).await;
+    let long = "k".repeat(70_000);
+    let refused = run(to.iter().chain(&["set", &long, "value"])).await;
     assert_eq!(refused.code, Some(1), "{refused:#?}");
-    assert!(refused.err.contains("key is empty"), "{refused:#?}");
+    assert!(refused.err.contains("key has 70000 bytes"), "{refused:#?}");
 }

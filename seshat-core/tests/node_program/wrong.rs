@@ -17,6 +17,7 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
     let nobody = format!("127.0.0.1:{}", port());
 
     let node = file("node.toml", &NODE.replace("ADDRESS", &address));
+    let free = file("free.toml", &NODE.replace("ADDRESS", &format!("127.0.0.1:{}", port())));
     let not_toml = file("not.toml", "node_id = 1\nmembers = [\n");
     let unknown_key = file("key.toml", "node_id = 1\nmember = []\n");
     let invalid = file("invalid.toml", "node_id = 0\nheartbeat_ms = 0\nmembers = []\n");
@@ -40,6 +41,8 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
         &["--config", &joining],
         &["--config", &node],
         &["--config", &node, "--listen", "nowhere"],
+        &["--config", &free, "--listen-clients", &address],
+        &["--config", &free, "--listen-clients", "nowhere"],
         &["--config", &node, "--via", "2:127.0.0.1"],
         &["--config", &node, "--log", "xml"],
         &["client", "get", "key"],
@@ -71,4 +74,15 @@ fn without_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let first = parts.next().unwrap().to_owned();
     parts.fold(first, |text, part| text + part.split_once(')').unwrap().1)
+}
+
+#[tokio::test]
+async fn clients_are_not_served_in_plaintext_beyond_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = NODE.replace("ADDRESS", &format!("127.0.0.1:{}", port()));
+    let config = cluster::file(directory.path(), "node.toml", &text);
+    let ended = run(["--config", &config, "--listen-clients", "0.0.0.0:0"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.err.contains("clients at 0.0.0.0:"), "{ended:#?}");
+    assert!(ended.err.contains("set [grpc.tls], or grpc.plaintext = true"), "{ended:#?}");
 }

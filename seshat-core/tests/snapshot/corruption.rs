@@ -209,20 +209,20 @@ fn malformed<M: prost::Message + Default>(bytes: &'static [u8]) -> DecodeReason 
 }
 
 fn version(got: u32) -> DecodeReason {
-    DecodeReason::Version { got, known: 1 }
+    DecodeReason::Version { got, known: 2 }
 }
 
 #[rstest]
 #[case::version_0(
     of_header(v1::SnapshotHeader { format_version: 0, ..header() }),
     ("SnapshotHeader", "format_version", version(0)),
-    "SnapshotHeader.format_version: format version 0, this build reads 1 to 1")]
-#[case::version_2(
-    of_header(v1::SnapshotHeader { format_version: 2, ..header() }),
-    ("SnapshotHeader", "format_version", version(2)),
-    "SnapshotHeader.format_version: format version 2, this build reads 1 to 1")]
+    "SnapshotHeader.format_version: format version 0, this build reads 1 to 2")]
+#[case::version_3(
+    of_header(v1::SnapshotHeader { format_version: 3, ..header() }),
+    ("SnapshotHeader", "format_version", version(3)),
+    "SnapshotHeader.format_version: format version 3, this build reads 1 to 2")]
 #[case::header_without_a_field(seal(&[0]), ("SnapshotHeader", "format_version", version(0)),
-    "SnapshotHeader.format_version: format version 0, this build reads 1 to 1")]
+    "SnapshotHeader.format_version: format version 0, this build reads 1 to 2")]
 #[case::header_malformed(
     seal(&[1, 0xff]),
     ("SnapshotHeader", "*", malformed::<v1::SnapshotHeader>(&[0xff])),
@@ -246,12 +246,27 @@ fn version(got: u32) -> DecodeReason {
     ("SnapshotRecord", "key", DecodeReason::Empty), "SnapshotRecord.key: empty")]
 #[case::key_beyond_its_record(
     of(1, 1, &[vec![0x0a, 2, b'a']]),
-    ("SnapshotRecord", "*", malformed::<v1::SnapshotRecord>(&[0x0a, 2, b'a'])),
+    ("SnapshotRecord", "*", malformed::<v1::Blank>(&[0x0a, 2, b'a'])),
     "SnapshotRecord.*: not a protobuf message")]
 #[case::key_beyond_its_record_into_the_next(
     of(2, 3, &[vec![0x0a, 3, b'a'], record("b", "")]),
-    ("SnapshotRecord", "*", malformed::<v1::SnapshotRecord>(&[0x0a, 3, b'a'])),
+    ("SnapshotRecord", "*", malformed::<v1::Blank>(&[0x0a, 3, b'a'])),
     "SnapshotRecord.*: not a protobuf message")]
+#[case::a_field_of_the_header(
+    seal(&delimited(&[&header().encode_to_vec()[..], &[0x30, 1]].concat())),
+    ("SnapshotHeader", "*", DecodeReason::Unknown { number: 6, wire_type: 0 }),
+    "SnapshotHeader.*: field 6 (wire type 0) is not known to this version: \
+     a node of a newer one wrote it, so upgrade this node")]
+#[case::a_field_of_a_record(
+    of(1, 2, &[vec![0x0a, 1, b'k', 0x1a, 1, b'u', 0x12, 1, b'v']]),
+    ("SnapshotRecord", "*", DecodeReason::Unknown { number: 3, wire_type: 2 }),
+    "SnapshotRecord.*: field 3 (wire type 2) is not known to this version: \
+     a node of a newer one wrote it, so upgrade this node")]
+#[case::a_field_of_another_kind(
+    of(1, 2, &[vec![0x0a, 1, b'k', 0x10, 1]]),
+    ("SnapshotRecord", "*", DecodeReason::Unknown { number: 2, wire_type: 0 }),
+    "SnapshotRecord.*: field 2 (wire type 0) is not known to this version: \
+     a node of a newer one wrote it, so upgrade this node")]
 fn an_invalid_message_leads_to_its_error(
     #[case] bytes: Bytes,
     #[case] expected: (&'static str, &'static str, DecodeReason),
@@ -318,9 +333,9 @@ fn another_membership_than_the_metadata_says_is_refused(#[case] said: StoredMemb
 /// The version decides how to read the rest, the metadata whether to.
 #[test]
 fn version_comes_before_metadata_and_metadata_before_records() {
-    let of_2 = v1::SnapshotHeader { format_version: 2, ..header() };
+    let of_3 = v1::SnapshotHeader { format_version: 3, ..header() };
     let (_, other_meta) = sample();
-    let error = refused(&of_header(of_2), &other_meta);
+    let error = refused(&of_header(of_3), &other_meta);
     assert!(matches!(error, SnapshotError::Decode(_)), "{error:?}");
     let error = refused(&of(2, 2, &[record("b", ""), record("a", "")]), &other_meta);
     assert!(matches!(error, SnapshotError::LastLogId { .. }), "{error:?}");

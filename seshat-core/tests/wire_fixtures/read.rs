@@ -3,8 +3,8 @@
 use bytes::{Buf, Bytes};
 use prost::encoding::decode_varint;
 use seshat_core::codec::{
-    FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest,
-    StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::machine::Machine;
@@ -27,7 +27,7 @@ pub(crate) const SEGMENT: &str = "a log segment";
 /// The value of `bytes` as text. `kind` is a message of the schema, or one of the above.
 pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
     type Reader = fn(Bytes) -> Result<String, String>;
-    let readers: [(&str, Reader); 25] = [
+    let readers: [(&str, Reader); 27] = [
         (Operation::NAME, message::<Operation>),
         (Batch::NAME, message::<Batch>),
         (Response::NAME, message::<Response>),
@@ -53,6 +53,8 @@ pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
         (SnapshotOffsetResponse::NAME, message::<SnapshotOffsetResponse>),
         (StandingRequest::NAME, message::<StandingRequest>),
         (StandingResponse::NAME, message::<StandingResponse>),
+        (FormatsRequest::NAME, message::<FormatsRequest>),
+        (FormatsResponse::NAME, message::<FormatsResponse>),
     ];
     match readers.iter().find(|(name, _)| *name == kind) {
         Some((_, reader)) => reader(bytes),

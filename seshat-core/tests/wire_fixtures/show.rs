@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -44,15 +44,24 @@ impl Show for Bytes {
 impl Show for Operation {
     fn show(&self) -> String {
         match self {
-            Self::Set(set) => format!("SET {} {}", set.key().show(), set.value().show()),
-            Self::Del(del) => format!("DEL {}", list(del.keys(), " ")),
+            Self::Set(set) => {
+                let get = if set.get() { " GET" } else { "" };
+                format!("SET {} {}{get}", set.key().show(), set.value().show())
+            }
+            Self::Del(del) => {
+                let keys: Vec<Bytes> = del.keys().iter().map(Bytes::copy_from_slice).collect();
+                format!("DEL {}", list(&keys, " "))
+            }
         }
     }
 }
 
 impl Show for Batch {
     fn show(&self) -> String {
-        format!("[{}]", list(self.operations(), ", "))
+        match self.raises() {
+            Some(format) => format!("[raise to format {format}]"),
+            None => format!("[{}]", list(self.operations(), ", ")),
+        }
     }
 }
 
@@ -123,8 +132,12 @@ impl Show for SnapshotMeta {
 impl Show for Header {
     fn show(&self) -> String {
         let (last, membership) = (self.last_log_id.show(), self.last_membership.show());
-        let Self { record_count, record_bytes, .. } = self;
-        format!("up to {last}; {membership}; {record_count} records of {record_bytes} bytes")
+        let Self { format_version, record_count, record_bytes, .. } = self;
+        let format =
+            if *format_version > 1 { format!("; format {format_version}") } else { "".into() };
+        format!(
+            "up to {last}; {membership}; {record_count} records of {record_bytes} bytes{format}"
+        )
     }
 }
 
@@ -206,19 +219,20 @@ impl Show for SnapshotOffsetRequest {
 
 impl Show for SnapshotOffsetResponse {
     fn show(&self) -> String {
-        format!("from {}, installing {}", self.offset, self.installing)
+        format!("from {}, installing {}{}", self.offset, self.installing, reads(self.reads))
     }
 }
 
 impl Show for StandingRequest {
     fn show(&self) -> String {
-        format!("node {}, incarnation {:#018x}", self.node_id, self.incarnation)
+        let reads = reads(self.reads);
+        format!("node {}, incarnation {:#018x}{reads}", self.node_id, self.incarnation)
     }
 }
 
 impl Show for StandingResponse {
     fn show(&self) -> String {
-        let Self { formed, member, confirmed, heard, leadership, incarnation } = self;
+        let Self { formed, member, confirmed, heard, leadership, incarnation, .. } = self;
         let known =
             format!("formed {formed}, member {member}, confirmed {confirmed}, heard {heard}");
         let leads = leadership.map_or_else(String::new, |leads| {
@@ -228,7 +242,31 @@ impl Show for StandingResponse {
             0 => String::new(),
             some => format!("; incarnation {some:#018x}"),
         };
-        known + &leads + &incarnation
+        let writes = match self.writes {
+            1 => String::new(),
+            some => format!(", writes {some}"),
+        };
+        known + &leads + &incarnation + &reads(self.reads) + &writes
+    }
+}
+
+/// Older nodes say nothing of formats.
+fn reads(format: u32) -> String {
+    match format {
+        1 => String::new(),
+        some => format!("; reads {some}"),
+    }
+}
+
+impl Show for FormatsRequest {
+    fn show(&self) -> String {
+        "which formats?".to_owned()
+    }
+}
+
+impl Show for FormatsResponse {
+    fn show(&self) -> String {
+        format!("reads {}, agrees to {}", self.reads, self.agrees)
     }
 }
 

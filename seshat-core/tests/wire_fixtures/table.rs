@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FullSnapshotHeader, FullSnapshotPart, Leadership, SnapshotOffsetRequest,
-    SnapshotOffsetResponse, StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, Leadership, Message,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Limits, Operation, Response};
@@ -25,12 +25,21 @@ fn set(key: &'static str, value: impl Into<Bytes>) -> Operation {
     Operation::set(key, value, &Limits::default()).expect("within the limits")
 }
 
+fn set_get(key: &'static str, value: &'static str) -> Operation {
+    Operation::set_get(key, value, &Limits::default()).expect("within the limits")
+}
+
 fn del<const N: usize>(keys: [&'static str; N]) -> Operation {
     Operation::del(keys, &Limits::default()).expect("within the limits")
 }
 
 fn batch() -> Batch {
     Batch::new([set("key", "value"), del(["gone", "key"]), set("\0", "")])
+}
+
+/// Only a leader makes one.
+fn raise() -> Batch {
+    Batch::decode(Bytes::from_static(&[0x10, 2])).expect("a raise to format 2")
 }
 
 fn id(term: u64, node: u64, index: u64) -> LogId {
@@ -104,8 +113,15 @@ fn operation() -> Vec<Fixture> {
         }),
         fixture("operation/operation_del", "DEL key", del(["key"])),
         fixture("operation/operation_del_many", "DEL, keys in no order", del(["b", "a\0", "b"])),
+        fixture("operation/operation_set_empty_key", "SET, the empty key", set("", "value")),
+        fixture("operation/operation_set_get", "SET key value GET", set_get("key", "value")),
+        fixture("operation/operation_set_get_alone", "SET, both empty, GET", set_get("", "")),
+        fixture("operation/operation_del_empty_key", "DEL, the empty key among others", {
+            del(["a", "", "b"])
+        }),
         fixture("operation/batch_empty", "no operation", Batch::new([])),
         fixture("operation/batch", "SET, DEL, SET", batch()),
+        fixture("operation/batch_raise", "no operation, to format 2", raise()),
         fixture("operation/response_set_absent", "no value", Response::Set { previous: None }),
         fixture(
             "operation/response_set_empty",
@@ -164,6 +180,13 @@ fn log() -> Vec<Fixture> {
             "an uninitialized membership",
             entry(id(0, 0, 0), EntryPayload::Membership(Membership::default())),
         ),
+        fixture("log/entry_set_get", "SET ... GET, format 2", {
+            normal(id(3, 1, 300), Batch::new([set("key", "value"), set_get("key", "more")]))
+        }),
+        fixture("log/entry_empty_key", "the empty key, format 2", {
+            normal(id(3, 1, 300), Batch::new([set("", "value"), del([""])]))
+        }),
+        fixture("log/entry_raise", "to format 2", normal(id(3, 1, 303), raise())),
         fixture("log/entry_max", "the greatest id", normal(id(MAX, u64::MAX, MAX), batch())),
     ]
 }
@@ -208,6 +231,7 @@ fn memberships() -> Vec<Fixture> {
 
 fn snapshots() -> Vec<Fixture> {
     let header = |last_log_id, last_membership, record_count, record_bytes| Header {
+        format_version: 1,
         last_log_id,
         last_membership,
         record_count,
@@ -226,6 +250,9 @@ fn snapshots() -> Vec<Fixture> {
         entry(id(7, 300, 2), EntryPayload::Membership(joint())),
         normal(id(7, 300, 3), Batch::new([])),
     ];
+    let with_empty_key = vec![normal(id(1, 1, 1), Batch::new([set("", "1"), set("\0", "")]))];
+    let raised =
+        vec![normal(id(1, 1, 0), raise()), normal(id(1, 1, 1), Batch::new([set("a", "1")]))];
     let change = vec![entry(id(7, 300, 0), EntryPayload::Membership(joint()))];
     vec![
         fixture("snapshot/snapshot_meta_empty", "of nothing", empty_meta()),
@@ -235,7 +262,12 @@ fn snapshots() -> Vec<Fixture> {
         fixture("snapshot/snapshot_header_max", "the greatest of each", most),
         fixture("snapshot/snapshot_meta_max", "the greatest of each", max_meta()),
         whole("snapshot/snapshot_empty", "of nothing", vec![]),
+        whole("snapshot/snapshot_raised", "a key of a cluster that writes format 2", raised),
         whole("snapshot/snapshot", "three keys of a cluster of three", state),
+        fixture("snapshot/snapshot_header_format_2", "with the empty key", {
+            Header { format_version: 2, ..header(Some(id(3, 1, 300)), stored(), 1, 5) }
+        }),
+        whole("snapshot/snapshot_empty_key", "the empty key and another", with_empty_key),
         whole("snapshot/snapshot_joint", "no key, in joint consensus", change),
         whole("snapshot/snapshot_change", "a key, in joint consensus since entry 2", changed),
     ]
@@ -360,12 +392,17 @@ fn raft() -> Vec<Fixture> {
         fixture(
             "raft/snapshot_offset_response",
             "300 bytes",
-            SnapshotOffsetResponse { offset: 300, installing: false },
+            SnapshotOffsetResponse { offset: 300, installing: false, reads: 1 },
+        ),
+        fixture(
+            "raft/snapshot_offset_response_reads",
+            "300 bytes, of a node that reads format 2",
+            SnapshotOffsetResponse { offset: 300, installing: false, reads: 2 },
         ),
         fixture(
             "raft/snapshot_offset_response_installing",
             "all of it",
-            SnapshotOffsetResponse { offset: 1 << 33, installing: true },
+            SnapshotOffsetResponse { offset: 1 << 33, installing: true, reads: 1 },
         ),
     ]
 }
@@ -378,6 +415,8 @@ fn transport() -> Vec<Fixture> {
         heard: false,
         leadership: None,
         incarnation: 0,
+        reads: 1,
+        writes: 1,
     };
     let leader =
         StandingResponse { formed: true, member: true, confirmed: true, heard: true, ..fresh };
@@ -387,11 +426,24 @@ fn transport() -> Vec<Fixture> {
         incarnation: 0xfedc_ba98_7654_3210,
         ..leader
     };
-    let asked = StandingRequest { node_id: 300, incarnation: 0x0123_4567_89ab_cdef };
+    let asked = StandingRequest { node_id: 300, incarnation: 0x0123_4567_89ab_cdef, reads: 1 };
+    let (asked_by_newer, newer) = (
+        StandingRequest { reads: 2, ..asked },
+        StandingResponse { reads: 300, writes: 2, ..tells },
+    );
     vec![
         fixture("transport/standing_request", "a node", asked),
         fixture("transport/standing_response", "a leader that knows the node", leader),
         fixture("transport/standing_response_fresh", "a node that knows nothing", fresh),
         fixture("transport/standing_response_leadership", "a leader that says by what", tells),
+        fixture("transport/standing_request_reads", "a node that reads format 2", asked_by_newer),
+        fixture("transport/standing_response_formats", "a leader of a cluster of format 2", newer),
+        fixture("transport/formats_request", "no field", FormatsRequest),
+        fixture("transport/formats_response_oldest", "format 1", FormatsResponse::OLDEST),
+        fixture(
+            "transport/formats_response",
+            "a node that holds format 2",
+            FormatsResponse { reads: 300, agrees: 2 },
+        ),
     ]
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    DecodeError, FullSnapshotPart, Message, SnapshotOffsetRequest, SnapshotOffsetResponse,
-    StandingRequest, StandingResponse,
+    DecodeError, FormatsRequest, FormatsResponse, FullSnapshotPart, Message, SnapshotOffsetRequest,
+    SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
@@ -64,6 +64,8 @@ fn message_again(kind: &str, bytes: Bytes) -> Result<Vec<u8>, String> {
         "FullSnapshotRequest" => by::<FullSnapshotPart>(bytes),
         "FullSnapshotResponse" => by::<SnapshotResponse>(bytes),
         "SnapshotOffsetRequest" => by::<SnapshotOffsetRequest>(bytes),
+        "FormatsRequest" => by::<FormatsRequest>(bytes),
+        "FormatsResponse" => by::<FormatsResponse>(bytes),
         "SnapshotOffsetResponse" => by::<SnapshotOffsetResponse>(bytes),
         "StandingRequest" => by::<StandingRequest>(bytes),
         "StandingResponse" => by::<StandingResponse>(bytes),

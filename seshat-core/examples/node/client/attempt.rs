@@ -10,8 +10,8 @@ use tonic::{Code, Status};
 #[derive(Debug)]
 pub(super) enum Attempt<T> {
     Done(T),
-    /// Not done; that node would.
-    Leader(String),
+    /// Not done; another node leads, and would.
+    Elsewhere(String),
     /// Not done; another node may, or the same one later.
     NotDone(String),
     /// Not done, and nobody would.
@@ -73,8 +73,8 @@ impl Answer for proto::ChangeResponse {
 
 impl<T> From<proto::NotLeader> for Attempt<T> {
     fn from(not_leader: proto::NotLeader) -> Self {
-        match not_leader.leader.and_then(|leader| leader.address) {
-            Some(address) => Self::Leader(address),
+        match not_leader.leader {
+            Some(leader) => Self::Elsewhere(format!("not the leader, which is node {}", leader.id)),
             None => Self::NotDone("not the leader, and knows of none".to_owned()),
         }
     }

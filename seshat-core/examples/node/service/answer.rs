@@ -1,6 +1,7 @@
 //! What clients are told, made of what the node says.
 
 use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
+use seshat_core::network::grpc::NotAllowed;
 use seshat_core::operation::LimitError;
 use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
 use seshat_core::types::{Node, NodeId, RaftMetrics};
@@ -35,6 +36,12 @@ impl From<LimitError> for Not {
     }
 }
 
+impl From<NotAllowed> for Not {
+    fn from(error: NotAllowed) -> Self {
+        Self::ever(error)
+    }
+}
+
 impl From<NotLeader> for Not {
     fn from(error: NotLeader) -> Self {
         let leader = error.leader.map(|Leader { id, address }| proto::Leader { id, address });
@@ -47,7 +54,9 @@ impl From<ProposeError> for Not {
         match error {
             ProposeError::Limit(error) => error.into(),
             ProposeError::NotLeader(error) => error.into(),
-            ProposeError::QueueFull { .. } => Self::now(error),
+            ProposeError::QuorumLost { .. } | ProposeError::QueueFull { .. } => Self::now(error),
+            // Until a member is of a newer version.
+            ProposeError::Format { .. } => Self::ever(error),
             ProposeError::Deposed { .. }
             | ProposeError::NoQuorum { .. }
             | ProposeError::Stopped(_)
@@ -74,9 +83,14 @@ impl From<MembershipError> for Not {
             MembershipError::NotLeader(error) => error.into(),
             MembershipError::Refused(why @ Why::InProgress(_)) => Self::now(why),
             MembershipError::Refused(why) => Self::ever(why),
-            // It had its time: somebody should look at it before it is asked for again.
-            MembershipError::NotCaughtUp { .. } => Self::ever(error),
-            MembershipError::NoQuorum { .. } | MembershipError::Stopped(_) => Self::known(error),
+            // It had its time, or its version: somebody should look at it before it is asked for again.
+            MembershipError::NotCaughtUp { .. } | MembershipError::Format { .. } => {
+                Self::ever(error)
+            }
+            MembershipError::Busy { .. } => Self::now(error),
+            MembershipError::Deposed { .. }
+            | MembershipError::NoQuorum { .. }
+            | MembershipError::Stopped(_) => Self::known(error),
         }
     }
 }

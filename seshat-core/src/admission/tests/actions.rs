@@ -178,6 +178,8 @@ impl World {
             heard: asked.applicant.has_heard(id.into(), process),
             leadership,
             incarnation: incarnation(other, asked.life),
+            reads: 1,
+            writes: 1,
         };
         // To say neither is to say nothing.
         if !answer.heard && !answer.confirmed {

@@ -24,6 +24,8 @@ const KNOWS: StandingResponse = StandingResponse {
     heard: false,
     leadership: None,
     incarnation: 1,
+    reads: 2,
+    writes: 1,
 };
 const HEARD: StandingResponse = StandingResponse { heard: true, ..KNOWS };
 
@@ -55,6 +57,20 @@ fn a_leader_decides_whatever_others_say() {
         assert_eq!(lost, Verdict::LostMemory { asked: 3 });
     }
     assert_eq!(applicant().conclude(&[(3, removed(new)), (2, leads(old, KNOWS))]), waits);
+}
+
+/// Only a leader's word counts, as everywhere, and the newest leader's.
+#[test]
+fn a_leader_that_writes_what_the_node_cannot_read_is_told_of() {
+    let (old, new) = (leadership(4, 2), leadership(5, 3));
+    let writes = |writes, answer| StandingResponse { writes, ..answer };
+    let leads = |term| leads(term, KNOWS);
+    assert_eq!(newer(&[(2, writes(3, leads(old)))], 2), Some((2, 3)));
+    assert_eq!(newer(&[(2, writes(3, removed(old)))], 2), Some((2, 3)));
+    assert_eq!(newer(&[(2, writes(2, leads(old)))], 2), None);
+    assert_eq!(newer(&[(2, writes(3, HEARD))], 2), None);
+    let both = [(2, writes(3, leads(old))), (3, writes(2, leads(new)))];
+    assert_eq!(newer(&both, 2), None);
 }
 
 /// A founder that was paused until it was removed doesn't form the old cluster again.

@@ -1,6 +1,7 @@
 //! [`Answers`]: the node behind the service, one method for each call.
 //!
-//! What arrives here was decoded, and passed the [gate](super::gate).
+//! What arrives here was decoded, and passed the [gate](super::gate). What it says is judged by the
+//! [`Follower`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +10,25 @@ use openraft::error::RaftError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
-use super::message::{SnapshotOffsetRequest, StandingRequest};
+use super::follower::Follower;
+use super::identity::Sender;
+use super::message::{FormatsRequest, SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
 use super::standing::Standing;
-use crate::codec::{FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
+use crate::codec::{FormatsResponse, FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
 use crate::error::Stopped;
 use crate::proto::services::transport_server;
 use crate::types::{
-    AppendEntriesRequest, AppendEntriesResponse, Raft, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 
 /// The node behind the service.
 pub(super) struct Answers {
-    pub(super) raft: Raft,
+    pub(super) follower: Arc<Follower>,
     pub(super) limit: Duration,
     pub(super) receptions: Arc<Receptions>,
     pub(super) standing: Arc<Standing>,
+    pub(super) formats: FormatsResponse,
 }
 
 #[tonic::async_trait]
@@ -33,11 +37,12 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<AppendEntriesRequest>,
     ) -> Result<Response<AppendEntriesResponse>, Status> {
-        let answer = self.raft.append_entries(request.into_inner()).await;
-        answer.map(Response::new).map_err(stopped)
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
+        self.follower.append(request.into_inner()).await.map(Response::new)
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         // It can't come back once it is over, so a vote that is granted later is none too early.
         if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
             let committed = probation.leadership.committed;
@@ -47,7 +52,7 @@ impl transport_server::Transport for Answers {
             );
             return Err(Refusal::NotAdmitted.status(words));
         }
-        self.raft.vote(request.into_inner()).await.map(Response::new).map_err(stopped)
+        self.follower.vote(request.into_inner()).await.map(Response::new)
     }
 
     async fn full_snapshot(
@@ -64,10 +69,18 @@ impl transport_server::Transport for Answers {
         Ok(Response::new(self.receptions.offset(request.into_inner())))
     }
 
+    async fn formats(
+        &self,
+        _: Request<FormatsRequest>,
+    ) -> Result<Response<FormatsResponse>, Status> {
+        Ok(Response::new(self.formats))
+    }
+
     async fn standing(
         &self,
         request: Request<StandingRequest>,
     ) -> Result<Response<StandingResponse>, Status> {
+        Sender::of(&request).check(request.get_ref().node_id)?;
         let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
         answer.map(Response::new).map_err(stopped)
     }

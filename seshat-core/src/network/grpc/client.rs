@@ -1,4 +1,4 @@
-//! [`GrpcTransport`]: calls to other nodes.
+//! [`GrpcTransport`]: calls to other nodes. An answer that can't be true is none.
 
 use std::fmt;
 use std::future::Future;
@@ -13,21 +13,24 @@ use openraft::error::{
 use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 use tokio::time::Instant;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::error::{CallError, Cause, TransportError};
+use super::error::{CallError, Cause, Implausible, TransportError, chain};
+use super::follower::terms;
 use super::identity::Identity;
-use super::message::StandingRequest;
-use super::peer::{Lane, Peer, Peers, pauses};
+use super::message::{FormatsRequest, StandingRequest};
+use super::peer::{Lane, Peer, Peers, Sort, Ways, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
-use super::tls::Tls;
+use super::tls::{Tls, is_loopback};
+use super::totals::SHORT;
 use super::transmission::{Summed, Transmission};
-use crate::codec::{Message, StandingResponse};
-use crate::config::NodeConfig;
-use crate::network::weight;
+use crate::codec::{FormatsResponse, Message, StandingResponse};
+use crate::config::{GrpcConfig, NodeConfig};
+use crate::network::Transport;
 use crate::proto::services::transport_client::TransportClient;
+use crate::statement::answer::{Asker, Sent};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -48,7 +51,7 @@ pub struct GrpcTransport {
 
 struct Shared {
     identity: Identity,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     peers: Peers,
     config: NodeConfig,
     summed: Summed,
@@ -68,15 +71,17 @@ impl GrpcTransport {
     /// # Errors
     /// See [`TransportError`].
     pub fn new(config: &NodeConfig) -> Result<Self, TransportError> {
-        let tls = Tls::of(config)?;
+        let GrpcConfig { plaintext, connect_timeout, .. } = *config.grpc();
+        let tls = Tls::of(config)?.map(Arc::new);
+        let mut beyond = config.members().iter().filter(|(_, address)| !is_loopback(address));
+        if let (None, false, Some((member, address))) = (&tls, plaintext, beyond.next()) {
+            return Err(TransportError::Plaintext { member: *member, address: address.clone() });
+        }
+        let ways = Ways { connect_timeout, tls: tls.clone(), plaintext };
         Ok(Self {
             shared: Arc::new(Shared {
                 identity: Identity::new(config.node_id(), config.cluster_name()),
-                peers: Peers::new(
-                    config.cluster_name(),
-                    config.grpc().connect_timeout,
-                    tls.clone(),
-                ),
+                peers: Peers::new(config.cluster_name(), ways),
                 tls,
                 max_message_bytes: config.max_message_bytes(),
                 config: config.clone(),
@@ -85,11 +90,44 @@ impl GrpcTransport {
         })
     }
 
+    /// Reads the files of [`TlsConfig`](crate::config::TlsConfig) again, of this transport and of the
+    /// server that goes with it; returns whether they have changed. Connections to come are made with
+    /// what they hold now, towards other nodes at once; those that others made stay, until they end,
+    /// with what they were made with. There is no revocation: a certificate is good until it expires.
+    ///
+    /// A [`GrpcServer`](super::GrpcServer) does this itself every five seconds. It reads three small
+    /// files, and blocks for that long.
+    ///
+    /// # Errors
+    /// What the files hold now can't be used, see [`TransportError`]; what they held before stays in
+    /// use.
+    pub fn reload(&self) -> Result<bool, TransportError> {
+        let Some(tls) = self.tls() else { return Ok(false) };
+        let node_id = self.identity().node_id;
+        match tls.reload() {
+            Ok(false) => Ok(false),
+            Ok(true) => {
+                self.peers().reconnect();
+                tracing::info!(node_id, "certificates read again");
+                Ok(true)
+            }
+            Err(error) => {
+                let why = chain(&error);
+                tracing::warn!(
+                    node_id,
+                    error = why,
+                    "certificates can't be used, the old ones stay"
+                );
+                Err(error)
+            }
+        }
+    }
+
     pub(super) fn identity(&self) -> &Identity {
         &self.shared.identity
     }
 
-    pub(super) fn tls(&self) -> Option<&Tls> {
+    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
         self.shared.tls.as_ref()
     }
 
@@ -112,6 +150,12 @@ impl RaftNetworkFactory<TypeConfig> for GrpcTransport {
 
     async fn new_client(&mut self, target: NodeId, node: &Node) -> GrpcConnection {
         self.connect(target, &node.addr)
+    }
+}
+
+impl Transport for GrpcTransport {
+    async fn formats(&self, target: NodeId, node: &Node) -> Option<FormatsResponse> {
+        self.connect(target, &node.addr).formats().await
     }
 }
 
@@ -142,7 +186,8 @@ impl GrpcConnection {
     fn client(&self, lane: Lane, progress: Option<Progress>) -> Result<Client, Cause> {
         let channel = self.peer.channel(lane)?;
         Ok(TransportClient::new(Watched { channel, progress })
-            .max_decoding_message_size(self.shared.max_message_bytes)
+            // No answer carries much.
+            .max_decoding_message_size(SHORT)
             .max_encoding_message_size(usize::MAX))
     }
 
@@ -152,14 +197,20 @@ impl GrpcConnection {
         self.shared.config.rpc_timeout().min(ttl - ttl / 16)
     }
 
+    /// Who judges answers, by now.
+    fn asker(&self) -> Asker {
+        Asker { me: self.shared.identity.node_id, terms: terms() }
+    }
+
     /// Sends one message and waits for one: within `limit`, and if it is long, for as long as something
-    /// moves within `limit`.
+    /// moves within `limit`. An answer that `judge` doesn't let pass is none.
     async fn call<M: Message, T, F>(
         &self,
         Kind { rpc, entries, long }: Kind,
         message: M,
         limit: Duration,
         send: impl FnOnce(Client, tonic::Request<M>) -> F,
+        judge: impl FnOnce(&T) -> Result<(), Implausible>,
     ) -> Result<T, CallError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
@@ -187,7 +238,11 @@ impl GrpcConnection {
             let watched = long.then(|| progress.clone());
             let answer = progress.wait(limit, send(self.client(place.lane, watched)?, request));
             match answer.await {
-                Some(Ok(response)) => Ok(response.into_inner()),
+                Some(Ok(response)) => {
+                    let answer = response.into_inner();
+                    judge(&answer)?;
+                    Ok(answer)
+                }
                 Some(Err(status)) => Err(Cause::of(status)),
                 None => Err(Cause::TimedOut(limit)),
             }
@@ -200,7 +255,22 @@ impl GrpcConnection {
         }
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
-        span.in_scope(|| self.peer.note(rpc, end))
+        let sort = if entries > Some(0) { Sort::Entries } else { Sort::Short };
+        span.in_scope(|| self.peer.note(rpc, sort, end))
+    }
+
+    /// Which formats the peer reads. Asked now and then, of peers that may be of any version or not
+    /// there at all, so that it tells nothing of whether calls work.
+    async fn formats(&self) -> Option<FormatsResponse> {
+        let mut client = self.client(Lane::Liveness, None).ok()?;
+        let request = self.shared.identity.sign(self.peer.id, FormatsRequest);
+        let answer =
+            tokio::time::timeout(self.shared.config.rpc_timeout(), client.formats(request));
+        match answer.await.ok()?.map_err(Cause::of) {
+            Ok(answer) => Some(answer.into_inner()),
+            Err(Cause::Failed { code: Code::Unimplemented, .. }) => Some(FormatsResponse::OLDEST),
+            Err(_) => None,
+        }
     }
 
     /// What the peer knows of this node.
@@ -210,7 +280,11 @@ impl GrpcConnection {
         limit: Duration,
     ) -> Result<StandingResponse, CallError> {
         let send = async |mut client: Client, request| client.standing(request).await;
-        self.call(Kind::short("Standing"), request, limit, send).await
+        // Whoever remembers nothing takes its leader's vote.
+        let judge = |answer: &StandingResponse| {
+            answer.leadership.map_or(Ok(()), |leadership| terms().judge(leadership.vote))
+        };
+        self.call(Kind::short("Standing"), request, limit, send, judge).await
     }
 
     /// Where the peer can't be reached, or takes no part yet, tries again: openraft wouldn't before
@@ -226,7 +300,8 @@ impl GrpcConnection {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let send = async |mut client: Client, request| client.vote(request).await;
-            let end = self.call(Kind::short("Vote"), rpc.clone(), left, send).await;
+            let judge = |answer: &VoteResponse| self.asker().vote(&rpc, answer);
+            let end = self.call(Kind::short("Vote"), rpc.clone(), left, send, judge).await;
             let transient = end.as_ref().is_err_and(|error| error.cause.is_transient());
             match pauses.next() {
                 Some(pause) if transient && Instant::now() + pause < deadline => {
@@ -245,7 +320,8 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse, RPCError<NodeId, Node, RaftError<NodeId>>> {
         let entries = rpc.entries.len();
-        if entries > 1 && rpc.encoded_len() > self.shared.max_message_bytes {
+        let bytes = if entries == 0 { 0 } else { rpc.encoded_len() };
+        if entries > 1 && bytes > self.shared.max_message_bytes {
             return Err(PayloadTooLarge::new_entries_hint(entries as u64 / 2).into());
         }
         // Nothing is lost on a connection that works, so a call that carries entries is given up when
@@ -253,10 +329,13 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let rpc_timeout = self.shared.config.rpc_timeout();
         let limit =
             if entries == 0 { self.limit(&option) } else { option.hard_ttl().max(rpc_timeout) };
-        let long = rpc.entries.iter().map(weight).sum::<usize>() > PIECE;
-        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long };
+        let kind = Kind { rpc: "AppendEntries", entries: Some(entries), long: bytes > PIECE };
         let send = async |mut client: Client, request| client.append_entries(request).await;
-        let end = self.call(kind, rpc, limit, send).await;
+        let sent = Sent::of(&rpc);
+        let judge = |answer: &AppendEntriesResponse| {
+            self.peer.acknowledged().judge(self.asker(), &sent, answer)
+        };
+        let end = self.call(kind, rpc, limit, send, judge).await;
         let me = self.shared.identity.node_id;
         end.map_err(|error| error.into_rpc(me, RPCTypes::AppendEntries))
     }
@@ -271,8 +350,12 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         RPCError<NodeId, Node, RaftError<NodeId, InstallSnapshotError>>,
     > {
         let words = "the chunks of a snapshot travel in one stream";
-        let cause = Cause::Failed { code: tonic::Code::Unimplemented, words: words.to_owned() };
-        match self.peer.note::<InstallSnapshotResponse>("InstallSnapshot", Err(cause)) {
+        let cause = Cause::Failed { code: Code::Unimplemented, words: words.to_owned() };
+        match self.peer.note::<InstallSnapshotResponse>(
+            "InstallSnapshot",
+            Sort::Snapshot,
+            Err(cause),
+        ) {
             Ok(never) => Ok(never),
             Err(error) => Err(Unreachable::new(&error).into()),
         }
@@ -307,7 +390,14 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let started = Instant::now();
         let sent = async {
             let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
-            Transmission::new(to, &self.shared.config, vote, snapshot).await.run().await
+            let last = snapshot.meta.last_log_id;
+            let sent = Transmission::new(to, &self.shared.config, vote, snapshot).await;
+            let answer = sent.run().await?;
+            self.asker().snapshot(vote, &answer)?;
+            if answer.vote <= vote {
+                self.peer.acknowledged().note(vote, last);
+            }
+            Ok(answer)
         };
         let end = tokio::select! {
             end = sent.instrument(span.clone()) => end,
@@ -320,7 +410,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let me = self.shared.identity.node_id;
         span.record("elapsed_us", started.elapsed().as_micros() as u64);
         span.record("outcome", end.as_ref().err().map_or("ok", Cause::word));
-        let end = span.in_scope(|| self.peer.note("FullSnapshot", end));
+        let end = span.in_scope(|| self.peer.note("FullSnapshot", Sort::Snapshot, end));
         end.map_err(|error| error.into_streaming(me))
     }
 

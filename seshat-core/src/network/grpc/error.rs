@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,9 @@ use openraft::error::{RPCError, RaftError, StreamingError, Timeout, Unreachable}
 use openraft::network::RPCTypes;
 use tonic::{Code, Status};
 
+use super::names::NotNamed;
 use crate::error::Stopped;
+pub use crate::statement::Implausible;
 use crate::types::{Node, NodeId, TypeConfig};
 
 /// A call to another node that has no answer. Its text holds all that is known of the cause, so
@@ -24,7 +28,7 @@ pub struct CallError {
     pub target: NodeId,
     /// Where that is.
     pub address: String,
-    /// The first call after one that was answered is 1.
+    /// The first call after one of its sort that was answered is 1.
     pub attempt: u64,
     /// Why there is no answer.
     pub cause: Cause,
@@ -39,9 +43,23 @@ pub enum Cause {
     /// What the membership has for an address is none. Nothing was sent.
     #[error("that is no address: {}", chain(.0.as_ref()))]
     NoAddress(Arc<dyn Error + Send + Sync>),
+    /// There is no TLS, and the node isn't on this machine. Nothing was sent.
+    #[error(
+        "that is not on this machine's loopback interface, and there is no TLS: set [grpc.tls], or \
+         grpc.plaintext = true where the network is trusted"
+    )]
+    Plaintext,
     /// Nothing came in time. What was sent may have arrived.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// The peer would refuse it, so it wasn't sent.
+    #[error("it reads format {got}, the snapshot needs {expected}")]
+    Format {
+        /// The newest format that the peer reads.
+        got: u32,
+        /// The snapshot's.
+        expected: u32,
+    },
     /// The node won't do what it was asked, and did nothing.
     #[error("refused, {refusal}: {words}")]
     Refused {
@@ -50,6 +68,9 @@ pub enum Cause {
         /// In the node's own words.
         words: String,
     },
+    /// The node answered what can't be true.
+    #[error("an answer that can't be: {0}")]
+    Implausible(#[from] Implausible),
     /// Something that is no Seshat node answered, or the protocol was broken.
     #[error("failed with status {code:?}: {words}")]
     Failed {
@@ -67,65 +88,78 @@ pub enum Refusal {
     WrongCluster,
     /// The call is meant for another node, or doesn't say for which.
     WrongNode,
+    /// Who calls can't speak for whom it says it is.
+    WrongCaller,
     /// The node takes no part yet.
     NotAdmitted,
     /// The node stopped.
     Stopped,
     /// What arrived is no valid message, or not the one that was due.
     Garbled,
+    /// What arrived is a valid message, and can't be true.
+    Implausible,
     /// It took too long to arrive.
     Stalled,
     /// A newer snapshot is on its way.
     Superseded,
+    /// The node has as many calls under way, or as many bytes of messages, as it may.
+    Busy,
 }
 
 impl Refusal {
     /// Metadata that holds [`word`](Self::word).
     pub(super) const KEY: &'static str = "seshat-refusal";
 
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::WrongCluster,
         Self::WrongNode,
+        Self::WrongCaller,
         Self::NotAdmitted,
         Self::Stopped,
         Self::Garbled,
+        Self::Implausible,
         Self::Stalled,
         Self::Superseded,
+        Self::Busy,
     ];
 
     fn word(self) -> &'static str {
         match self {
             Self::WrongCluster => "wrong cluster",
             Self::WrongNode => "wrong node",
+            Self::WrongCaller => "wrong caller",
             Self::NotAdmitted => "not admitted",
             Self::Stopped => "stopped",
             Self::Garbled => "garbled",
+            Self::Implausible => "implausible",
             Self::Stalled => "stalled",
             Self::Superseded => "superseded",
+            Self::Busy => "busy",
         }
     }
 
     fn code(self) -> Code {
         match self {
             Self::WrongCluster | Self::WrongNode => Code::FailedPrecondition,
+            Self::WrongCaller => Code::PermissionDenied,
             Self::NotAdmitted | Self::Stopped => Code::Unavailable,
-            Self::Garbled => Code::InvalidArgument,
+            Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
             Self::Superseded => Code::Aborted,
+            Self::Busy => Code::ResourceExhausted,
         }
     }
 
-    /// What the caller is told, and who looks after this node.
+    /// What the caller is told. Who looks after this node is told at the edge, and not each time
+    /// ([`Refusals`](super::totals::Refusals)).
     pub(super) fn status(self, words: impl fmt::Display) -> Status {
-        let words = words.to_string();
-        tracing::warn!(refusal = self.word(), reason = %words, "call refused");
-        let mut status = Status::new(self.code(), words);
+        let mut status = Status::new(self.code(), words.to_string());
         let word = tonic::metadata::MetadataValue::from_static(self.word());
         status.metadata_mut().insert(Self::KEY, word);
         status
     }
 
-    fn of(status: &Status) -> Option<Self> {
+    pub(super) fn of(status: &Status) -> Option<Self> {
         let word = status.metadata().get(Self::KEY)?;
         Self::ALL.into_iter().find(|refusal| word == refusal.word())
     }
@@ -138,7 +172,7 @@ impl fmt::Display for Refusal {
 }
 
 /// An error and what is behind it, each once.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     // A status displays its source's inner parts as well.
     let status = error.downcast_ref::<Status>();
     let mut text = status.map_or_else(|| error.to_string(), |status| status.message().to_owned());
@@ -170,8 +204,15 @@ impl Cause {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Refused { refusal, .. } => *refusal == Refusal::NotAdmitted,
-            Self::NoAddress(_) | Self::TimedOut(_) | Self::Failed { .. } => false,
+            Self::Refused { refusal, .. } => {
+                matches!(refusal, Refusal::NotAdmitted | Refusal::Busy)
+            }
+            Self::NoAddress(_)
+            | Self::Plaintext
+            | Self::TimedOut(_)
+            | Self::Implausible(_)
+            | Self::Format { .. }
+            | Self::Failed { .. } => false,
         }
     }
 
@@ -180,8 +221,11 @@ impl Cause {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::NoAddress(_) => "no address",
+            Self::Plaintext => "plaintext",
             Self::TimedOut(_) => "timed out",
+            Self::Format { .. } => "of a newer format",
             Self::Refused { .. } => "refused",
+            Self::Implausible(_) => "implausible",
             Self::Failed { .. } => "failed",
         }
     }
@@ -237,7 +281,7 @@ pub enum TransportError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file of [`TlsConfig`](crate::config::TlsConfig) holds something else.
     #[error("grpc.tls.{field} ({}) holds no {expected} in PEM", .path.display())]
@@ -249,9 +293,45 @@ pub enum TransportError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// Other nodes would refuse what this one says, as its certificate doesn't say that it is this
+    /// node's.
+    #[error("grpc.tls.cert ({}) can't be this node's", .path.display())]
+    NotItsName {
+        /// The file.
+        path: PathBuf,
+        /// What it is for, and what it should be for.
+        source: NotNamed,
+    },
     /// The certificates don't go together.
     #[error("the certificates of grpc.tls can't be used")]
-    Certificates(#[source] tonic::transport::Error),
+    Certificates(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why a node can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Without TLS, all that this node stores would be there for others to read and to change.
+    #[error(
+        "{whom} at {address} would be served beyond this machine's loopback interface, and there is \
+         no TLS: set [grpc.tls], or grpc.plaintext = true where the network is trusted"
+    )]
+    Plaintext {
+        /// For whom the listener is: peers or clients.
+        whom: &'static str,
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// The listener has no address.
+    #[error("the listener for {whom} has no address")]
+    Listener {
+        /// For whom it is: peers or clients.
+        whom: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The schema that is served for reflection can't be read.
+    #[error("reflection can't be served")]
+    Reflection(#[source] tonic_reflection::server::Error),
 }
 
 /// Why a node may not take part.
@@ -272,6 +352,23 @@ pub enum AdmissionError {
         cluster: String,
         /// The leader, which said so.
         asked: NodeId,
+    },
+    /// The cluster writes what this build doesn't read, and never goes back to what it does.
+    #[error(
+        "this build reads format {reads}, cluster {cluster:?} writes {writes} (node {asked} says so): \
+         start a newer version as node {node_id}"
+    )]
+    Format {
+        /// This node.
+        node_id: NodeId,
+        /// Its cluster.
+        cluster: String,
+        /// The leader, which said so.
+        asked: NodeId,
+        /// The newest format that this build reads.
+        reads: u32,
+        /// The cluster's.
+        writes: u32,
     },
     /// The node stopped.
     #[error(transparent)]

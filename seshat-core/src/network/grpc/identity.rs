@@ -1,9 +1,13 @@
 //! Who calls, and who is meant: the metadata of every call.
+//!
+//! Guarantees: where there are certificates, who a call says it is from, and who its message says, is a
+//! node that its connection's certificate names.
 
-use http::HeaderMap;
-use tonic::Request;
+use http::{Extensions, HeaderMap};
 use tonic::metadata::{AsciiMetadataValue, BinaryMetadataValue, MetadataMap};
+use tonic::{Request, Status};
 
+use super::caller::Caller;
 use super::error::Refusal;
 use crate::types::NodeId;
 
@@ -56,6 +60,30 @@ impl Identity {
         }
     }
 
+    /// Whether a call that passed [`check`](Self::check) comes from whom it says: where there are
+    /// certificates, the connection's must be that node's.
+    pub(super) fn check_caller(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<(), (Refusal, String)> {
+        let wrong = |words| (Refusal::WrongCaller, words);
+        let Some(connection) = extensions.get::<Caller>() else {
+            return Err(wrong("nothing is known of the connection".to_owned()));
+        };
+        match caller(headers) {
+            Some(id) => connection.check_node(id).map_err(|not| {
+                wrong(format!("this certificate can't speak for node {id}: {not}"))
+            })?,
+            None if connection.is_certified() => {
+                return Err(wrong(format!("{FROM} says of no node")));
+            }
+            None => {}
+        }
+        connection.was_let_in();
+        Ok(())
+    }
+
     /// The slow way: base64 has more than one spelling.
     fn check_cluster(&self, headers: &HeaderMap) -> Result<(), (Refusal, String)> {
         let metadata = MetadataMap::from_headers(headers.clone());
@@ -77,6 +105,32 @@ impl Identity {
 /// Who calls, by its own account.
 pub(super) fn caller(headers: &HeaderMap) -> Option<NodeId> {
     node_id(headers, FROM)
+}
+
+/// Whose call a message came by, as far as certificates tell; the gate has checked that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    /// `None` where nobody shows a certificate.
+    certified: Option<NodeId>,
+}
+
+impl Sender {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let is_certified = request.extensions().get::<Caller>().is_some_and(Caller::is_certified);
+        let from = is_certified.then(|| caller(request.metadata().as_ref()));
+        Self { certified: from.flatten() }
+    }
+
+    /// Whether it is the one that the message itself says it is from.
+    pub(super) fn check(self, said: NodeId) -> Result<(), Status> {
+        match self.certified {
+            Some(from) if from != said => {
+                let words = format!("node {from} can't speak for node {said}");
+                Err(Refusal::WrongCaller.status(words))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn node_id(headers: &HeaderMap, key: &str) -> Option<NodeId> {

@@ -2,10 +2,10 @@
 //!
 //! Guarantees: what is urgent waits behind nothing that is long. A channel resolves its name and
 //! connects when it is used and isn't connected, and goes when its node leaves the membership (and
-//! the last call to it ended).
+//! the last call to it ended). Nobody is called in plaintext beyond this machine unless that was asked
+//! for, and with TLS nobody but who has the certificate of the node that is meant.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,8 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 use super::error::{CallError, Cause};
-use super::tls::Tls;
+use super::tls::{Tls, is_loopback};
+use crate::statement::answer::Acknowledged;
 use crate::types::NodeId;
 
 /// HTTP/2 windows that hold what a heartbeat interval can carry: a small window costs a round trip
@@ -40,17 +41,26 @@ pub(super) enum Lane {
     Snapshot,
 }
 
+/// What fails, and works again, each by itself: a peer that can't read entries of a newer format answers
+/// heartbeats and votes all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Short,
+    Entries,
+    Snapshot,
+}
+
 /// The channel of each lane.
 struct Channels {
     endpoint: Endpoint,
     liveness: Channel,
-    bulk: Mutex<Channel>,
-    snapshot: Mutex<Channel>,
+    bulk: Channel,
+    snapshot: Channel,
 }
 
 impl Channels {
     fn new(endpoint: Endpoint) -> Self {
-        let [bulk, snapshot] = [(); 2].map(|()| Mutex::new(endpoint.connect_lazy()));
+        let [bulk, snapshot] = [(); 2].map(|()| endpoint.connect_lazy());
         // What is long is ahead of a question and its answer by all that the buffers hold, so the other
         // lanes are not asked: who waits for them sees whether they move.
         let liveness = endpoint
@@ -62,23 +72,20 @@ impl Channels {
         Self { endpoint, liveness, bulk, snapshot }
     }
 
-    fn long(&self, lane: Lane) -> Option<MutexGuard<'_, Channel>> {
-        let channel = match lane {
-            Lane::Liveness => return None,
+    fn get(&self, lane: Lane) -> Channel {
+        match lane {
+            Lane::Liveness => &self.liveness,
             Lane::Bulk => &self.bulk,
             Lane::Snapshot => &self.snapshot,
-        };
-        // Every change under the lock is a single assignment.
-        Some(channel.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+        .clone()
     }
 
-    fn get(&self, lane: Lane) -> Channel {
-        self.long(lane).map_or_else(|| self.liveness.clone(), |channel| channel.clone())
-    }
-
-    fn renew(&self, lane: Lane) {
-        if let Some(mut channel) = self.long(lane) {
-            *channel = self.endpoint.connect_lazy();
+    fn renew(&mut self, lane: Lane) {
+        match lane {
+            Lane::Liveness => {}
+            Lane::Bulk => self.bulk = self.endpoint.connect_lazy(),
+            Lane::Snapshot => self.snapshot = self.endpoint.connect_lazy(),
         }
     }
 }
@@ -87,10 +94,11 @@ impl Channels {
 pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) address: String,
-    channels: Result<Channels, Arc<dyn Error + Send + Sync>>,
-    /// Calls without an answer since the last one that had one.
-    failures: AtomicU64,
+    channels: Mutex<Result<Channels, Cause>>,
+    /// Calls of each sort without an answer since the last one that had one.
+    failures: [AtomicU64; 3],
     bulk: Traffic,
+    acknowledged: Mutex<Acknowledged>,
 }
 
 /// What is known of the bulk lane.
@@ -124,17 +132,21 @@ impl Drop for Place<'_> {
 }
 
 impl Peer {
-    fn new(id: NodeId, address: &str, connect_timeout: Duration, tls: Option<&Tls>) -> Self {
-        let endpoint = endpoint(address, connect_timeout, tls);
-        let channels = endpoint.map(Channels::new);
-        let channels = channels.map_err(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
+    fn new(id: NodeId, address: &str, ways: &Ways) -> Self {
         Self {
             id,
             address: address.to_owned(),
-            channels,
-            failures: AtomicU64::new(0),
+            channels: Mutex::new(ways.to(id, address)),
+            failures: Default::default(),
             bulk: Traffic::default(),
+            acknowledged: Mutex::default(),
         }
+    }
+
+    /// What it has acknowledged. As long as it is a member: who leaves may come back with nothing.
+    pub(super) fn acknowledged(&self) -> MutexGuard<'_, Acknowledged> {
+        // Every change under the lock is a single assignment.
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lane for a message with that many entries; `None` if it is of a kind that has none. A heartbeat
@@ -154,29 +166,43 @@ impl Peer {
     }
 
     /// # Errors
-    /// The address is no address.
+    /// The address is no address, or none to go to in plaintext.
     pub(super) fn channel(&self, lane: Lane) -> Result<Channel, Cause> {
-        match &self.channels {
-            Ok(channels) => Ok(channels.get(lane)),
-            Err(error) => Err(Cause::NoAddress(Arc::clone(error))),
-        }
+        self.channels().as_ref().map(|channels| channels.get(lane)).map_err(Cause::clone)
     }
 
     /// Connects that lane anew for calls to come: on the old connection one was given up, which may be
     /// dead, or still full of what nobody waits for any more. The liveness lane finds out by itself.
     pub(super) fn renew(&self, lane: Lane) {
-        if let Ok(channels) = &self.channels {
+        if let Ok(channels) = self.channels().as_mut() {
             channels.renew(lane);
         }
     }
 
+    // Every change under the lock is a single assignment.
+    fn channels(&self) -> MutexGuard<'_, Result<Channels, Cause>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes how a call ended, and tells of a change once.
-    pub(super) fn note<T>(&self, rpc: &'static str, end: Result<T, Cause>) -> Result<T, CallError> {
-        if end.is_ok() && self.failures.swap(0, Ordering::Relaxed) > 0 {
-            tracing::info!(peer = self.id, address = self.address, "calls to peer succeed again");
+    pub(super) fn note<T>(
+        &self,
+        rpc: &'static str,
+        sort: Sort,
+        end: Result<T, Cause>,
+    ) -> Result<T, CallError> {
+        let [short, entries, snapshots] = &self.failures;
+        let failures = match sort {
+            Sort::Short => short,
+            Sort::Entries => entries,
+            Sort::Snapshot => snapshots,
+        };
+        if end.is_ok() && failures.swap(0, Ordering::Relaxed) > 0 {
+            let (peer, address) = (self.id, &self.address);
+            tracing::info!(peer, address, ?sort, "calls to peer succeed again");
         }
         end.map_err(|cause| {
-            let attempt = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let attempt = failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let address = self.address.clone();
             let error = CallError { rpc, target: self.id, address, attempt, cause };
             if attempt == 1 {
@@ -187,34 +213,52 @@ impl Peer {
     }
 }
 
-fn endpoint(
-    address: &str,
-    connect_timeout: Duration,
-    tls: Option<&Tls>,
-) -> Result<Endpoint, tonic::transport::Error> {
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
-        .connect_timeout(connect_timeout)
-        .tcp_nodelay(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
-    if let Some(tls) = tls {
-        endpoint = endpoint.tls_config(tls.client.clone())?;
+/// How nodes are connected to.
+pub(super) struct Ways {
+    pub(super) connect_timeout: Duration,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Whether to go without TLS beyond this machine.
+    pub(super) plaintext: bool,
+}
+
+impl Ways {
+    fn to(&self, id: NodeId, address: &str) -> Result<Channels, Cause> {
+        let no_address = |error| Cause::NoAddress(Arc::new(error));
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let endpoint =
+            Endpoint::from_shared(format!("{scheme}://{address}")).map_err(no_address)?;
+        if self.tls.is_none() && !self.plaintext && !is_loopback(address) {
+            return Err(Cause::Plaintext);
+        }
+        let mut endpoint = endpoint
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if let Some(tls) = &self.tls {
+            endpoint = endpoint.tls_config(tls.client(id)).map_err(no_address)?;
+        }
+        Ok(Channels::new(endpoint))
     }
-    Ok(endpoint)
 }
 
 /// All other nodes that were called so far and are still members.
 pub(super) struct Peers {
     cluster: String,
-    connect_timeout: Duration,
-    tls: Option<Tls>,
+    ways: Ways,
     peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
 }
 
 impl Peers {
-    pub(super) fn new(cluster: &str, connect_timeout: Duration, tls: Option<Tls>) -> Self {
-        Self { cluster: cluster.to_owned(), connect_timeout, tls, peers: Mutex::default() }
+    pub(super) fn new(cluster: &str, ways: Ways) -> Self {
+        Self { cluster: cluster.to_owned(), ways, peers: Mutex::default() }
+    }
+
+    /// Connects to all of them anew, with the certificates that there are now. Calls under way go on.
+    pub(super) fn reconnect(&self) {
+        for peer in self.lock().values() {
+            *peer.channels() = self.ways.to(peer.id, &peer.address);
+        }
     }
 
     /// Node `id`, at `address` from now on.
@@ -223,8 +267,7 @@ impl Peers {
         match peers.get(&id) {
             Some(peer) if peer.address == address => Arc::clone(peer),
             _ => {
-                let tls = self.tls.as_ref();
-                let peer = Arc::new(Peer::new(id, address, self.connect_timeout, tls));
+                let peer = Arc::new(Peer::new(id, address, &self.ways));
                 peers.insert(id, Arc::clone(&peer));
                 peer
             }

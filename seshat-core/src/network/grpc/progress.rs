@@ -19,11 +19,14 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
+use super::lean::{Lean, Leaning};
+
 /// A body is handed to HTTP/2 in pieces of that size: to see it move takes no more than that. What many
 /// clients propose at once is less, and goes out in one write.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// Metadata of a call whose message may take a while to arrive: it is worth being watched.
+/// Metadata of a call whose message is longer than a [`PIECE`]. It may take a while to arrive and is worth
+/// being watched, and it takes room ([`totals`](super::totals)). A call without it carries no more.
 pub(super) const LONG: &str = "seshat-long";
 
 /// Bytes that have passed, counted by a [`Moving`] body.
@@ -31,6 +34,11 @@ pub(super) const LONG: &str = "seshat-long";
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
+    /// Some have passed.
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// How many have passed.
     pub(super) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -72,7 +80,7 @@ struct Moving {
 impl Moving {
     fn piece(&mut self) -> Frame<Bytes> {
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        self.progress.0.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        self.progress.add(piece.len());
         Frame::data(piece)
     }
 }
@@ -116,19 +124,19 @@ pub(super) struct Watched {
 }
 
 impl Service<Request<Body>> for Watched {
-    type Response = Response<Body>;
+    type Response = Response<Lean>;
     type Error = tonic::transport::Error;
-    type Future = <Channel as Service<Request<Body>>>::Future;
+    type Future = Leaning<<Channel as Service<Request<Body>>>::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.channel.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &self.progress {
+        Leaning(match &self.progress {
             Some(progress) => self.channel.call(request.map(|body| progress.watch(body))),
             None => self.channel.call(request),
-        }
+        })
     }
 }
 

@@ -1,11 +1,16 @@
 //! A snapshot on its way in.
 //!
-//! Guarantees: openraft gets it whole or not at all. Memory grows with what has arrived, not with
+//! Guarantees: openraft gets it whole or not at all, and only after its content was read: what can't be
+//! installed is refused, and stops nobody. Memory grows with what has arrived, not with
 //! what was announced. A sender that stops is given up, and what it sent is kept for a while: the
 //! next that has the same bytes goes on from there. A newer transmission ends an older one, so that
 //! what a lost leader left half done is in nobody's way. As long as bytes arrive, the node hears
 //! from its leader.
 
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -15,15 +20,17 @@ use tonic::{Request, Status, Streaming};
 
 use super::answers::stopped;
 use super::error::Refusal;
+use super::follower::Follower;
+use super::identity::Sender;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;
 use crate::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    self, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
-use crate::network::heartbeat;
 use crate::snapshot::SnapshotData;
-use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotResponse, Vote};
+use crate::storage::{BoxError, StateReader};
+use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotMeta, SnapshotResponse, Vote};
 
 /// For how many times `rpc_timeout` half a snapshot is kept that nobody adds to.
 const KEPT: u32 = 24;
@@ -31,13 +38,15 @@ const KEPT: u32 = 24;
 /// The parts of a snapshot, as they come.
 pub(super) struct Incoming {
     parts: Streaming<FullSnapshotPart>,
+    sender: Sender,
     progress: Progress,
 }
 
 impl Incoming {
     pub(super) fn of(request: Request<Streaming<FullSnapshotPart>>) -> Self {
         let progress = request.extensions().get::<Progress>().cloned().unwrap_or_default();
-        Self { parts: request.into_inner(), progress }
+        let sender = Sender::of(&request);
+        Self { parts: request.into_inner(), sender, progress }
     }
 
     /// The next part. On a slow link one may take long, as long as some of it comes within `stall`.
@@ -52,9 +61,28 @@ impl Incoming {
     }
 }
 
+/// Reads a snapshot as the node's storage would.
+type Check = Box<
+    dyn Fn(SnapshotMeta, SnapshotData) -> Pin<Box<dyn Future<Output = Checked> + Send>>
+        + Send
+        + Sync,
+>;
+type Checked = Result<SnapshotData, BoxError>;
+
+fn check_with<R: StateReader>(reader: R) -> Check {
+    Box::new(move |meta, data| {
+        let reader = reader.clone();
+        Box::pin(async move { reader.check_snapshot(&meta, data).await })
+    })
+}
+
 /// What receptions of a node have in common.
 pub(super) struct Receptions {
     raft: Raft,
+    follower: Arc<Follower>,
+    check: Check,
+    /// One is read at a time.
+    checking: Mutex<()>,
     stall: Duration,
     heartbeat: Duration,
     max_bytes: u64,
@@ -93,9 +121,17 @@ impl From<Spoilt> for End {
 }
 
 impl Receptions {
-    pub(super) fn new(raft: Raft, config: &NodeConfig) -> Self {
+    pub(super) fn new<R: StateReader>(
+        raft: Raft,
+        follower: Arc<Follower>,
+        reader: R,
+        config: &NodeConfig,
+    ) -> Self {
         Self {
             raft,
+            follower,
+            check: check_with(reader),
+            checking: Mutex::default(),
             stall: config.rpc_timeout(),
             heartbeat: config.heartbeat_interval(),
             max_bytes: config.grpc().max_snapshot_bytes,
@@ -108,11 +144,12 @@ impl Receptions {
     /// How much of a snapshot is there.
     pub(super) fn offset(&self, asked: SnapshotOffsetRequest) -> SnapshotOffsetResponse {
         let HowFar { content, offset, installing } = *self.progress.borrow();
+        let reads = codec::reads();
         match content {
             Some(content) if content == asked.into() => {
-                SnapshotOffsetResponse { offset, installing }
+                SnapshotOffsetResponse { offset, installing, reads }
             }
-            _ => SnapshotOffsetResponse::default(),
+            _ => SnapshotOffsetResponse { offset: 0, installing: false, reads },
         }
     }
 
@@ -143,7 +180,7 @@ impl Receptions {
         let arrived = Notify::new();
         let data = tokio::select! {
             data = self.body(&header, &mut parts, &arrived) => data?,
-            deposed = self.hear(header.vote, &arrived) => return deposed,
+            deposed = self.hear(header.vote, Some(&arrived)) => return deposed,
             _ = latest.changed() => {
                 return Err(Refusal::Superseded.status("another snapshot is on its way here"));
             }
@@ -156,6 +193,7 @@ impl Receptions {
             Some(FullSnapshotPart::Header(header)) => header,
             _ => return Err(Refusal::Garbled.status("the stream begins without a header")),
         };
+        parts.sender.check(header.vote.leader_id.node_id)?;
         if header.length > self.max_bytes {
             let words = format!(
                 "{} bytes are announced, at most {} are taken",
@@ -163,11 +201,7 @@ impl Receptions {
             );
             return Err(Refusal::Garbled.status(words));
         }
-        // openraft takes it for granted.
-        let me = self.raft.metrics().borrow().id;
-        if !header.vote.committed || header.vote.leader_id.node_id == me {
-            return Err(Refusal::Garbled.status("the vote is not another leader's"));
-        }
+        self.follower.judge_snapshot(header.vote, &header.meta)?;
         Ok(header)
     }
 
@@ -246,14 +280,15 @@ impl Receptions {
         }
     }
 
-    /// Tells the node that its leader lives, once in a heartbeat's interval, if bytes came: on a slow
-    /// link, heartbeats come late beside them. Ends when another node leads.
-    async fn hear(&self, vote: Vote, arrived: &Notify) -> Result<SnapshotResponse, Status> {
+    /// Tells the node that its leader lives, once in a heartbeat's interval, if bytes `arrived` or all
+    /// of them have: on a slow link, heartbeats come late beside them. Ends when another node leads.
+    async fn hear(&self, vote: Vote, arrived: Option<&Notify>) -> Result<SnapshotResponse, Status> {
         loop {
             sleep(self.heartbeat).await;
-            arrived.notified().await;
-            let answer = self.raft.append_entries(heartbeat(vote)).await.map_err(stopped)?;
-            if let AppendEntriesResponse::HigherVote(vote) = answer {
+            if let Some(arrived) = arrived {
+                arrived.notified().await;
+            }
+            if let AppendEntriesResponse::HigherVote(vote) = self.follower.hear(vote).await? {
                 return Ok(SnapshotResponse::new(vote));
             }
         }
@@ -273,8 +308,29 @@ impl Receptions {
             snapshot_id = header.meta.snapshot_id,
             "snapshot arrived"
         );
+        let _one = self.checking.lock().await;
+        let checked = tokio::select! {
+            checked = (self.check)(header.meta.clone(), data) => checked,
+            deposed = self.hear(header.vote, None) => return deposed,
+        };
+        let data = checked.map_err(|error| Refusal::Implausible.status(Chain(error)))?;
         let snapshot = Snapshot { meta: header.meta, snapshot: Box::new(data) };
-        self.raft.install_full_snapshot(header.vote, snapshot).await.map_err(stopped)
+        self.follower.install(header.vote, snapshot).await
+    }
+}
+
+/// An error with all that is behind it.
+struct Chain(BoxError);
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the snapshot can't be read")?;
+        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);
+        while let Some(error) = next {
+            write!(f, ": {error}")?;
+            next = error.source();
+        }
+        Ok(())
     }
 }
 

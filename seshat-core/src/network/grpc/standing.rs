@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openraft::error::{Fatal, RaftError};
@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 
 use super::client::GrpcTransport;
 use super::error::AdmissionError;
-use crate::admission::{Applicant, Probation, Verdict, proven};
+use crate::admission::{Applicant, Probation, Verdict, newer, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
 use crate::network::heartbeat;
-use crate::node::Elections;
+use crate::node::{Elections, Formats, Reads};
 use crate::types::{Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
@@ -46,6 +46,8 @@ pub enum Admission {
 pub(super) struct Standing {
     raft: Raft,
     elections: Elections,
+    reads: Reads,
+    formats: Arc<Formats>,
     transport: GrpcTransport,
     incarnation: u64,
     state: Mutex<State>,
@@ -64,7 +66,11 @@ struct State {
 }
 
 impl Standing {
-    pub(super) fn new(raft: Raft, elections: Elections, transport: GrpcTransport) -> Self {
+    pub(super) fn new(
+        raft: Raft,
+        (elections, reads, formats): (Elections, Reads, Arc<Formats>),
+        transport: GrpcTransport,
+    ) -> Self {
         let config = transport.config();
         let node_id = config.node_id();
         let others = config.members().keys().filter(|id| **id != node_id).copied();
@@ -72,16 +78,17 @@ impl Standing {
         let incarnation = RandomState::new().hash_one(node_id);
         let state = Mutex::new(State { applicant, probation: None });
         let (asks, news, begun) = (tokio::sync::Mutex::default(), Notify::new(), Notify::new());
-        Self { raft, elections, transport, incarnation, state, asks, news, begun }
+        Self { raft, elections, reads, formats, transport, incarnation, state, asks, news, begun }
     }
 
-    /// What this node can say of the one that asks, within `limit`.
+    /// What this node can say of the one that asks, within `limit`. Whoever asks, and however many do:
+    /// they share the rounds that confirm who leads ([`Reads`]).
     pub(super) async fn answer(
         &self,
         request: StandingRequest,
         limit: Duration,
     ) -> Result<StandingResponse, Fatal<NodeId>> {
-        let StandingRequest { node_id, incarnation } = request;
+        let StandingRequest { node_id, incarnation, .. } = request;
         let formed = self.raft.is_initialized().await?;
         let heard = {
             let applicant = &mut self.state().applicant;
@@ -92,9 +99,7 @@ impl Standing {
         };
         let leads = self.raft.metrics().borrow().state.is_leader();
         let confirmed = leads
-            && tokio::time::timeout(limit, self.raft.ensure_linearizable())
-                .await
-                .is_ok_and(|end| end.is_ok());
+            && tokio::time::timeout(limit, self.reads.confirm()).await.is_ok_and(|end| end.is_ok());
         // All at one instant, after the leader was confirmed. If it is another leadership of this
         // node's by then, that one began, and had an entry committed, after the question as well.
         let state = self.raft.with_raft_state(move |state| {
@@ -110,8 +115,16 @@ impl Standing {
         let leadership = committed
             .filter(|_| confirmed)
             .and_then(|committed| proven(me, Leadership { vote, committed }));
-        let (confirmed, incarnation) = (leadership.is_some(), self.incarnation);
-        Ok(StandingResponse { formed, member, confirmed, heard, leadership, incarnation })
+        Ok(StandingResponse {
+            formed,
+            member,
+            confirmed: leadership.is_some(),
+            heard,
+            leadership,
+            incarnation: self.incarnation,
+            reads: self.formats.mine().reads,
+            writes: self.formats.written(),
+        })
     }
 
     /// Asks until it knows, then opens `gate`.
@@ -144,6 +157,11 @@ impl Standing {
         // A node that stopped has nothing to wait for.
         while !self.raft.is_initialized().await? {
             let answers = self.ask().await;
+            let reads = self.formats.mine().reads;
+            if let Some((asked, writes)) = newer(&answers, reads) {
+                let cluster = config.cluster_name().to_owned();
+                return Err(AdmissionError::Format { node_id, cluster, asked, reads, writes });
+            }
             let verdict = self.state().applicant.conclude(&answers);
             match verdict {
                 Verdict::Founds => return Ok((Admission::Forms, None)),
@@ -201,8 +219,10 @@ impl Standing {
         let mut metrics = self.raft.metrics();
         loop {
             self.begun.notified().await;
-            while let Ok(Some(_)) = self.probation().await {
-                if metrics.changed().await.is_err() {
+            while let Ok(Some(probation)) = self.probation().await {
+                // Not for any news: to ask makes some.
+                let until = Some(probation.leadership.committed);
+                if metrics.wait_for(|now| now.last_applied >= until).await.is_err() {
                     return;
                 }
             }
@@ -226,7 +246,8 @@ impl Standing {
 
     async fn ask(&self) -> Vec<(NodeId, StandingResponse)> {
         let config = self.transport.config();
-        let request = StandingRequest { node_id: config.node_id(), incarnation: self.incarnation };
+        let (node_id, incarnation) = (config.node_id(), self.incarnation);
+        let request = StandingRequest { node_id, incarnation, reads: self.formats.mine().reads };
         let mut asked = JoinSet::new();
         for (id, address) in config.members().iter().filter(|(id, _)| **id != config.node_id()) {
             let (id, connection) = (*id, self.transport.connect(*id, address));

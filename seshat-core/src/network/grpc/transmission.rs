@@ -1,7 +1,7 @@
 //! A snapshot on its way out.
 //!
 //! Guarantees: sends slices of the snapshot's own bytes, one chunk at a time, as the peer takes
-//! them, and only those that the peer hasn't. Goes on after a cut for as long as each leaves the peer
+//! them, and only those that the peer hasn't; nothing of one that the peer can't read. Goes on after a cut for as long as each leaves the peer
 //! with more than the one before. May take any time, and ends when nothing has moved for a while.
 
 use std::hash::Hasher;
@@ -18,11 +18,14 @@ use super::error::Cause;
 use super::identity::Identity;
 use super::peer::{Lane, Peer, pauses};
 use super::progress::{Progress, Watched};
+use super::totals::SHORT;
 use crate::codec::{
-    FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
+    FullSnapshotHeader, FullSnapshotPart, OLDEST_FORMAT, SnapshotOffsetRequest,
+    SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
 use crate::proto::services::transport_client::TransportClient;
+use crate::snapshot;
 use crate::types::{Snapshot, SnapshotResponse, Vote};
 
 /// The least that a peer installs that can't say whether it does, once it has all of a snapshot:
@@ -75,6 +78,8 @@ pub(super) struct Transmission<'a> {
     bytes: Bytes,
     checksum: u64,
     chunk: usize,
+    /// The least that a peer must read to install it; `None` of a foreign back end's.
+    format: Option<u32>,
     /// Something moves within each, or it ends.
     stall: Duration,
 }
@@ -88,16 +93,18 @@ impl<'a> Transmission<'a> {
     ) -> Self {
         let chunk = config.grpc().snapshot_chunk_bytes;
         let stall = config.rpc_timeout();
-        let bytes = snapshot.snapshot.into_bytes();
-        let checksum = summed.of(&snapshot.meta.snapshot_id, &bytes).await;
+        let Snapshot { meta, snapshot } = snapshot;
+        let bytes = snapshot.into_bytes();
+        let format = snapshot::format(&bytes);
+        let checksum = summed.of(&meta.snapshot_id, &bytes).await;
         let header = FullSnapshotHeader {
             vote,
-            meta: snapshot.meta,
+            meta,
             length: bytes.len() as u64,
             offset: 0,
             checksum: Some(checksum),
         };
-        Self { peer, identity, summed, header, bytes, checksum, chunk, stall }
+        Self { peer, identity, summed, header, bytes, checksum, chunk, format, stall }
     }
 
     /// Sends it. The answer may be that another node leads.
@@ -107,7 +114,16 @@ impl<'a> Transmission<'a> {
     /// before.
     pub(super) async fn run(&self) -> Result<SnapshotResponse, Cause> {
         let started = Instant::now();
-        let mut from = self.offset(Duration::ZERO).await?.unwrap_or_default();
+        let mut from = match self.offset(Duration::ZERO).await {
+            Ok(from) => from.unwrap_or_default(),
+            Err(cause) => {
+                // openraft begins anew at once, and what a peer reads changes once in months.
+                if matches!(cause, Cause::Format { .. }) {
+                    sleep(self.stall).await;
+                }
+                return Err(cause);
+            }
+        };
         loop {
             let cut = match self.send(from).await {
                 Ok(response) => {
@@ -149,14 +165,21 @@ impl<'a> Transmission<'a> {
     }
 
     async fn ask(&self, limit: Duration) -> Result<Option<SnapshotOffsetResponse>, Cause> {
-        let mut client = TransportClient::new(self.peer.channel(Lane::Liveness)?);
+        let client = TransportClient::new(self.peer.channel(Lane::Liveness)?);
+        let mut client = client.max_decoding_message_size(SHORT);
         let asked = SnapshotOffsetRequest { length: self.header.length, checksum: self.checksum };
         let call = client.snapshot_offset(self.identity.sign(self.peer.id, asked));
-        match timeout(limit, call).await.map_err(|_| Cause::TimedOut(limit))?.map_err(Cause::of) {
-            Ok(answer) => Ok(Some(answer.into_inner())),
+        let call = timeout(limit, call).await.map_err(|_| Cause::TimedOut(limit))?;
+        let told = match call.map_err(Cause::of) {
+            Ok(answer) => Some(answer.into_inner()),
             // Of an older version.
-            Err(Cause::Failed { code: Code::Unimplemented, .. }) => Ok(None),
-            Err(cause) => Err(cause),
+            Err(Cause::Failed { code: Code::Unimplemented, .. }) => None,
+            Err(cause) => return Err(cause),
+        };
+        let got = told.map_or(OLDEST_FORMAT, |told| told.reads);
+        match self.format {
+            Some(expected) if expected > got => Err(Cause::Format { got, expected }),
+            _ => Ok(told),
         }
     }
 
@@ -164,7 +187,7 @@ impl<'a> Transmission<'a> {
     async fn send(&self, from: u64) -> Result<SnapshotResponse, Cause> {
         let (channel, progress) = (self.peer.channel(Lane::Snapshot)?, Progress::default());
         let watched = Watched { channel, progress: Some(progress.clone()) };
-        let mut client = TransportClient::new(watched);
+        let mut client = TransportClient::new(watched).max_decoding_message_size(SHORT);
         let parts = tokio_stream::iter(Parts::new(self, from));
         tokio::select! {
             answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {

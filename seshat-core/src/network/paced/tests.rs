@@ -375,6 +375,19 @@ async fn a_call_carries_what_the_link_carries_in_time() {
     );
 }
 
+/// A receiver takes no more of them (`codec::MAX_MEMBERSHIPS`), so that it needn't hold what they become.
+#[test]
+fn a_call_carries_no_more_memberships_than_a_receiver_takes() {
+    let membership = openraft::Membership::new(vec![[1].into()], None);
+    let mut asked = request(Some(6), 2000, 0);
+    for entry in &mut asked.entries {
+        entry.payload = EntryPayload::Membership(membership.clone());
+    }
+    let told = Asked::of(&asked).unwrap();
+    load(&mut asked, told, REPLICATION_BYTES);
+    assert_eq!(asked.entries.len(), MAX_MEMBERSHIPS);
+}
+
 #[rstest::rstest]
 #[case::alone(vec![vec![1]], usize::MAX)]
 #[case::of_three_the_faster_other(vec![vec![1, 2, 3]], 30_000)]
@@ -394,4 +407,56 @@ fn a_quorum_is_as_fast_as_its_slowest_member(
     let configs = configs.into_iter().map(BTreeSet::from_iter);
     let membership = openraft::Membership::new(configs.collect(), None);
     assert_eq!(ways.quorum_budget(1, &membership), budget);
+}
+
+/// Milliseconds since a start at which 2 and 3 were heard; 4 never was.
+#[rstest::rstest]
+#[case::alone(vec![vec![1]], None)]
+#[case::of_three_the_other_heard_last(vec![vec![1, 2, 3]], Some(3))]
+#[case::of_three_the_only_other_heard(vec![vec![1, 2, 4]], Some(2))]
+#[case::of_four_two_others(vec![vec![1, 2, 3, 4]], Some(2))]
+#[case::one_of_two_others_that_are_needed(vec![vec![1, 2, 4, 5]], None)]
+#[case::a_leader_that_leaves_is_no_part_of_it(vec![vec![2, 3, 4]], Some(2))]
+#[case::both_of_a_joint_change(vec![vec![1, 2, 3], vec![1, 2, 4]], Some(2))]
+#[case::one_of_a_joint_change_is_silent(vec![vec![1, 2, 3], vec![1, 4, 5]], None)]
+fn a_quorum_is_heard_when_the_last_of_it_is(
+    #[case] configs: Vec<Vec<u64>>,
+    #[case] expected: Option<u64>,
+) {
+    let (ways, start) = (Ways::new(HEARTBEAT), Instant::now());
+    for (id, at) in [(2, Some(2)), (3, Some(3)), (4, None)] {
+        ways.to(id).lock().heard = at.map(|at| start + Duration::from_millis(at));
+    }
+    let configs = configs.into_iter().map(BTreeSet::from_iter);
+    let membership = openraft::Membership::new(configs.collect(), None);
+    let heard = ways.quorum_heard(1, &membership);
+    assert_eq!(heard.map(|at| (at - start).as_millis() as u64), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_heartbeat_has_longer_where_the_last_one_was_not_answered_in_time() {
+    let peer = Peer::new();
+    let (paced, mut connection) = connect(&peer).await;
+    let heard = || paced.ways.to(2).lock().heard;
+    let mut beat = async || {
+        let vote = Vote::new_committed(VOTE.0, VOTE.1);
+        let sent = connection.append_entries(heartbeat(vote), RPCOption::new(HEARTBEAT));
+        let answered = tokio::time::timeout(HEARTBEAT, sent).await.is_ok();
+        tokio::task::yield_now().await;
+        (answered, peer.heartbeats().len())
+    };
+    assert_eq!(beat().await, (true, 1));
+    let first = heard();
+    assert!(first.is_some());
+    peer.echoes(None);
+    assert_eq!(beat().await, (false, 1));
+    assert_eq!(beat().await, (false, 2), "one has longer");
+    assert_eq!(beat().await, (false, 1), "and no other meanwhile");
+    assert_eq!(heard(), first);
+    tokio::time::sleep(ASK_FOR * HEARTBEAT).await;
+    assert_eq!(beat().await, (false, 2), "the next one");
+    peer.echoes(Some(|| AppendEntriesResponse::Success));
+    assert_eq!(beat().await, (true, 1));
+    assert!(heard() > first);
+    assert_eq!(beat().await, (true, 1), "none where answers come in time");
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Asked;
 use super::flight::{Cargo, End, Flight};
 use super::pace::Pace;
@@ -33,6 +35,8 @@ pub(super) struct State {
     flight: Option<Flight>,
     /// Connections. A flight doesn't outlive the last one: the node leads no more.
     users: usize,
+    /// When the node last answered anything.
+    pub(super) heard: Option<Instant>,
 }
 
 impl Ways {
@@ -43,7 +47,7 @@ impl Ways {
     pub(super) fn to(&self, target: NodeId) -> Arc<Way> {
         let fresh = || {
             let pace = Pace::new(self.heartbeat);
-            Arc::new(Way { state: Mutex::new(State { pace, flight: None, users: 0 }) })
+            Arc::new(Way { state: Mutex::new(State { pace, flight: None, users: 0, heard: None }) })
         };
         Arc::clone(self.lock().entry(target).or_insert_with(fresh))
     }
@@ -54,22 +58,35 @@ impl Ways {
     pub(crate) fn quorum_budget(&self, me: NodeId, membership: &Membership) -> usize {
         let ways = self.lock();
         let budget = |id: &NodeId| ways.get(id).map_or(REPLICATION_BYTES, |way| way.budget());
-        let of_config = |voters: &BTreeSet<NodeId>| {
-            let mut budgets: Vec<usize> =
-                voters.iter().filter(|id| **id != me).map(budget).collect();
-            budgets.sort_unstable_by(|a, b| b.cmp(a));
-            // Of the others, that many make a quorum with this node, which it is a part of or leaves.
-            let needed = voters.len() / 2 + usize::from(!voters.contains(&me));
-            needed.checked_sub(1).and_then(|last| budgets.get(last).copied())
-        };
-        let slowest = membership.get_joint_config().iter().filter_map(of_config).min();
+        let slowest = of_quorum(me, membership, budget);
         slowest.filter(|budget| *budget < REPLICATION_BYTES).unwrap_or(usize::MAX)
+    }
+
+    /// Since when node `me` has heard from a quorum of `membership`: each of them has answered something
+    /// then, or since. `None` if it never has, or needs nobody else.
+    pub(crate) fn quorum_heard(&self, me: NodeId, membership: &Membership) -> Option<Instant> {
+        let ways = self.lock();
+        let heard = |id: &NodeId| ways.get(id).and_then(|way| way.lock().heard);
+        of_quorum(me, membership, heard).flatten()
     }
 
     // Every change under the lock is a single insertion.
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Way>>> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What node `me` and a quorum of `membership` reach with it, where each other node reaches `of`. `None`
+/// where that takes nobody else.
+fn of_quorum<T: Ord>(me: NodeId, membership: &Membership, of: impl Fn(&NodeId) -> T) -> Option<T> {
+    let of_config = |voters: &BTreeSet<NodeId>| {
+        let mut reached: Vec<T> = voters.iter().filter(|id| **id != me).map(&of).collect();
+        reached.sort_unstable_by(|a, b| b.cmp(a));
+        // Of the others, that many make a quorum with this node, which it is a part of or leaves.
+        let needed = voters.len() / 2 + usize::from(!voters.contains(&me));
+        needed.checked_sub(1).and_then(|last| reached.into_iter().nth(last))
+    };
+    membership.get_joint_config().iter().filter_map(of_config).min()
 }
 
 impl Way {
@@ -112,9 +129,18 @@ impl Way {
         drop(left);
     }
 
+    /// The node answered just now.
+    pub(super) fn heard(&self) {
+        self.lock().heard = Some(Instant::now());
+    }
+
     /// Notes how a call that carried something ended.
     pub(super) fn note(&self, cargo: &Cargo, end: &End, took: Duration, patience: Duration) {
-        let pace = &mut self.lock().pace;
+        let mut state = self.lock();
+        if end.is_ok() {
+            state.heard = Some(Instant::now());
+        }
+        let pace = &mut state.pace;
         let before = pace.budget();
         match end {
             Ok(_) => pace.carried(cargo.bytes, took),
@@ -131,6 +157,7 @@ impl Way {
 
     pub(super) fn echoed(&self, took: Duration) {
         let state = &mut self.lock();
+        state.heard = Some(Instant::now());
         // Beside entries it would tell how long the queue is, not the way.
         if state.flight.is_none() {
             state.pace.echoed(took);

@@ -283,6 +283,12 @@ where
     }
 }
 
+#[cfg(feature = "storage-v2")]
+impl<W: Wire<crate::types::TypeConfig> + Clone> crate::network::Transport
+    for Port<crate::types::TypeConfig, W>
+{
+}
+
 impl<C, W> RaftNetwork<C> for Connection<C, W>
 where
     C: RaftTypeConfig,

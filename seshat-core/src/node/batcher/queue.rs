@@ -6,28 +6,32 @@
 //! in which their futures were first polled, also while the queue is full.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::sync::{Notify, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::waiting::{Answered, Place, Reply, Waiting};
-use super::{Answer, LONE_PATIENCE};
-use crate::config::BatchConfig;
+use super::Answer;
+use super::door::{Door, Pass};
+use super::turn::Turn;
+use super::waiting::{Answered, Reply, Waiting};
+use crate::config::NodeConfig;
 use crate::error::{ProposeError, Stopped};
 use crate::operation::Operation;
 
-/// What an operation takes in the queue beside its payload, in bytes. Bounds the number of small
-/// ones.
-const OVERHEAD: usize = 256;
+/// How long a lone proposer's entry may hold up others before the driver asks it for the turn, and
+/// again before it takes it: a proposer that isn't polled keeps nobody waiting.
+const LONE_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long an entry may be under way before who comes hears whether this node may propose at all.
+const MOMENT: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Proposal {
     operation: Operation,
-    weight: u32,
+    /// Of its place, which goes where it goes.
+    bytes: usize,
     deadline: Instant,
     reply: Reply,
 }
@@ -37,29 +41,37 @@ pub(super) struct Queue {
     inbox: Mutex<Inbox>,
     /// Told when there is something for the driver to do.
     wake: Notify,
-    /// One permit a byte.
-    space: Arc<Semaphore>,
-    /// Held by the proposer that waits for space; others wait for it behind, in turn.
-    door: tokio::sync::Mutex<()>,
-    /// Proposers at the door. While there are any, nobody passes by.
-    at_door: AtomicUsize,
-    queue_bytes: usize,
+    /// Told when others wait for a lone proposer's turn.
+    hurry: Notify,
+    door: Door,
     max_operations: usize,
     max_bytes: usize,
 }
 
+/// Who has the turn.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    #[default]
+    Nobody,
+    /// The lone proposer with the [`Turn`] of that number.
+    Alone(u64),
+    Driver,
+}
+
 #[derive(Debug, Default)]
-struct Inbox {
-    proposals: VecDeque<Proposal>,
-    /// Whether somebody has the turn: a lone proposer ([`Turn`]) or the driver.
-    turn_taken: bool,
-    /// The number of the [`Turn`], if that is who has it.
-    alone: Option<u64>,
+pub(super) struct Inbox {
+    pub(super) proposals: VecDeque<Proposal>,
+    pub(super) holder: Holder,
     /// Turns taken by lone proposers.
     turns: u64,
-    /// An entry that a lone proposer leaves to the driver, with the turn.
-    left: Option<(Answer, Waiting)>,
-    closed: bool,
+    /// Entries under way that lone proposers left to the driver.
+    pub(super) left: VecDeque<(Answer, Waiting)>,
+    /// The driver waits for an entry that nobody else waits for: it has no deadline to mind until
+    /// something is queued.
+    minds_nobody: bool,
+    /// When the driver proposed the entry that is under way.
+    began: Option<Instant>,
+    pub(super) closed: bool,
 }
 
 /// What became of an operation that was to be proposed.
@@ -70,124 +82,97 @@ pub(super) enum Entered<'a> {
     Queued(Answered),
 }
 
-/// What the driver does next. It has the turn then.
+/// What the driver does next.
 pub(super) enum Work {
-    /// Propose these operations as one entry.
+    /// Propose these operations as one entry. The driver has the turn.
     Propose(Vec<Operation>, Waiting),
     /// Wait for an entry that is proposed already.
     Await(Answer, Waiting),
 }
 
 impl Queue {
-    pub(super) fn new(config: &BatchConfig) -> Self {
+    pub(super) fn new(config: &NodeConfig) -> Self {
+        let (batch, limits) = (config.batch(), *config.limits());
         Self {
             inbox: Mutex::default(),
             wake: Notify::new(),
-            space: Arc::new(Semaphore::new(config.queue_bytes)),
-            door: tokio::sync::Mutex::default(),
-            at_door: AtomicUsize::new(0),
-            queue_bytes: config.queue_bytes,
-            max_operations: config.max_operations,
-            max_bytes: config.max_bytes,
+            hurry: Notify::new(),
+            door: Door::new(batch.queue_bytes, limits),
+            max_operations: batch.max_operations,
+            max_bytes: batch.max_bytes,
         }
     }
 
     // Every change under the lock is a single step.
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the turn for an operation, or queues it. Waits for a place until `deadline`.
-    pub(super) async fn enter(
-        &self,
+    pub(super) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// Takes the turn for an operation that has a place, or queues it; unless `refusal` says why not.
+    /// Behind an entry that has been under way for a moment only, as those of a busy leader are, it isn't
+    /// asked: the driver asks when it comes to the operation.
+    pub(super) fn enter<'a>(
+        &'a self,
+        pass: Pass<'a>,
         operation: Operation,
-        deadline: Instant,
-        timeout: Duration,
-    ) -> Result<Entered<'_>, ProposeError> {
-        // `queue_bytes` fits (`BatchConfig`), so the weight does.
-        let weight = (operation.payload_bytes() + OVERHEAD).min(self.queue_bytes) as u32;
-        let operation = match self.try_enter(operation, weight, deadline)? {
-            Ok(entered) => return Ok(entered),
-            Err(operation) => operation,
-        };
-        let _at_door = AtDoor::new(&self.at_door);
-        let place = async {
-            let door = self.door.lock().await;
-            self.space.acquire_many(weight).await.map(|place| (door, place))
-        };
-        let (door, place) = match tokio::time::timeout_at(deadline, place).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
-            Err(_) => {
-                let queue_bytes = self.queue_bytes;
-                return Err(ProposeError::QueueFull { waited: timeout, queue_bytes });
-            }
-        };
-        place.forget();
-        let inbox = self.lock();
+        (now, deadline): (Instant, Instant),
+        refusal: impl FnOnce() -> Option<ProposeError>,
+    ) -> Result<Entered<'a>, ProposeError> {
+        let mut inbox = self.lock();
         if inbox.closed {
             return Err(Stopped::ShutDown.into());
         }
-        let entered = self.push(inbox, operation, weight, deadline);
-        drop(door);
-        Ok(entered)
-    }
-
-    /// The operation comes back if there is no place for it.
-    fn try_enter(
-        &self,
-        operation: Operation,
-        weight: u32,
-        deadline: Instant,
-    ) -> Result<Result<Entered<'_>, Operation>, ProposeError> {
-        let inbox = self.lock();
-        if inbox.closed {
-            return Err(Stopped::ShutDown.into());
+        let moves =
+            inbox.holder == Holder::Driver && inbox.began.is_some_and(|began| now < began + MOMENT);
+        if !moves && let Some(refused) = refusal() {
+            return Err(refused);
         }
-        if self.at_door.load(Ordering::Relaxed) > 0 {
-            return Ok(Err(operation));
+        // What is left is under way still, if the driver hasn't come to it yet.
+        if inbox.holder == Holder::Nobody && inbox.proposals.is_empty() && inbox.left.is_empty() {
+            inbox.turns += 1;
+            inbox.holder = Holder::Alone(inbox.turns);
+            return Ok(Entered::Alone(Turn::new(self, inbox.turns, pass), operation));
         }
-        if !inbox.turn_taken && inbox.proposals.is_empty() {
-            return Ok(Ok(Entered::Alone(self.take_turn(inbox), operation)));
-        }
-        match self.space.try_acquire_many(weight) {
-            Ok(place) => {
-                place.forget();
-                Ok(Ok(self.push(inbox, operation, weight, deadline)))
-            }
-            Err(TryAcquireError::Closed) => Err(Stopped::ShutDown.into()),
-            Err(TryAcquireError::NoPermits) => Ok(Err(operation)),
-        }
-    }
-
-    fn take_turn(&self, mut inbox: MutexGuard<'_, Inbox>) -> Turn<'_> {
-        inbox.turn_taken = true;
-        inbox.turns += 1;
-        inbox.alone = Some(inbox.turns);
-        Turn { queue: self, number: inbox.turns }
-    }
-
-    fn push(
-        &self,
-        mut inbox: MutexGuard<'_, Inbox>,
-        operation: Operation,
-        weight: u32,
-        deadline: Instant,
-    ) -> Entered<'_> {
-        let (reply, response) = oneshot::channel();
-        inbox.proposals.push_back(Proposal { operation, weight, deadline, reply });
-        let nobody_drives = !inbox.turn_taken || inbox.alone.is_some();
+        let (reply, answered) = oneshot::channel();
+        let first = inbox.proposals.is_empty();
+        let unasked = inbox.holder == Holder::Driver && !inbox.minds_nobody;
+        inbox.minds_nobody = false;
+        let bytes = pass.into_bytes();
+        inbox.proposals.push_back(Proposal { operation, bytes, deadline, reply });
         drop(inbox);
-        if nobody_drives {
-            self.wake.notify_one();
+        if first && !unasked {
+            self.wake();
         }
-        Entered::Queued(response)
+        Ok(Entered::Queued(answered))
     }
 
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.space.close();
+        self.door.close();
+        self.wake();
+    }
+
+    pub(super) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// The driver proposes an entry now.
+    pub(super) fn begins(&self) {
+        self.lock().began = Some(Instant::now());
+    }
+
+    /// Until there is something for the driver to do.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Until others wait for a lone proposer's turn.
+    pub(super) async fn hurried(&self) {
+        self.hurry.notified().await;
     }
 
     /// What the driver does next; `None` once the queue is closed and empty. `backlog` is what
@@ -196,46 +181,62 @@ impl Queue {
     pub(super) async fn next(
         &self,
         backlog: &mut VecDeque<Proposal>,
-        mut has_turn: bool,
         budget: &(impl Fn() -> usize + Sync),
     ) -> Option<Work> {
+        let mut held_up = None;
         loop {
-            {
+            let holder = {
                 let mut inbox = self.lock();
-                if let Some((answer, waiting)) = inbox.left.take() {
+                if let Some((answer, waiting)) = inbox.left.pop_front() {
                     return Some(Work::Await(answer, waiting));
                 }
-                if backlog.is_empty() && (has_turn || !inbox.turn_taken) {
+                if backlog.is_empty() && !matches!(inbox.holder, Holder::Alone(_)) {
                     std::mem::swap(backlog, &mut inbox.proposals);
-                    inbox.turn_taken = !backlog.is_empty();
-                    inbox.alone = None;
-                    has_turn = inbox.turn_taken;
-                    if inbox.closed && !has_turn {
-                        return None;
+                    if backlog.is_empty() {
+                        inbox.holder = Holder::Nobody;
+                        if inbox.closed {
+                            return None;
+                        }
+                    } else {
+                        inbox.holder = Holder::Driver;
                     }
                 }
-            }
-            if has_turn {
-                let (operations, waiting) = self.take(backlog, budget().min(self.max_bytes));
-                if !operations.is_empty() {
-                    return Some(Work::Propose(operations, waiting));
-                }
-                // Nobody waited for any of it. Look again.
-                continue;
-            }
-            let (alone, held_up) = {
-                let inbox = self.lock();
-                (inbox.alone, !inbox.proposals.is_empty() || inbox.closed)
+                let waits = !inbox.proposals.is_empty() || inbox.closed;
+                // To a lone proposer that holds nobody up the driver is as good as not there.
+                if waits || inbox.holder == Holder::Driver { inbox.holder } else { Holder::Nobody }
             };
-            if alone.is_none() || !held_up {
-                self.wake.notified().await;
-                continue;
+            match holder {
+                Holder::Nobody => self.woken().await,
+                Holder::Alone(number) => self.hold_up(number, &mut held_up).await,
+                Holder::Driver => {
+                    let (operations, waiting) = self.take(backlog, budget().min(self.max_bytes));
+                    if !operations.is_empty() {
+                        return Some(Work::Propose(operations, waiting));
+                    }
+                    // Nobody waited for any of it. Look again.
+                }
             }
-            // A lone proposer that isn't polled keeps nobody waiting: its turn is taken away.
-            let waited = tokio::time::timeout(LONE_PATIENCE * 2, self.wake.notified()).await;
-            if waited.is_err() && self.lock().alone == alone {
-                has_turn = true;
+        }
+    }
+
+    /// Waits for a lone proposer that holds others up, asks it to leave, and takes its turn away.
+    /// `held_up` is whose turn that is, whether it was asked, and when to do more about it.
+    async fn hold_up(&self, number: u64, held_up: &mut Option<(u64, bool, Instant)>) {
+        let soon = Instant::now() + LONE_PATIENCE;
+        let (_, asked, due) = match held_up.take() {
+            Some(same) if same.0 == number => same,
+            _ => (number, false, soon),
+        };
+        if tokio::time::timeout_at(due, self.woken()).await.is_ok() {
+            *held_up = Some((number, asked, due));
+        } else if asked {
+            let mut inbox = self.lock();
+            if inbox.holder == Holder::Alone(number) {
+                inbox.holder = Holder::Driver;
             }
+        } else {
+            self.hurry.notify_waiters();
+            *held_up = Some((number, true, due + LONE_PATIENCE));
         }
     }
 
@@ -249,32 +250,39 @@ impl Queue {
         let limit = backlog.len().min(self.max_operations);
         let mut operations = Vec::with_capacity(limit);
         let mut replies = VecDeque::with_capacity(limit);
-        let (mut bytes, mut freed) = (0, 0);
-        while let Some(Proposal { operation, weight, deadline, reply }) = backlog.pop_front() {
-            let size = operation.payload_bytes();
+        let (mut bytes, mut placed) = (0, 0);
+        while let Some(next) = backlog.pop_front() {
+            let size = next.operation.payload_bytes();
             let full = operations.len() >= self.max_operations || bytes + size > max_bytes;
-            if reply.is_closed() {
-                freed += weight as usize;
-            } else if full && !operations.is_empty() {
-                backlog.push_front(Proposal { operation, weight, deadline, reply });
-                break;
-            } else {
-                freed += weight as usize;
-                bytes += size;
-                operations.push(operation);
-                replies.push_back((deadline, Some(reply)));
+            if next.reply.is_closed() {
+                drop(self.door.place(next.bytes));
+                continue;
             }
+            if full && !operations.is_empty() {
+                backlog.push_front(next);
+                break;
+            }
+            bytes += size;
+            operations.push(next.operation);
+            placed += next.bytes;
+            replies.push_back((next.deadline, Some(next.reply)));
         }
-        (operations, Waiting::new(replies, Place::new(&self.space, freed)))
+        (operations, Waiting::new(replies, self.door.place(placed)))
     }
 
-    /// The earliest deadline in the queue. Deadlines ascend but for proposers that waited for a
-    /// place, whose deadlines are earlier and are noticed as they reach the front.
-    pub(super) fn deadline(&self, backlog: &VecDeque<Proposal>) -> Option<Instant> {
-        match backlog.front() {
-            Some(proposal) => Some(proposal.deadline),
-            None => self.lock().proposals.front().map(|proposal| proposal.deadline),
-        }
+    /// The earliest deadline in the queue and of those who wait for an entry. With `None` the driver
+    /// is woken when there is one. Deadlines ascend but for proposers that waited for a place, whose
+    /// deadlines are earlier and are noticed as they reach the front.
+    pub(super) fn deadline(
+        &self,
+        backlog: &VecDeque<Proposal>,
+        under_way: Option<Instant>,
+    ) -> Option<Instant> {
+        let mut inbox = self.lock();
+        let queued = backlog.front().or(inbox.proposals.front()).map(|next| next.deadline);
+        let earliest = under_way.into_iter().chain(queued).min();
+        inbox.minds_nobody = earliest.is_none();
+        earliest
     }
 
     /// Answers those at the front whose deadline has passed with `error`.
@@ -284,70 +292,10 @@ impl Queue {
         for proposals in [backlog, &mut inbox.proposals] {
             while proposals.front().is_some_and(|next| next.deadline <= now) {
                 let Some(late) = proposals.pop_front() else { break };
-                self.space.add_permits(late.weight as usize);
+                drop(self.door.place(late.bytes));
                 // Whoever dropped the future doesn't hear it.
                 let _ = late.reply.send(Err(error.clone()));
             }
-        }
-    }
-}
-
-/// A proposer that waits for space, counted until it is queued or gives up.
-struct AtDoor<'a>(&'a AtomicUsize);
-
-impl<'a> AtDoor<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for AtDoor<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A lone proposer's right to have an entry under way. Dropping it passes the turn on.
-#[derive(Debug)]
-pub(super) struct Turn<'a> {
-    queue: &'a Queue,
-    number: u64,
-}
-
-impl Turn<'_> {
-    /// Leaves the turn, and the entry under way, to the driver. They come back if the driver
-    /// has taken the turn already.
-    pub(super) fn leave(
-        self,
-        answer: Answer,
-        deadline: Instant,
-        reply: Reply,
-    ) -> Result<(), (Answer, Waiting)> {
-        let place = Place::new(&self.queue.space, 0);
-        let waiting = Waiting::new(VecDeque::from([(deadline, Some(reply))]), place);
-        let mut inbox = self.queue.lock();
-        if inbox.alone != Some(self.number) {
-            return Err((answer, waiting));
-        }
-        inbox.alone = None;
-        inbox.left = Some((answer, waiting));
-        drop(inbox);
-        self.queue.wake.notify_one();
-        Ok(())
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut inbox = self.queue.lock();
-        if inbox.alone != Some(self.number) {
-            return;
-        }
-        inbox.alone = None;
-        inbox.turn_taken = false;
-        if !inbox.proposals.is_empty() || inbox.closed {
-            self.queue.wake.notify_one();
         }
     }
 }

@@ -1,37 +1,19 @@
 //! Those who wait for an entry, each for its own response.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::door::Place;
 use crate::error::ProposeError;
 use crate::operation::Response;
 
 pub(super) type Reply = oneshot::Sender<Result<Response, ProposeError>>;
 pub(super) type Answered = oneshot::Receiver<Result<Response, ProposeError>>;
 
-/// Gives a place in the queue back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    space: Arc<Semaphore>,
-    bytes: usize,
-}
-
-impl Place {
-    pub(super) fn new(space: &Arc<Semaphore>, bytes: usize) -> Self {
-        Self { space: Arc::clone(space), bytes }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.space.add_permits(self.bytes);
-    }
-}
-
-/// The proposers that wait for one entry, in the order of its operations.
+/// The proposers that wait for one entry, in the order of its operations, and the entry's place, which
+/// it keeps when nobody waits any more: until this is dropped.
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// `None` once answered.

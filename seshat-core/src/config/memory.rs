@@ -1,0 +1,72 @@
+//! What a node may hold beside what it stores, by its configuration.
+//!
+//! Guarantees: no sum overflows: what can't be counted is [`u64::MAX`].
+
+use super::NodeConfig;
+use crate::codec::DECODED_PER_BYTE;
+
+/// The longest message that has its room with its call's place.
+pub(crate) const SHORT: u64 = 64 << 10;
+/// What may have arrived on a connection and wasn't read.
+pub(crate) const CONNECTION_WINDOW: u64 = 8 << 20;
+/// The headers of one call.
+const HEADERS: u64 = 8 << 10;
+/// A short message, the one behind it, and what their reader begins with.
+const PLACE: u64 = 2 * SHORT + (8 << 10);
+/// A message, and what is made of it.
+const DECODED: u64 = 1 + DECODED_PER_BYTE as u64;
+/// Health watches and reflection.
+const STREAMS: u64 = 64;
+
+impl NodeConfig {
+    /// [`GrpcConfig::max_peer_bytes`](super::GrpcConfig::max_peer_bytes), or one message if that is more.
+    pub fn max_peer_bytes(&self) -> u64 {
+        self.grpc.max_peer_bytes.max(self.max_message_bytes() as u64)
+    }
+
+    /// [`GrpcConfig::max_client_bytes`](super::GrpcConfig::max_client_bytes), or one message if that is
+    /// more.
+    pub fn max_client_bytes(&self) -> u64 {
+        self.grpc.max_client_bytes.max(self.max_message_bytes() as u64)
+    }
+
+    /// The bytes that a node which is served over gRPC may hold at most, whatever others do, beside its
+    /// log, its state and the snapshot of that. The sum of
+    ///
+    /// | of | bytes |
+    /// |---|---|
+    /// | each of twice `max_connections`, nodes' and clients': what has arrived and isn't read, and headers | 8 MiB + `max_calls` · 8 KiB |
+    /// | each of `max_peer_calls`: a short message, and the one behind it | 136 KiB |
+    /// | each of `max_client_calls`, and 64 streams: the same, and the longest answer | 136 KiB + `max_value_bytes` |
+    /// | each of `max_peer_bytes` and `max_client_bytes`: the message, and what is made of it ([`DECODED_PER_BYTE`]) | 25 |
+    /// | what waits to be proposed: `queue_bytes` and one operation, and as much in entries | 2 · (`queue_bytes` + [`max_message_bytes`](Self::max_message_bytes)) |
+    /// | each other member: the entries that it is sent, as they are encoded, twice where a connection broke | 2 · [`max_message_bytes`](Self::max_message_bytes) |
+    /// | a snapshot that arrives, and one that is being installed | 2 · `max_snapshot_bytes` |
+    ///
+    /// with everything else at its default, some 19 GiB, and twice the longest snapshot that is taken
+    /// in: two thirds are what the worst messages are made into, which hold nothing but the smallest
+    /// operations (others take as much as they are long), and a quarter the windows of all connections. What the
+    /// allocator keeps for itself, tasks, buffers of sockets and TLS (some 100 KiB for each connection) are
+    /// not in it; nor is what an embedder's own services make of a call, and what they answer beyond a
+    /// value.
+    pub fn max_memory_bytes(&self) -> u64 {
+        let Self { grpc, batch, limits, members, .. } = self;
+        let message = self.max_message_bytes() as u64;
+        let others = members.keys().filter(|id| **id != self.node_id).count() as u64;
+        let value = limits.max_value_bytes as u64;
+        [
+            (
+                (grpc.max_connections as u64).saturating_mul(2),
+                CONNECTION_WINDOW + u64::from(grpc.max_calls) * HEADERS,
+            ),
+            (grpc.max_peer_calls as u64, PLACE),
+            ((grpc.max_client_calls as u64).saturating_add(STREAMS), PLACE.saturating_add(value)),
+            (self.max_peer_bytes().saturating_add(self.max_client_bytes()), DECODED),
+            ((batch.queue_bytes as u64).saturating_add(message), 2),
+            (others, message.saturating_mul(2)),
+            (grpc.max_snapshot_bytes, 2),
+        ]
+        .iter()
+        .fold(0, |sum, (count, each)| sum.saturating_add(count.saturating_mul(*each)))
+    }
+}

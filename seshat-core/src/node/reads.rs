@@ -1,0 +1,170 @@
+//! [`Reads`]: who asks whether this node leads shares the answer with those who ask meanwhile.
+//!
+//! A leader may answer a read if, after the read came, a quorum confirmed that it still leads (Raft
+//! dissertation, section 6.4). Each such round is a heartbeat to every voter. Here:
+//!
+//! - A round answers who came before it began, and nobody else. Who comes while one is under way waits
+//!   for the next, with all who do.
+//! - One is under way at a time, and one more is waited for, however many ask.
+//! - Who finds none under way begins one at once, in its own task: nothing comes between.
+//!
+//! To drop the future of who leads a round gives the round up, and one of those who waited for it leads
+//! another; who waits and is dropped is in nobody's way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use openraft::error::{CheckIsLeaderError, Fatal, RaftError};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::RaftNode;
+use crate::error::ReadError;
+use crate::storage::StateReader;
+use crate::types::{Node, NodeId, Raft};
+
+/// Why a round confirmed nothing.
+pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>>;
+
+/// The rounds of one node. Clones are the same ones.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    raft: Raft,
+    rounds: Rounds<Result<(), Unconfirmed>>,
+}
+
+impl Reads {
+    pub(crate) fn new(raft: Raft) -> Self {
+        Self { raft, rounds: Rounds::default() }
+    }
+
+    /// Confirms that this node leads, and that all is applied here that was committed when it was asked.
+    /// Shares a round that begins later than the call does.
+    ///
+    /// # Errors
+    /// As [`Raft::ensure_linearizable`].
+    pub(crate) async fn confirm(&self) -> Result<(), Unconfirmed> {
+        let round = async || self.raft.ensure_linearizable().await.map(drop);
+        // A round ends by its leader's hand, so nobody is left without an answer.
+        self.rounds.join(round).await.unwrap_or(Err(Fatal::Stopped.into()))
+    }
+}
+
+impl<R: StateReader> RaftNode<R> {
+    /// The value of `key` after everything that was acknowledged before the call (Raft
+    /// dissertation, section 6.4: the leader confirms with a quorum that it still leads). Reads that come
+    /// while others wait share one round of confirmation.
+    ///
+    /// Dropping the future gives the read up, and no other.
+    ///
+    /// # Errors
+    /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
+    pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        let (started, timeout) = (Instant::now(), self.config().propose_timeout());
+        match tokio::time::timeout(timeout, self.reads().confirm()).await {
+            Ok(Ok(())) => self.read(key).await,
+            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
+            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
+        }
+    }
+}
+
+/// Rounds that end with a `T`. Clones are the same ones.
+struct Rounds<T>(Arc<Mutex<State<T>>>);
+
+struct State<T> {
+    /// Whether somebody leads a round, or is about to.
+    led: bool,
+    /// Those whom the next round answers, in the order in which they came.
+    waiting: Vec<oneshot::Sender<Word<T>>>,
+}
+
+/// What one who waits is told.
+enum Word<T> {
+    /// The round that it waited for ended so.
+    Ended(T),
+    /// It leads that round.
+    Lead(Lead<T>),
+}
+
+/// The right to lead a round, which is passed on when it is dropped.
+struct Lead<T> {
+    rounds: Rounds<T>,
+    /// Those whom the round under way answers, beside who leads it.
+    answers: Vec<oneshot::Sender<Word<T>>>,
+}
+
+impl<T> Clone for Rounds<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Rounds<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { led: false, waiting: Vec::new() })))
+    }
+}
+
+impl<T: Clone> Rounds<T> {
+    /// How a round ended that began after the call. `round` is begun by who leads it. `None` can't be.
+    async fn join(&self, round: impl AsyncFnOnce() -> T) -> Option<T> {
+        let mut lead = match self.come() {
+            Ok(lead) => lead,
+            Err(word) => match word.await.ok()? {
+                Word::Ended(end) => return Some(end),
+                Word::Lead(lead) => lead,
+            },
+        };
+        // Who came since the right was passed on came before the round begins.
+        lead.answers = std::mem::take(&mut self.lock().waiting);
+        let end = round().await;
+        for waits in lead.answers.drain(..) {
+            // Some have gone.
+            let _ = waits.send(Word::Ended(end.clone()));
+        }
+        Some(end)
+    }
+}
+
+impl<T> Rounds<T> {
+    /// The right to lead a round if nobody has it, else a place among those who wait for the next.
+    fn come(&self) -> Result<Lead<T>, oneshot::Receiver<Word<T>>> {
+        let mut state = self.lock();
+        if state.led {
+            let (waits, word) = oneshot::channel();
+            state.waiting.push(waits);
+            return Err(word);
+        }
+        state.led = true;
+        drop(state);
+        Ok(Lead { rounds: self.clone(), answers: Vec::new() })
+    }
+
+    // Every change under the lock is a single one.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Lead<T> {
+    fn drop(&mut self) {
+        let mut state = self.rounds.lock();
+        // Those whom a round that was given up didn't answer came before the others.
+        let came = std::mem::take(&mut self.answers);
+        state.waiting.splice(..0, came);
+        state.waiting.retain(|waits| !waits.is_closed());
+        if state.waiting.is_empty() {
+            state.led = false;
+            return;
+        }
+        let next = state.waiting.remove(0);
+        drop(state);
+        let lead = Lead { rounds: self.rounds.clone(), answers: Vec::new() };
+        // Who has gone in this instant drops it, and with it passes it on.
+        let _ = next.send(Word::Lead(lead));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Linearizable reads share the rounds that confirm who leads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[path = "common/cluster.rs"]
+mod cluster;
+
+use std::time::Duration;
+
+use cluster::{Cluster, PATIENCE, config};
+use futures_util::FutureExt;
+use futures_util::future::{join_all, select_all};
+use seshat_core::config::NodeConfigBuilder;
+use seshat_core::error::ReadError;
+use seshat_core::network::StubNetwork;
+use seshat_core::network::switchboard::Faults;
+use seshat_core::node::RaftNode;
+use seshat_core::storage::MemStorage;
+
+/// Heartbeats of openraft's own are rare.
+fn rare(config: NodeConfigBuilder) -> NodeConfigBuilder {
+    let config = config.heartbeat_interval(Duration::from_secs(10)).propose_timeout(PATIENCE);
+    config
+        .election_timeout_min(Duration::from_secs(100))
+        .election_timeout_max(Duration::from_secs(200))
+}
+
+/// Three nodes, each 10 ms from each other.
+async fn cluster() -> (Cluster, RaftNode) {
+    let cluster = Cluster::start_with(&[1, 2, 3], 7, rare).await;
+    let leader = cluster.leader().await;
+    leader.set("key", "value").await.unwrap();
+    let delay = Duration::from_millis(10);
+    for from in 1..=3 {
+        for to in (1..=3).filter(|to| *to != from) {
+            let far = Faults { delay_min: delay, delay_max: delay, ..Faults::default() };
+            cluster.switchboard.set_faults(from, to, far);
+        }
+    }
+    (cluster, leader)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_reads_at_once_cost_two_rounds() {
+    let (cluster, leader) = cluster().await;
+    let before = cluster.snapshots.heartbeats();
+    let reads = join_all((0..1000).map(|_| leader.read_linearizable(b"key"))).await;
+    for read in reads {
+        assert_eq!(read.unwrap().as_deref(), Some(&b"value"[..]));
+    }
+    let heartbeats = cluster.snapshots.heartbeats() - before;
+    // Two rounds to two followers each, and one of openraft's own, maybe.
+    assert!((4..=6).contains(&heartbeats), "{heartbeats} heartbeats");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_sees_what_was_acknowledged_before_it_though_a_round_is_under_way() {
+    let (_cluster, leader) = cluster().await;
+    for n in 0..20 {
+        let mut early = Box::pin(leader.read_linearizable(b"key"));
+        assert!(early.as_mut().now_or_never().is_none());
+        leader.set("key", n.to_string()).await.unwrap();
+        let (late, _early) = tokio::join!(leader.read_linearizable(b"key"), early);
+        assert_eq!(late.unwrap().as_deref(), Some(n.to_string().as_bytes()));
+    }
+}
+
+/// Whoever is dropped, and whenever: the others are answered.
+#[tokio::test(start_paused = true)]
+async fn reads_that_are_dropped_leave_the_others_alone() {
+    let (_cluster, leader) = cluster().await;
+    for dropped in 0..8 {
+        let reads = (0..8).map(|_| leader.read_linearizable(b"key").boxed());
+        let mut reads: Vec<_> = reads.collect();
+        for read in &mut reads {
+            assert!(read.now_or_never().is_none());
+        }
+        // The first leads a round, and each that follows when it is dropped.
+        drop(reads.drain(..dropped));
+        for _ in 0..8 - dropped {
+            let (read, _, rest) = tokio::time::timeout(PATIENCE, select_all(reads)).await.unwrap();
+            assert_eq!(read.unwrap().as_deref(), Some(&b"value"[..]));
+            reads = rest;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_reader_is_told_why_there_is_no_answer() {
+    let (cluster, leader) = cluster().await;
+    let follower = cluster.follower_of(&leader);
+    for read in join_all((0..64).map(|_| follower.read_linearizable(b"key"))).await {
+        let Err(ReadError::NotLeader(error)) = read else { panic!("another end: {read:?}") };
+        assert_eq!(error.leader.map(|leads| leads.id), Some(leader.id()));
+    }
+    cluster.switchboard.isolate(&leader.id());
+    for read in join_all((0..64).map(|_| leader.read_linearizable(b"key"))).await {
+        assert!(matches!(read, Err(ReadError::NoQuorum { .. })), "{read:?}");
+    }
+    leader.stop().await;
+    for read in join_all((0..64).map(|_| leader.read_linearizable(b"key"))).await {
+        assert!(matches!(read, Err(ReadError::Stopped(_))), "{read:?}");
+    }
+}
+
+/// Nobody has to be asked.
+#[tokio::test]
+async fn a_node_alone_confirms_itself() {
+    let node = RaftNode::start(config(1, &[1]), MemStorage::new(), StubNetwork).await.unwrap();
+    node.initialize().await.unwrap();
+    node.wait_for_leader(PATIENCE).await.unwrap();
+    node.set("key", "value").await.unwrap();
+    for read in join_all((0..64).map(|_| node.read_linearizable(b"key"))).await {
+        assert_eq!(read.unwrap().as_deref(), Some(&b"value"[..]));
+    }
+}
