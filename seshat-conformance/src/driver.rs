@@ -18,6 +18,7 @@ pub(crate) use self::openraft09::driver as of;
 pub(crate) use self::openraft09::seshat;
 pub(crate) use self::openraft09::words::entry;
 
+#[cfg(feature = "storage-v2")]
 use std::any::Any;
 use std::path::Path;
 use std::pin::Pin;
@@ -32,10 +33,12 @@ use crate::words::{BoxError, Capabilities, Command, Hooks};
 pub(crate) type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
 
 /// The callback of an append, in the kit's hands.
+#[cfg(feature = "storage-v2")]
 pub(crate) type Callback = Box<dyn Any + Send>;
 
 /// Resolves when the callback was called, with what it was called with; also when it was dropped,
 /// with an error.
+#[cfg(feature = "storage-v2")]
 pub(crate) type Flushed = Doing<'static, ()>;
 
 /// The two halves of an open store.
@@ -57,10 +60,9 @@ pub(crate) trait Driver: Author {
     /// Lets openraft start on an open store, and gives what it found.
     fn start<'a>(&self, log: &'a mut dyn Log, machine: &'a mut dyn Machine) -> Doing<'a, Initial>;
 
-    /// A callback, and how to learn of it; `None` where none can be made.
-    fn callback<'a>(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = Option<(Callback, Flushed)>> + Send + 'a>>;
+    /// A callback, and how to learn of it.
+    #[cfg(feature = "storage-v2")]
+    fn callback(&self) -> Doing<'static, (Callback, Flushed)>;
 
     /// All bytes of two handles on snapshots, read by turns; `None` if they can't be reached.
     fn by_turns<'a>(

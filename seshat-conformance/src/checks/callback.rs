@@ -50,7 +50,7 @@ pub(crate) async fn append(
     subject: &mut Subject<'_>,
     items: Vec<Item>,
 ) -> Result<Flushed, Failure> {
-    let Some((callback, flushed)) = subject.lab.driver.callback().await else {
+    let Ok((callback, flushed)) = subject.lab.driver.callback().await else {
         return Err(Failure::new(Kind::Kit, "no callback could be made", "", ""));
     };
     let step = Step::Append(items.clone());

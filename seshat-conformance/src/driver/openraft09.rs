@@ -13,7 +13,6 @@ pub(crate) mod words;
 
 use std::any::Any;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use openraft::entry::{RaftEntry, RaftPayload};
@@ -26,7 +25,9 @@ use self::words::{Entry as Entry09, Nid, NodeOf};
 use super::node::Network;
 use super::seen::{Entry, Initial, LogId, Membership, Named, Own, Vote};
 use super::store::{Data, Log, Machine};
-use super::{Author, Callback, Doing, Driver, Flushed, Opened, Suite};
+use super::{Author, Doing, Driver, Opened, Suite};
+#[cfg(feature = "storage-v2")]
+use super::{Callback, Flushed};
 use crate::backend::suite::Suite as _;
 use crate::backend::{Backend, Transfer};
 use crate::model::{Ballot, Id, Item, Members};
@@ -86,17 +87,8 @@ impl<B: Backend> Driver for Openraft09<B> {
     }
 
     #[cfg(feature = "storage-v2")]
-    fn callback<'a>(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = Option<(Callback, Flushed)>> + Send + 'a>> {
+    fn callback(&self) -> Doing<'static, (Callback, Flushed)> {
         Box::pin(flush::flush::<B::C>())
-    }
-
-    #[cfg(not(feature = "storage-v2"))]
-    fn callback<'a>(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = Option<(Callback, Flushed)>> + Send + 'a>> {
-        Box::pin(async { None })
     }
 
     fn by_turns<'a>(

@@ -93,6 +93,7 @@ impl LogId {
 /// A vote.
 #[derive(Clone)]
 pub(crate) struct Vote {
+    #[cfg_attr(not(feature = "storage-v2"), expect(dead_code, reason = "asked after a power cut"))]
     pub(crate) term: u64,
     pub(crate) own: Own,
 }

@@ -6,7 +6,9 @@ use std::any::Any;
 use std::ops::{Bound, Range};
 
 use super::seen::{Entry, LogId, LogState, Membership, Meta, Vote};
-use super::{Callback, Doing};
+#[cfg(feature = "storage-v2")]
+use super::Callback;
+use super::Doing;
 use crate::words::Piece;
 
 /// `(start, end)`.
@@ -39,6 +41,7 @@ pub(crate) trait Log: Reader + Any {
     /// `append`, and its callback awaited.
     fn append(&mut self, entries: Vec<Entry>) -> Doing<'_, ()>;
     /// `append`, with a callback of [`Driver::callback`](super::Driver::callback).
+    #[cfg(feature = "storage-v2")]
     fn append_with(&mut self, entries: Vec<Entry>, callback: Callback) -> Doing<'_, ()>;
     /// `truncate`.
     fn truncate(&mut self, from: LogId) -> Doing<'_, ()>;

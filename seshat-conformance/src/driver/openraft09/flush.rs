@@ -11,20 +11,26 @@ use openraft::{LogId, LogState, OptionalSend, RaftLogReader, RaftTypeConfig, Sto
 use tokio::sync::oneshot;
 
 use crate::driver::{Callback, Flushed};
+use crate::words::BoxError;
 
 /// A callback, and how to learn of it. Nothing happens before the second is polled once, so the
 /// first comes with it.
-pub(super) async fn flush<C: RaftTypeConfig>() -> Option<(Callback, Flushed)> {
+pub(super) async fn flush<C: RaftTypeConfig>() -> Result<(Callback, Flushed), BoxError> {
     let (hand_out, handed) = oneshot::channel();
     let mut source = Source::<C> { hand_out: Some(hand_out) };
     let mut flushed: Flushed =
         Box::pin(async move { Ok(source.blocking_append(std::iter::empty()).await?) });
     tokio::select! {
         biased;
-        _ = &mut flushed => None,
-        callback = handed => Some((Box::new(callback.ok()?), flushed)),
+        _ = &mut flushed => Err(Withheld.into()),
+        callback = handed => Ok((Box::new(callback?), flushed)),
     }
 }
+
+/// openraft appended without a callback.
+#[derive(Debug, thiserror::Error)]
+#[error("openraft made no callback")]
+struct Withheld;
 
 /// A log store that can only be appended to, and gives the callback away.
 struct Source<C: RaftTypeConfig> {

@@ -7,11 +7,15 @@ use openraft::RaftLogReader;
 use openraft::storage::LogFlushed;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 
-use super::{Foreign, words};
+#[cfg(feature = "storage-v2")]
+use super::Foreign;
+use super::words;
 use crate::backend::Backend;
 use crate::driver::seen::{Entry, LogId, LogState, Vote};
 use crate::driver::store::{Bounds, Log, Reader};
-use crate::driver::{Callback, Doing};
+#[cfg(feature = "storage-v2")]
+use crate::driver::Callback;
+use crate::driver::Doing;
 
 pub(super) struct OpenLog<B: Backend>(pub(super) B::Log);
 
@@ -94,6 +98,7 @@ impl<B: Backend> Log for OpenLog<B> {
         })
     }
 
+    #[cfg(feature = "storage-v2")]
     fn append_with(&mut self, entries: Vec<Entry>, callback: Callback) -> Doing<'_, ()> {
         Box::pin(async move {
             let callback = callback.downcast::<LogFlushed<B::C>>().map_err(|_| Foreign)?;
