@@ -3,15 +3,17 @@
 //! everything before the first of it can be refused. Tests compare what is written with prost's.
 
 use bytes::{BufMut, Bytes};
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_varint};
 
 use super::fields::{Fields, Value, field_len};
 use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
 use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
 
+/// Of a field whose number is below 16.
+#[inline]
 pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
-    encode_key(tag, WireType::LengthDelimited, buf);
+    buf.put_u8((tag << 3) as u8 | WireType::LengthDelimited as u8);
     encode_varint(len as u64, buf);
 }
 
@@ -77,10 +79,11 @@ fn operation_len(operation: &Operation) -> usize {
     field_len(kind_len(operation))
 }
 
-fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
+/// An operation whose kind takes `len` bytes.
+fn put_operation(operation: &Operation, len: usize, buf: &mut impl BufMut) {
     match operation {
         Operation::Set(set) => {
-            put_field_head(set_kind(set), kind_len(operation), buf);
+            put_field_head(set_kind(set), len, buf);
             put_pair(set.key(), set.value(), buf);
             if has_next_flag(set) {
                 prost::encoding::bool::encode(NEXT, &true, buf);
@@ -110,8 +113,9 @@ pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
         Some(encoded) => buf.put_slice(encoded),
         None => {
             for operation in batch.operations() {
-                put_field_head(1, operation_len(operation), buf);
-                put_operation(operation, buf);
+                let len = kind_len(operation);
+                put_field_head(1, field_len(len), buf);
+                put_operation(operation, len, buf);
             }
             if let Some(format) = batch.raises() {
                 prost::encoding::uint32::encode(2, &format, buf);
@@ -128,7 +132,7 @@ impl Message for Operation {
     }
 
     fn encode_to(&self, buf: &mut impl BufMut) {
-        put_operation(self, buf);
+        put_operation(self, kind_len(self), buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
