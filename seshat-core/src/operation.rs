@@ -323,8 +323,11 @@ impl From<Operation> for Operations {
 
 impl From<Vec<Operation>> for Operations {
     fn from(operations: Vec<Operation>) -> Self {
-        let payload_bytes = operations.iter().map(Operation::payload_bytes).sum();
-        let format = operations.iter().map(Operation::format).max().unwrap_or(1);
+        let (mut payload_bytes, mut format) = (0, 1);
+        for operation in &operations {
+            payload_bytes += operation.payload_bytes();
+            format = format.max(operation.format());
+        }
         Self::Many { operations, payload_bytes, format }
     }
 }

@@ -136,17 +136,16 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A varint of four bytes at most.
+/// A varint of three bytes at most.
 #[inline]
 fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let mut value = 0;
-    for (place, byte) in bytes.iter().enumerate().take(4) {
-        value |= u32::from(byte & 0x7f) << (7 * place);
-        if *byte < 0x80 {
-            return Some((value, bytes.get(place + 1..)?));
-        }
+    let low = |byte: &u8| u32::from(byte & 0x7f);
+    match bytes {
+        [a @ ..0x80, after @ ..] => Some((low(a), after)),
+        [a, b @ ..0x80, after @ ..] => Some((low(a) | low(b) << 7, after)),
+        [a, b, c @ ..0x80, after @ ..] => Some((low(a) | low(b) << 7 | low(c) << 14, after)),
+        _ => None,
     }
-    None
 }
 
 /// Length of a length-delimited field with its key, whose number is below 16.

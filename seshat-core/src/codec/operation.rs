@@ -200,20 +200,26 @@ fn next_operation(
 /// An operation that is a part of `bytes`.
 fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeError> {
     let mut fields = Fields::of(Operation::NAME, operation);
+    // Where it is, not what: an operation is large to be moved about.
     let mut kind = None;
     while let Some(field) = fields.next()? {
-        let read = match field {
-            (1, Value::Bytes(set)) => read_set(bytes, set, How::Replace)?,
-            #[cfg(feature = "next")]
-            (NEXT, Value::Bytes(set)) if reads() >= super::NEXT_FORMAT => {
-                read_set(bytes, set, How::Append)?
+        match field {
+            (number @ (1 | 2), Value::Bytes(held)) => {
+                fields.once(&mut kind, (number, held), "kind")?;
             }
-            (2, Value::Bytes(del)) => read_del(bytes, del)?,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Bytes(held)) if reads() >= super::NEXT_FORMAT => {
+                fields.once(&mut kind, (NEXT, held), "kind")?;
+            }
             other => return Err(fields.unknown(other)),
-        };
-        fields.once(&mut kind, read, "kind")?;
+        }
     }
-    required(kind, Operation::NAME, "kind")
+    match required(kind, Operation::NAME, "kind")? {
+        (1, set) => read_set(bytes, set, How::Replace),
+        #[cfg(feature = "next")]
+        (NEXT, set) => read_set(bytes, set, How::Append),
+        (_, del) => read_del(bytes, del),
+    }
 }
 
 fn read_set(
