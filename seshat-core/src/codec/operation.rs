@@ -65,6 +65,7 @@ fn has_next_flag(set: &Set) -> bool {
     }
 }
 
+#[inline]
 fn kind_len(operation: &Operation) -> usize {
     match operation {
         Operation::Set(set) => {
@@ -80,6 +81,7 @@ fn operation_len(operation: &Operation) -> usize {
 }
 
 /// An operation whose kind takes `len` bytes.
+#[inline]
 fn put_operation(operation: &Operation, len: usize, buf: &mut impl BufMut) {
     match operation {
         Operation::Set(set) => {
@@ -198,6 +200,7 @@ fn next_operation(
 }
 
 /// An operation that is a part of `bytes`.
+#[inline]
 fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeError> {
     let mut fields = Fields::of(Operation::NAME, operation);
     // Where it is, not what: an operation is large to be moved about.
@@ -222,6 +225,7 @@ fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeEr
     }
 }
 
+#[inline]
 fn read_set(
     bytes: &Bytes,
     set: &[u8],
