@@ -17,7 +17,7 @@ pub mod v1;
 pub(crate) mod services;
 
 /// The protocol between nodes and their clients, messages and service. A node serves it if its
-/// program does, on the port that it serves its peers on; the example `node` has both ends.
+/// program does, on a listener of their own; the example `node` has both ends.
 #[cfg(feature = "grpc")]
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "common/entries.rs"]
-#[allow(dead_code, reason = "each test file takes what it needs")]
 mod entries;
 
 use entries::{id, normal, set};

@@ -139,7 +139,11 @@ impl Means {
         let node = n % self.peers.len();
         match attack {
             Attack::HalfOpen | Attack::Garbage => {
-                let ports = if n / self.peers.len() % 2 == 0 { &self.peers } else { &self.clients };
+                let ports = if (n / self.peers.len()).is_multiple_of(2) {
+                    &self.peers
+                } else {
+                    &self.clients
+                };
                 let stream = TcpStream::connect(&ports[node]).await.ok()?;
                 let said: &[&[u8]] = match attack {
                     Attack::HalfOpen => &[b"", b"P", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01"],

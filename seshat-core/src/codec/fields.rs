@@ -50,17 +50,26 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Nearly every field: bytes, with a number below 16 and a length below 128.
+    /// Nearly every field: a number or bytes, with a field number below 16.
     #[inline]
     fn next_short(&mut self) -> Option<Field<'a>> {
         const BYTES: u8 = WireType::LengthDelimited as u8;
-        let [key, len, after @ ..] = self.rest else { return None };
-        if !(8..0x80).contains(key) || key & 7 != BYTES || *len >= 0x80 {
+        const NUMBER: u8 = WireType::Varint as u8;
+        let (key, after) = self.rest.split_first()?;
+        if !(8..0x80).contains(key) {
             return None;
         }
-        let (bytes, after) = after.split_at_checked(usize::from(*len))?;
+        let (number, after) = short_varint(after)?;
+        let (value, after) = match key & 7 {
+            BYTES => {
+                let (bytes, after) = after.split_at_checked(number as usize)?;
+                (Value::Bytes(bytes), after)
+            }
+            NUMBER => (Value::Number(number.into()), after),
+            _ => return None,
+        };
         self.rest = after;
-        Some((u32::from(key >> 3), Value::Bytes(bytes)))
+        Some((u32::from(key >> 3), value))
     }
 
     #[inline(never)]
@@ -124,6 +133,18 @@ impl<'a> Fields<'a> {
         }
         *slot = Some(value);
         Ok(())
+    }
+}
+
+/// A varint of three bytes at most.
+#[inline]
+fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let low = |byte: &u8| u32::from(byte & 0x7f);
+    match bytes {
+        [a @ ..0x80, after @ ..] => Some((low(a), after)),
+        [a, b @ ..0x80, after @ ..] => Some((low(a) | low(b) << 7, after)),
+        [a, b, c @ ..0x80, after @ ..] => Some((low(a) | low(b) << 7 | low(c) << 14, after)),
+        _ => None,
     }
 }
 

@@ -184,7 +184,21 @@ pub(super) fn read_entry(bytes: &Bytes, entry: &[u8]) -> Result<Entry, DecodeErr
     Ok(Entry { log_id, payload })
 }
 
-fn read_log_id(id: &[u8]) -> Result<LogId, DecodeError> {
+pub(super) fn read_vote(vote: &[u8]) -> Result<Vote, DecodeError> {
+    let mut fields = Fields::of(Vote::NAME, vote);
+    let mut proto = v1::Vote::default();
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Value::Number(term)) => proto.term = term,
+            (2, Value::Number(node_id)) => proto.node_id = node_id,
+            (3, Value::Number(committed)) => proto.committed = committed != 0,
+            other => return Err(fields.unknown(other)),
+        }
+    }
+    proto.try_into()
+}
+
+pub(super) fn read_log_id(id: &[u8]) -> Result<LogId, DecodeError> {
     let mut fields = Fields::of(LogId::NAME, id);
     let mut proto = v1::LogId::default();
     while let Some(field) = fields.next()? {

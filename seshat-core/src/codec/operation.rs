@@ -3,15 +3,17 @@
 //! everything before the first of it can be refused. Tests compare what is written with prost's.
 
 use bytes::{BufMut, Bytes};
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_varint};
 
 use super::fields::{Fields, Value, field_len};
 use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
 use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
 
+/// Of a field whose number is below 16.
+#[inline]
 pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
-    encode_key(tag, WireType::LengthDelimited, buf);
+    buf.put_u8((tag << 3) as u8 | WireType::LengthDelimited as u8);
     encode_varint(len as u64, buf);
 }
 
@@ -63,6 +65,7 @@ fn has_next_flag(set: &Set) -> bool {
     }
 }
 
+#[inline]
 fn kind_len(operation: &Operation) -> usize {
     match operation {
         Operation::Set(set) => {
@@ -77,10 +80,12 @@ fn operation_len(operation: &Operation) -> usize {
     field_len(kind_len(operation))
 }
 
-fn put_operation(operation: &Operation, buf: &mut impl BufMut) {
+/// An operation whose kind takes `len` bytes.
+#[inline]
+fn put_operation(operation: &Operation, len: usize, buf: &mut impl BufMut) {
     match operation {
         Operation::Set(set) => {
-            put_field_head(set_kind(set), kind_len(operation), buf);
+            put_field_head(set_kind(set), len, buf);
             put_pair(set.key(), set.value(), buf);
             if has_next_flag(set) {
                 prost::encoding::bool::encode(NEXT, &true, buf);
@@ -110,8 +115,9 @@ pub(super) fn put_batch(batch: &Batch, buf: &mut impl BufMut) {
         Some(encoded) => buf.put_slice(encoded),
         None => {
             for operation in batch.operations() {
-                put_field_head(1, operation_len(operation), buf);
-                put_operation(operation, buf);
+                let len = kind_len(operation);
+                put_field_head(1, field_len(len), buf);
+                put_operation(operation, len, buf);
             }
             if let Some(format) = batch.raises() {
                 prost::encoding::uint32::encode(2, &format, buf);
@@ -128,7 +134,7 @@ impl Message for Operation {
     }
 
     fn encode_to(&self, buf: &mut impl BufMut) {
-        put_operation(self, buf);
+        put_operation(self, kind_len(self), buf);
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
@@ -194,24 +200,32 @@ fn next_operation(
 }
 
 /// An operation that is a part of `bytes`.
+#[inline]
 fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeError> {
     let mut fields = Fields::of(Operation::NAME, operation);
+    // Where it is, not what: an operation is large to be moved about.
     let mut kind = None;
     while let Some(field) = fields.next()? {
-        let read = match field {
-            (1, Value::Bytes(set)) => read_set(bytes, set, How::Replace)?,
-            #[cfg(feature = "next")]
-            (NEXT, Value::Bytes(set)) if reads() >= super::NEXT_FORMAT => {
-                read_set(bytes, set, How::Append)?
+        match field {
+            (number @ (1 | 2), Value::Bytes(held)) => {
+                fields.once(&mut kind, (number, held), "kind")?;
             }
-            (2, Value::Bytes(del)) => read_del(bytes, del)?,
+            #[cfg(feature = "next")]
+            (NEXT, Value::Bytes(held)) if reads() >= super::NEXT_FORMAT => {
+                fields.once(&mut kind, (NEXT, held), "kind")?;
+            }
             other => return Err(fields.unknown(other)),
-        };
-        fields.once(&mut kind, read, "kind")?;
+        }
     }
-    required(kind, Operation::NAME, "kind")
+    match required(kind, Operation::NAME, "kind")? {
+        (1, set) => read_set(bytes, set, How::Replace),
+        #[cfg(feature = "next")]
+        (NEXT, set) => read_set(bytes, set, How::Append),
+        (_, del) => read_del(bytes, del),
+    }
 }
 
+#[inline]
 fn read_set(
     bytes: &Bytes,
     set: &[u8],

@@ -5,9 +5,9 @@ use prost::Message as _;
 
 use super::fields::{Fields, Value, field_len};
 use super::format::{from_wire, to_wire};
-use super::log::{entry_len, log_id, put_entry, read_entry};
-use super::operation::{put_bytes, put_field_head};
-use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, parse, required, shape};
+use super::log::{entry_len, log_id, put_entry, read_entry, read_log_id, read_vote};
+use super::operation::put_field_head;
+use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, required, shape};
 use crate::proto::v1;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, EntryPayload, InstallSnapshotRequest,
@@ -75,7 +75,8 @@ impl Message for AppendEntriesRequest {
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut fields = Fields::of(Self::NAME, &bytes);
         let mut entries = Vec::with_capacity(fields.count_left());
-        let (mut around, mut memberships) = (Vec::new(), 0);
+        let (mut vote, mut prev_log_id, mut leader_commit) = (None, None, None);
+        let mut memberships = 0;
         while let Some(field) = fields.next()? {
             match field {
                 (3, Value::Bytes(entry)) => {
@@ -85,19 +86,20 @@ impl Message for AppendEntriesRequest {
                     few(memberships)?;
                     entries.push(entry);
                 }
-                (number @ (1 | 2 | 4), Value::Bytes(part)) => put_bytes(number, part, &mut around),
+                (1, Value::Bytes(its)) => fields.once(&mut vote, read_vote(its)?, "vote")?,
+                (2, Value::Bytes(id)) => {
+                    fields.once(&mut prev_log_id, read_log_id(id)?, "prev_log_id")?;
+                }
+                (4, Value::Bytes(id)) => {
+                    fields.once(&mut leader_commit, read_log_id(id)?, "leader_commit")?;
+                }
                 known @ (1..=4, _) => return Err(fields.unknown(known)),
                 // The request is open.
                 _ => {}
             }
         }
-        let proto: v1::AppendEntriesRequest = parse(&shape::APPEND_ENTRIES_REQUEST, around.into())?;
-        Ok(Self {
-            vote: vote(proto.vote, Self::NAME)?,
-            prev_log_id: log_id(proto.prev_log_id)?,
-            entries,
-            leader_commit: log_id(proto.leader_commit)?,
-        })
+        let vote = required(vote, Self::NAME, "vote")?;
+        Ok(Self { vote, prev_log_id, entries, leader_commit })
     }
 }
 

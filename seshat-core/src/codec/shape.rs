@@ -126,11 +126,6 @@ pub(crate) const PROPOSE_REQUEST: Shape = open("ProposeRequest", &[(1, Message(&
 /// What is said, not kept.
 pub(crate) const RESPONSE: Shape = open("Response", &[]);
 
-/// Entries are read by hand.
-pub(crate) const APPEND_ENTRIES_REQUEST: Shape = open(
-    "AppendEntriesRequest",
-    &[(1, Message(&VOTE)), (2, Message(&LOG_ID)), (4, Message(&LOG_ID))],
-);
 const APPEND_PARTIAL_SUCCESS: Shape = open("AppendPartialSuccess", &[(1, Message(&LOG_ID))]);
 pub(crate) const APPEND_ENTRIES_RESPONSE: Shape =
     open("AppendEntriesResponse", &[(2, Message(&APPEND_PARTIAL_SUCCESS)), (4, Message(&VOTE))]);
