@@ -1,6 +1,13 @@
 //! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+/// What is said of a call that was given up.
+const LATE: &str = " did not return in time";
+/// What stands before the call that a check was stuck in.
+pub(crate) const UNDER_WAY: &str = ", in ";
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +46,8 @@ pub enum Kind {
     Stale,
     /// The kit itself is wrong: it made a call that openraft can't make.
     Kit,
+    /// No failure: what ended the check says nothing of its promise.
+    Untold,
 }
 
 impl Kind {
@@ -63,6 +72,31 @@ impl Failure {
     pub fn error(call: impl Into<String>, error: impl std::fmt::Display) -> Self {
         let what = format!("{} failed", call.into());
         Self::new(Kind::Error, what, "success", error.to_string())
+    }
+
+    /// A call did not return while it was waited for.
+    pub(crate) fn late(call: &str, waited: Duration) -> Self {
+        let more = (10.0 * waited.as_secs_f64()).ceil();
+        let expected = format!(
+            "an answer within {waited:.1?}; `--patience {more}` tells a slow one from none"
+        );
+        Self::new(Kind::Hang, format!("{call}{LATE}"), expected, "nothing")
+    }
+
+    /// What ended a check without telling anything of its promise.
+    pub(crate) fn untold(why: impl Into<String>) -> Self {
+        Self::new(Kind::Untold, why, "", "")
+    }
+
+    /// What another check has found out about a call ends this one.
+    pub(crate) fn known_to_hang(call: &str) -> Self {
+        Self::untold(format!("not tried: {call} hangs, as other checks found"))
+    }
+
+    /// The call that never returned, if that is what went wrong.
+    pub(crate) fn hanging(&self) -> Option<&str> {
+        let blocked = || self.got.rsplit_once(UNDER_WAY).map(|(_, call)| call);
+        (self.kind == Kind::Hang).then(|| self.what.strip_suffix(LATE).or_else(blocked))?
     }
 
     pub(crate) fn new(

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use self::child::serve;
 pub(crate) use self::halt::Halt;
@@ -24,9 +24,10 @@ use crate::failure::{Failure, Kind};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::Report;
+use crate::pace::Pace;
 use crate::registry::registry;
 use crate::replay;
-use crate::runner::{self, Gifts, Progress};
+use crate::runner::{self, Gifts, Hangs, Progress};
 use crate::spec::{Need, Spec};
 
 /// The first argument of a child; its orders are the second.
@@ -46,6 +47,8 @@ pub(crate) struct Warden {
     options: Options,
     halt: Arc<Halt>,
     echo: Option<Echo>,
+    hangs: Arc<Hangs>,
+    pace: Arc<Pace>,
 }
 
 impl Warden {
@@ -56,7 +59,8 @@ impl Warden {
     pub(crate) fn new(options: &Options, halt: Arc<Halt>, echo: Option<Echo>) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let orders = Orders::new(options).write()?;
-        Ok(Self { program, orders, options: options.clone(), halt, echo })
+        let (options, hangs, pace) = (options.clone(), Arc::default(), Pace::beside());
+        Ok(Self { program, orders, options, halt, echo, hangs, pace })
     }
 
     /// Runs the checks that the filter lets through, until they end or the halt is pulled.
@@ -83,7 +87,10 @@ pub(crate) struct Cell<'a> {
 impl Cell<'_> {
     /// Runs a check in the child, or in a new one; `None` if the halt is pulled.
     pub(crate) fn run(&mut self, spec: &Spec) -> Option<Outcome> {
-        self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir))
+        let hanging = self.warden.hangs.known();
+        let outcome = self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir, hanging))?;
+        self.warden.hangs.note(&outcome);
+        Some(outcome)
     }
 
     /// Replays a history, likewise.
@@ -141,7 +148,7 @@ impl Cell<'_> {
             process = self.start()?;
             process.tell(&request)?;
         }
-        let heard = process.hear(Instant::now() + limit + GRACE);
+        let heard = process.hear(self.warden.pace.stretch(limit).saturating_add(GRACE));
         Ok((process, heard))
     }
 
@@ -161,7 +168,7 @@ impl Cell<'_> {
             Heard::Ended(status) => abort(status, &process.last_words()),
             Heard::Nothing => {
                 process.kill();
-                runner::hang(&Trace::read(dir).steps, limit)
+                runner::hang(&Trace::read(dir).steps, limit.saturating_add(GRACE))
             }
         };
         let trace = Trace::read(dir);

@@ -1,6 +1,8 @@
 //! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
 //! what it did and how much it asserted.
 
+mod waits;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,10 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::driver::Driver;
 use crate::failure::Failure;
+use crate::pace::Pace;
+
+use self::waits::Rates;
+pub(crate) use self::waits::scale;
 
 /// A check's surroundings.
 pub struct Lab {
@@ -20,8 +26,11 @@ pub struct Lab {
     pub budget: Budget,
     /// What random choices come from.
     pub seed: u64,
-    /// A single call that takes longer than this hangs.
-    pub patience: Duration,
+    patience: Duration,
+    pace: Arc<Pace>,
+    rates: Rates,
+    /// Calls that are known to hang.
+    hanging: Vec<String>,
     /// What the check did, for whoever watches it.
     pub record: Arc<Record>,
     dir: PathBuf,
@@ -31,24 +40,44 @@ pub struct Lab {
 }
 
 /// What a run grants each check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Means {
     pub(crate) budget: Budget,
     pub(crate) seed: u64,
     pub(crate) patience: Duration,
     /// What the check may take.
     pub(crate) limit: Duration,
+    /// Calls that hung in other checks.
+    pub(crate) hanging: Vec<String>,
 }
 
 /// What a check did so far. Readable while the check hangs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Record {
+    born: Instant,
+    /// When it moved last: microseconds since it was born.
+    moved: AtomicU64,
     steps: Mutex<Vec<String>>,
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            moved: AtomicU64::default(),
+            steps: Mutex::default(),
+            cases: AtomicU64::default(),
+            inconclusive: Mutex::default(),
+            panics: Mutex::default(),
+            doing: Mutex::default(),
+            trace: Mutex::default(),
+        }
+    }
 }
 
 impl Record {
@@ -85,13 +114,27 @@ impl Record {
         }
     }
 
+    /// Something was done: the check does not hang.
+    pub(crate) fn tick(&self) {
+        let now = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Relaxed);
+    }
+
+    /// How long nothing has been done.
+    pub(crate) fn still(&self) -> Duration {
+        let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(moved)
+    }
+
     /// A call of the store begins.
     pub(crate) fn begin(&self, call: &str) {
+        self.tick();
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
     }
 
     /// It ended, unless another has begun since.
     pub(crate) fn end(&self, call: &str) {
+        self.tick();
         let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         doing.take_if(|doing| doing == call);
     }
@@ -116,6 +159,7 @@ impl Record {
     }
 
     pub(crate) fn step(&self, step: impl Into<String>) {
+        self.tick();
         let step = step.into();
         self.trace(|file| file.write_all(format!("{step}\n").as_bytes()));
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
@@ -130,6 +174,7 @@ impl Record {
     }
 
     pub(crate) fn case(&self) {
+        self.tick();
         self.cases.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -142,12 +187,15 @@ impl Lab {
         means: Means,
         record: Arc<Record>,
     ) -> Self {
-        let Means { budget, seed, patience, limit } = means;
+        let Means { budget, seed, patience, limit, hanging } = means;
         Self {
             driver,
             budget,
             seed,
             patience,
+            pace: Pace::beside(),
+            rates: Rates::default(),
+            hanging,
             record,
             limit,
             dir: dir.to_owned(),

@@ -48,6 +48,7 @@
 //!
 //! ```text
 //! words budget requirement failure   what is said of a store, of a run, of openraft
+//! pace                               what the machine gives
 //! model history story                what is right, and what may happen
 //! backend                            what an author implements
 //! reference embedded                 back ends of the kit's own
@@ -81,6 +82,7 @@ pub mod lab;
 pub mod model;
 mod options;
 mod outcome;
+mod pace;
 mod poll;
 mod preflight;
 pub mod record;

@@ -6,16 +6,18 @@
 //! line and the test harness run checks in a process of their own for that.
 
 mod bench;
+mod hangs;
 mod needs;
 mod panics;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-pub(crate) use self::bench::{Bench, fit, hang, hollow, with_context};
+pub(crate) use self::bench::{Asked, Bench, fit, hang, hollow, with_context};
+pub(crate) use self::hangs::Hangs;
 pub(crate) use self::needs::{Gifts, missing};
 use crate::backend::Backend;
 use crate::driver::{self, Driver};
@@ -116,7 +118,7 @@ fn replay_all(
 }
 
 pub(crate) fn in_process(bench: &Bench, id: &str) -> Outcome {
-    in_directory(|dir| bench.run(id, dir, Arc::default()))
+    in_directory(|dir| bench.run(&Asked::new(id, bench.hangs.known()), dir, Arc::default(), &|| ()))
 }
 
 /// Gives `body` a directory that is gone afterwards.
@@ -150,13 +152,19 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
         .enumerate()
         .filter(|(_, spec)| options.filter.lets_through(spec.id, &ids))
         .collect();
-    let next = AtomicUsize::new(0);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut results: Vec<(usize, CheckResult)> = Vec::with_capacity(chosen.len());
     thread::scope(|scope| {
         let (tell, events) = mpsc::channel();
         for _ in 0..options.jobs.clamp(1, chosen.len().max(1)) {
             let tell = tell.clone();
-            scope.spawn(|| work(&next, &chosen, &known, worker(), tell));
+            scope.spawn(|| {
+                let next = || match failed.load(Ordering::Relaxed) {
+                    true => None,
+                    false => chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied(),
+                };
+                work(next, &known, worker(), tell);
+            });
         }
         drop(tell);
         for event in events {
@@ -168,6 +176,8 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
                 }
                 Event::Finished(place, result) => {
                     let done = results.len() + 1;
+                    let ends = options.fail_fast && result.fails_run(options.edition);
+                    failed.fetch_or(ends, Ordering::Relaxed);
                     watch(Progress::Finished { result: &result, done, of: chosen.len() });
                     results.push((place, *result));
                 }
@@ -180,19 +190,19 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
         results: results.into_iter().map(|(_, result)| result).collect(),
         elapsed: started.elapsed(),
         not_run,
+        failed_fast: failed.into_inner(),
         unknown_known_failures: baseline::strangers(&known, &ids),
         ..Report::empty(&driver.name(), options)
     }
 }
 
 fn work(
-    next: &AtomicUsize,
-    chosen: &[(usize, Spec)],
+    mut next: impl FnMut() -> Option<(usize, Spec)>,
     known: &[String],
     mut run: impl FnMut(&Spec) -> Option<Outcome>,
     tell: mpsc::Sender<Event>,
 ) {
-    while let Some((place, spec)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+    while let Some((place, spec)) = next() {
         // The receiver outlives the workers; were it gone, nobody would want to know.
         drop(tell.send(Event::Started(place)));
         let started = Instant::now();

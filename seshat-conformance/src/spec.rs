@@ -144,7 +144,7 @@ pub struct Spec {
     pub consequence: &'static str,
     /// What it can't run without.
     pub needs: &'static [Need],
-    /// Longer than that is a hang.
+    /// When nothing was done for longer than that it is a hang.
     pub limit: Duration,
     /// The edition it came with.
     pub since: Edition,

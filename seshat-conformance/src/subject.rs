@@ -7,6 +7,7 @@ mod forgotten;
 mod held;
 mod origin;
 pub(crate) mod restart;
+mod sample;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::words::pieces;
 
 use self::held::Held;
 pub(crate) use self::origin::Origin;
+use self::sample::Work;
 pub(crate) use self::verify::text;
 
 /// openraft's default chunk is 3 MiB; small ones find more.
@@ -105,7 +107,9 @@ impl<'l> Subject<'l> {
             }
             Step::Append(items) => {
                 let entries = self.entries(items)?;
-                self.lab.call("append", self.log.append(entries)).await?;
+                let appending = self.log.append(entries);
+                let appended = self.lab.call_of(items.len(), "append", appending).await;
+                self.lab.slow_or_hung(Work::Append, items.len(), appended).await?;
             }
             Step::Truncate(index) => {
                 let Some(item) = self.model.log.get(*index) else { return Ok(()) };
@@ -159,7 +163,8 @@ impl<'l> Subject<'l> {
         let from = self.model.applied;
         let items = self.model.log.range(from as u64, (from + count) as u64);
         let entries = self.entries(&items)?;
-        let replies = self.lab.call("apply", self.machine.apply(entries)).await?;
+        let replies = self.lab.call_of(count, "apply", self.machine.apply(entries)).await;
+        let replies = self.lab.slow_or_hung(Work::Apply, count, replies).await?;
         let before = self.model.commands_at(from);
         self.lab.replies(&before, &items, &*replies)
     }
@@ -216,40 +221,10 @@ pub(crate) async fn open(lab: &Lab, dir: &Path) -> Result<Opened, Failure> {
 }
 
 impl Lab {
-    /// Waits for a call of the store, but not for ever.
-    ///
-    /// # Errors
-    /// It failed or hung.
-    pub(crate) async fn call<T, E: std::fmt::Display>(
-        &self,
-        name: &str,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure> {
-        self.answer(name, call).await?.map_err(|error| Failure::error(name, error))
-    }
-
-    /// Waits for a call of the store, whatever it answers, but not for ever.
-    ///
-    /// # Errors
-    /// It hung.
-    pub(crate) async fn answer<T>(
-        &self,
-        name: &str,
-        call: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        self.record.begin(name);
-        let answer = tokio::time::timeout(self.patience, call).await;
-        self.record.end(name);
-        answer.map_err(|_| {
-            let what = format!("{name} did not return");
-            let expected = format!("an answer within {:?}", self.patience);
-            Failure::new(Kind::Hang, what, expected, "nothing")
-        })
-    }
-
     /// Items as entries of the back end's own.
     pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry>, Failure> {
         let entry = |item: &Item| {
+            self.record.tick();
             self.driver.entry(item).ok_or_else(|| {
                 let what = format!("`Backend::command` gave no command for {}", item.payload);
                 Failure::broken(what, "a command for every plain description", "None")

@@ -12,8 +12,9 @@ use seshat_conformance::Backend;
 use seshat_conformance::backend::Keeps;
 use seshat_conformance::budget::Budget;
 use seshat_conformance::check::{Level, Outcome};
+use seshat_conformance::report::Conclusion;
 use seshat_conformance::runner::{Filter, Options, run, run_one};
-use stores::plain::Plain;
+use stores::plain::{Disk, Plain};
 use stores::{QUIRKS, Quirk, Store};
 
 /// Megabytes, ten thousands of entries, and clusters: once for each correct store is enough.
@@ -95,10 +96,70 @@ fn a_plain_store_in_files_is_accused_of_nothing() {
     assert!(accused.is_empty(), "{}", accused.join("\n"));
 }
 
+#[test]
+fn a_slow_disk_is_no_fault() {
+    let disk = Disk { sync: Duration::from_millis(20), ..Disk::default() };
+    let accused = accusations(Plain { disk, ..Plain::default() }, Filter::all());
+    assert!(accused.is_empty(), "{}", accused.join("\n"));
+}
+
+/// A check that would take a minute says what it would take, and accuses nobody.
+#[test]
+fn a_commit_for_each_entry_is_no_hang() {
+    let disk = Disk { commit: Duration::from_millis(5), ..Disk::default() };
+    let options = Options { patience: Duration::from_millis(500), ..Options::default() };
+    let plain = Plain { disk, ..Plain::default() };
+    let result = run_one(plain, &options, "machine/applied/many").unwrap();
+    let Outcome::Inconclusive { reason } = &result.outcome else { panic!("{result:#?}") };
+    assert!(reason.contains("32767 entries would take this store"), "{reason}");
+    assert!(reason.contains("--patience"), "{reason}");
+}
+
+/// Some checks wait for a call that hangs; what needs it afterwards isn't tried, and soon.
+#[test]
+fn a_call_that_hangs_is_told_a_few_times() {
+    let options = Options {
+        budget: Budget::Quick,
+        patience: Duration::from_secs(1),
+        filter: Filter::only(["log", "vote", "machine"]),
+        ..Options::default()
+    };
+    let disk = Disk { hangs: true, ..Disk::default() };
+    let report = run(Plain { disk, ..Plain::default() }, &options, &mut |_| {});
+    let by = |pick: fn(&Outcome) -> bool| {
+        report.results.iter().filter(|result| pick(&result.outcome)).count()
+    };
+    let failed = by(|outcome| matches!(outcome, Outcome::Failed(_)));
+    // Those that were under way when the last one was told.
+    assert!((3..=3 + options.jobs).contains(&failed), "{failed}");
+    let untold = by(
+        |outcome| matches!(outcome, Outcome::Inconclusive { reason } if reason == "not tried: append hangs, as other checks found"),
+    );
+    assert!(untold > 20, "{untold}: {report:#?}");
+    assert!(by(|outcome| matches!(outcome, Outcome::Passed { .. })) > 3);
+}
+
+#[test]
+fn the_first_failure_ends_a_run_that_is_to_end_fast() {
+    let options = Options {
+        budget: Budget::Quick,
+        jobs: 1,
+        fail_fast: true,
+        filter: Filter::only(["vote", "crash/killed", "reopen"]),
+        ..Options::default()
+    };
+    let report = run(Plain { buffers: true, ..Plain::default() }, &options, &mut |_| {});
+    assert!(report.not_run > 0 && report.failed_fast, "{report:#?}");
+    let failed = report.results.iter().filter(|result| result.fails_run(report.edition));
+    assert_eq!(failed.count(), 1, "{report:#?}");
+    assert_eq!(report.conclusion(), Conclusion::Fails);
+}
+
 /// The one fault that only a store in files can have: the kill matrix leaves it to this test.
 #[test]
 fn a_store_in_files_that_buffers_is_found_by_the_check_of_killed_processes() {
     let options = Options { budget: Budget::Quick, ..Options::default() };
-    let result = run_one(Plain { buffers: true }, &options, "crash/killed").unwrap();
+    let result =
+        run_one(Plain { buffers: true, ..Plain::default() }, &options, "crash/killed").unwrap();
     assert!(matches!(result.outcome, Outcome::Failed(_)), "{result:?}");
 }

@@ -45,6 +45,9 @@ pub(crate) fn checks() -> Vec<Check> {
     ]
 }
 
+/// What is waited for after an append.
+const CALLBACK: &str = "append returned, but its callback";
+
 /// Appends and returns as soon as `append` does. The oracle has followed.
 pub(crate) async fn append(
     subject: &mut Subject<'_>,
@@ -56,14 +59,15 @@ pub(crate) async fn append(
     let step = Step::Append(items.clone());
     subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
     let entries = subject.entries(&items)?;
-    subject.lab.call("append", subject.log.append_with(entries, callback)).await?;
+    let appending = subject.log.append_with(entries, callback);
+    subject.lab.call_of(items.len(), "append", appending).await?;
     subject.follow(&step)?;
     Ok(flushed)
 }
 
 /// The callback is called with success before patience ends.
 pub(crate) async fn await_flush(lab: &Lab, flushed: Flushed) -> Verdict {
-    let outcome = tokio::time::timeout(lab.patience, flushed).await;
+    let outcome = lab.answer(CALLBACK, flushed).await;
     lab.record.case();
     match outcome {
         Ok(Ok(())) => Ok(()),
@@ -72,12 +76,7 @@ pub(crate) async fn await_flush(lab: &Lab, flushed: Flushed) -> Verdict {
             "log_io_completed(Ok(()))",
             error.to_string(),
         )),
-        Err(_) => Err(Failure::new(
-            Kind::Hang,
-            "append returned, but its callback was never called",
-            format!("log_io_completed within {:?}", lab.patience),
-            "nothing",
-        )),
+        Err(late) => Err(late),
     }
 }
 

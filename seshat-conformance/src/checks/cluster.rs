@@ -162,12 +162,12 @@ async fn membership_changes(lab: &Lab) -> Verdict {
     let node = cluster.node(leader)?;
     let writing = load(&cluster, &history, 2, 20).await;
     lab.record.step("add node 4 as a learner, then as a voter; remove a follower");
-    let added = tokio::time::timeout(nodes::PATIENCE, node.add_learner(4));
+    let added = tokio::time::timeout(nodes::patience(lab), node.add_learner(4));
     change("add_learner", added.await)?;
     let gone = (1..=3).find(|n| *n != leader).unwrap_or(1);
     let voters: Vec<u64> = [1, 2, 3, 4].into_iter().filter(|n| *n != gone).collect();
     let changed = node.change_voters(&voters);
-    change("change_membership", tokio::time::timeout(nodes::PATIENCE, changed).await)?;
+    change("change_membership", tokio::time::timeout(nodes::patience(lab), changed).await)?;
     finish(writing).await?;
     cluster.kill(gone).await?;
     written(&cluster, &history, 2, 10).await?;

@@ -68,7 +68,7 @@ pub(crate) fn checks() -> Vec<Check> {
 
 /// A task's panic is the store's, or the check's own failure.
 async fn join<T>(lab: &Lab, name: &str, task: tokio::task::JoinHandle<T>) -> Result<T, Failure> {
-    match tokio::time::timeout(lab.patience * 4, task).await {
+    match tokio::time::timeout(lab.patience() * 4, task).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             Err(Failure::new(Kind::Panic, format!("{name} panicked"), "", error.to_string()))
@@ -247,7 +247,7 @@ async fn dropped_call(lab: &Lab) -> Verdict {
 async fn two_handles(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::log_of(9)).await?;
     lab.record.step("open the directory a second time");
-    let second = tokio::time::timeout(lab.patience, lab.driver.open(&subject.dir)).await;
+    let second = lab.wait("open", lab.driver.open(&subject.dir)).await;
     subject.verify_log().await?;
     let written = subject.perform(Step::Append(story::entries(4, 3, 9, 12))).await;
     if let Ok(Ok((log, machine))) = second {

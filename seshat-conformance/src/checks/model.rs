@@ -169,7 +169,14 @@ fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
         if seen.borrow().is_none() && lab.enough() {
             return Ok(());
         }
-        caught(lab, &choices).map_err(|failure| {
+        let outcome = caught(lab, &choices);
+        if let Err(untold) = outcome.as_ref()
+            && untold.kind == failure::Kind::Untold
+        {
+            lab.inconclusive(untold.what.clone());
+            return Ok(());
+        }
+        outcome.map_err(|failure| {
             let reason = failure.what.clone();
             let mut seen = seen.borrow_mut();
             let shorter = |old: &Failure| failure.steps.len() <= old.steps.len();

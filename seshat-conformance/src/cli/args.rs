@@ -81,12 +81,15 @@ pub(super) struct How {
     /// Checks that run side by side [default: two a core]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<NonZeroUsize>,
-    /// How long one call of the store may take, in seconds
+    /// How long one call of the store may take, in seconds; longer on a busy machine
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     patience: Duration,
     /// Time limits of checks are this many times as long
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     limit_scale: NonZeroU32,
+    /// End with the first failure that fails the run
+    #[arg(long)]
+    fail_fast: bool,
     /// Show what the store itself prints, on standard error
     #[arg(long)]
     pub(super) show_output: bool,
@@ -126,6 +129,7 @@ impl How {
             patience: self.patience,
             jobs: self.jobs.map_or(default.jobs, NonZeroUsize::get),
             limit_scale: self.limit_scale.get(),
+            fail_fast: self.fail_fast,
             filter: default.filter,
         }
     }

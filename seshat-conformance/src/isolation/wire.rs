@@ -48,8 +48,8 @@ impl Orders {
 /// What a child is to do below a directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Run the check of this id; the answer is an [`Outcome`].
-    Check(String, PathBuf),
+    /// Run the check of this id, of calls that may be known to hang; the answer is an [`Outcome`].
+    Check(String, PathBuf, Vec<String>),
     /// Replay this history; the answer is an [`Outcome`].
     Replay(String, PathBuf),
     /// Say which needs are met; the answer is a [`Gifts`](crate::runner::Gifts).
@@ -69,6 +69,13 @@ impl Request {
 pub(super) fn write_answer(answer: &impl Serialize) -> io::Result<String> {
     // The line end before it parts it from output of the store that ends without one.
     Ok(format!("\n{MARK}{}\n", serde_json::to_string(answer)?))
+}
+
+/// What a child says while it is busy, instead of an answer.
+pub(super) const BEAT: &str = "lives";
+
+pub(super) fn write_beat() -> String {
+    format!("\n{MARK}{BEAT}\n")
 }
 
 pub(super) fn read_outcome(line: &str) -> Outcome {

@@ -12,7 +12,7 @@
 //! | `conclusion` | `conforms`, `fails` or `interrupted` |
 //! | `exit_code` | what the command line exits with |
 //! | `elapsed_seconds` | wall time |
-//! | `counts` | checks by outcome; `failed` fails the run; `warnings` are failures that don't: Should, May, or newer than the edition; `cases` is assertions; `not_run` is what an interruption kept from running |
+//! | `counts` | checks by outcome; `failed` fails the run; `warnings` are failures that don't: Should, May, or newer than the edition; `cases` is assertions; `not_run` is what an interruption, or a failure that ended the run, kept from running |
 //! | `checks` | one object each, in the registry's order; see below |
 //! | `notes` | sentences for people |
 //! | `unknown_known_failures` | what the list of known failures names and the kit doesn't have |

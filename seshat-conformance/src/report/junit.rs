@@ -84,7 +84,7 @@ fn run_cases(report: &Report) -> Vec<TestCase> {
     } else if !report.hollow_families().is_empty() {
         faults.push(("hollow", "a family was tried and learnt nothing"));
     }
-    if report.not_run > 0 {
+    if report.not_run > 0 && !report.failed_fast {
         faults.push(("interrupted", "checks were kept from running"));
     }
     let notes = view::warnings(report).join("\n");

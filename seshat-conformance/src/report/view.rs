@@ -163,7 +163,8 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
     }
     if report.not_run > 0 {
         let checks = many(report.not_run as u64, "check");
-        warnings.push(format!("interrupted: {checks} did not run"));
+        let why = if report.failed_fast { "ended by a failure, as asked" } else { "interrupted" };
+        warnings.push(format!("{why}: {checks} did not run"));
     }
     warnings
 }

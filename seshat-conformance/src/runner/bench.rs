@@ -7,24 +7,32 @@ use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::hangs::Hangs;
 use super::needs::{self, Gifts};
 use super::panics;
 use crate::check::Check;
 use crate::driver::Driver;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, UNDER_WAY};
 use crate::lab::{Lab, Means, Record};
 use crate::options::Options;
 use crate::outcome::{Outcome, Verdict};
+use crate::pace::Pace;
 use crate::preflight::{self, Asking, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
 const STACK: usize = 8 << 20;
 /// What a runtime may take to stop, beyond the check's own limit.
 const SHUTDOWN: Duration = Duration::from_secs(1);
+/// Between two looks at a check that is under way.
+const PULSE: Duration = Duration::from_millis(100);
+/// A check that goes on and on ends after so many of its limits, and says nothing.
+const ENDLESS: u32 = 12;
+/// What a call may take that is known to hang.
+const KNOWN: Duration = Duration::from_millis(300);
 /// A failure shows this many steps, the last ones.
 const STEPS: usize = 40;
 
@@ -34,13 +42,53 @@ pub(crate) struct Bench {
     checks: Arc<Vec<Check>>,
     options: Options,
     gifts: OnceLock<Gifts>,
+    pace: Arc<Pace>,
+    pub(crate) hangs: Hangs,
+}
+
+/// A check that is asked for.
+pub(crate) struct Asked<'a> {
+    id: &'a str,
+    /// Calls that hung in other checks.
+    hanging: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(id: &'a str, hanging: Vec<String>) -> Self {
+        Self { id, hanging }
+    }
+}
+
+/// When a thread under test is given up.
+struct Limits<'a> {
+    limit: Duration,
+    hanging: &'a [String],
+    pace: &'a Pace,
+    /// Called while it is waited for.
+    beat: &'a dyn Fn(),
+}
+
+impl<'a> Limits<'a> {
+    fn of(limit: Duration, pace: &'a Pace) -> Self {
+        Self { limit, hanging: &[], pace, beat: &|| () }
+    }
+
+    /// Whether it has done nothing for too long.
+    fn are_over(&self, record: &Record) -> bool {
+        let known = record.doing().is_some_and(|call| self.hanging.contains(&call));
+        let limit = if known { self.limit.min(KNOWN) } else { self.limit };
+        record.still() > self.pace.stretch(limit).saturating_add(SHUTDOWN)
+    }
 }
 
 /// How a thread under test ended.
 enum End<T> {
     Returned(T),
     Panicked,
-    Hung,
+    /// It did nothing for so long.
+    Hung(Duration),
+    /// It never ceased doing things.
+    Endless,
     /// It could not begin.
     NotStarted(io::Error),
 }
@@ -48,11 +96,19 @@ enum End<T> {
 impl Bench {
     pub(crate) fn new(driver: Arc<dyn Driver>, checks: Arc<Vec<Check>>, options: Options) -> Self {
         panics::install();
-        Self { driver, checks, options, gifts: OnceLock::new() }
+        let (gifts, pace, hangs) = (OnceLock::new(), Pace::beside(), Hangs::default());
+        Self { driver, checks, options, gifts, pace, hangs }
     }
 
-    /// Runs the check of that id below `dir`, or says why not.
-    pub(crate) fn run(&self, id: &str, dir: &Path, record: Arc<Record>) -> Outcome {
+    /// Runs a check below `dir`, or says why not. Calls `beat` while it does.
+    pub(crate) fn run(
+        &self,
+        asked: &Asked<'_>,
+        dir: &Path,
+        record: Arc<Record>,
+        beat: &dyn Fn(),
+    ) -> Outcome {
+        let id = asked.id;
         let found = self.checks.iter().enumerate().find(|(_, check)| check.spec.id == id);
         let Some((place, check)) = found else {
             return hollow(&format!("the registry has no check {id}"));
@@ -61,22 +117,27 @@ impl Bench {
             return Outcome::Skipped { reason: need.reason().to_owned() };
         }
         let limit = self.options.limit(check.spec.limit);
-        let end = self.attempt(place, dir, limit, &record);
-        settle(end, &record, limit)
+        let limits = Limits { limit, hanging: &asked.hanging, pace: &self.pace, beat };
+        let end = self.attempt(place, dir, &limits, &record);
+        let outcome = settle(end, &record, &asked.hanging);
+        self.hangs.note(&outcome);
+        outcome
     }
 
     fn attempt(
         &self,
         place: usize,
         dir: &Path,
-        limit: Duration,
+        limits: &Limits<'_>,
         record: &Arc<Record>,
     ) -> End<Verdict> {
         let checks = Arc::clone(&self.checks);
         let (driver, kept) = (Arc::clone(&self.driver), Arc::clone(record));
         let Options { budget, seed, patience, .. } = self.options;
-        let mut lab = Lab::new(driver, dir, Means { budget, seed, patience, limit }, kept);
-        within(limit, record, move |runtime| match checks.get(place) {
+        let (limit, hanging) = (limits.limit, limits.hanging.to_vec());
+        let means = Means { budget, seed, patience, limit, hanging };
+        let mut lab = Lab::new(driver, dir, means, kept);
+        within(limits, record, move |runtime| match checks.get(place) {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),
         })
@@ -86,7 +147,8 @@ impl Bench {
     pub(crate) fn gifts(&self, dir: &Path) -> Gifts {
         *self.gifts.get_or_init(|| {
             let (driver, dir) = (Arc::clone(&self.driver), dir.join("gifts"));
-            let asked = within(self.options.patience, &Arc::default(), move |runtime| {
+            let limits = Limits::of(self.options.patience, &self.pace);
+            let asked = within(&limits, &Arc::default(), move |runtime| {
                 std::fs::create_dir_all(&dir)?;
                 runtime.block_on(needs::ask(&*driver, &dir))
             });
@@ -107,14 +169,17 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
     let (record, asking) = (Arc::default(), Arc::<Asking>::default());
     let (asked, noted) = (Arc::clone(driver), Arc::clone(&asking));
     let patience = options.patience;
-    match within(patience, &record, move |_| preflight::look(&*asked, &noted)) {
+    let pace = Pace::beside();
+    match within(&Limits::of(patience, &pace), &record, move |_| preflight::look(&*asked, &noted)) {
         End::Returned(fit) => fit,
         End::Panicked => {
             let panics = record.panics();
             let panic = panics.first().map_or("a panic without a message", String::as_str);
             Err(asking.unfit(format!("panicked: {panic}")))
         }
-        End::Hung => Err(asking.unfit(format!("did not return within {patience:?}"))),
+        End::Hung(_) | End::Endless => {
+            Err(asking.unfit(format!("did not return within {patience:?}")))
+        }
         // Then no check can run either, and each says why.
         End::NotStarted(_) => Ok(()),
     }
@@ -122,7 +187,7 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
 
 /// Runs `body` on a thread with a runtime of its own. A thread that hangs is left behind.
 fn within<T: Send + 'static>(
-    limit: Duration,
+    limits: &Limits<'_>,
     record: &Arc<Record>,
     body: impl FnOnce(&Runtime) -> T + Send + 'static,
 ) -> End<T> {
@@ -142,11 +207,22 @@ fn within<T: Send + 'static>(
         drop(done.send(end));
     };
     let thread = thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(work);
-    match thread.map(|_| ended.recv_timeout(limit.saturating_add(SHUTDOWN))) {
-        Ok(Ok(end)) => end,
-        Ok(Err(RecvTimeoutError::Timeout)) => End::Hung,
-        Ok(Err(RecvTimeoutError::Disconnected)) => End::Panicked,
-        Err(error) => End::NotStarted(error),
+    if let Err(error) = thread {
+        return End::NotStarted(error);
+    }
+    let began = Instant::now();
+    loop {
+        match ended.recv_timeout(PULSE) {
+            Ok(end) => return end,
+            Err(RecvTimeoutError::Disconnected) => return End::Panicked,
+            Err(RecvTimeoutError::Timeout) if limits.are_over(record) => {
+                return End::Hung(record.still());
+            }
+            Err(RecvTimeoutError::Timeout) if began.elapsed() > limits.limit * ENDLESS => {
+                return End::Endless;
+            }
+            Err(RecvTimeoutError::Timeout) => (limits.beat)(),
+        }
     }
 }
 
@@ -161,16 +237,24 @@ fn runtime(record: &Arc<Record>) -> io::Result<Runtime> {
         .build()
 }
 
-fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
+fn settle(end: End<Verdict>, record: &Record, hanging: &[String]) -> Outcome {
     let panics = record.panics();
     let failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
-        End::Hung => {
-            let mut hang = hang(&record.steps(), limit);
-            if let Some(call) = record.doing() {
-                hang.got.push_str(&format!(", in {call}"));
+        End::Hung(still) => match record.doing() {
+            Some(call) if hanging.contains(&call) => {
+                return Outcome::Inconclusive { reason: Failure::known_to_hang(&call).what };
             }
-            hang
+            doing => {
+                let mut hang = hang(&record.steps(), still);
+                let call = doing.map(|call| format!("{UNDER_WAY}{call}"));
+                hang.got.push_str(&call.unwrap_or_default());
+                hang
+            }
+        },
+        End::Endless => {
+            let reason = "it went on and on, with an answer to each call: `--limit-scale 10` waits";
+            return Outcome::Inconclusive { reason: reason.to_owned() };
         }
         End::Panicked => {
             let what = record.doing().map(|call| format!("{call} panicked"));
@@ -180,6 +264,9 @@ fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
             panicked("a thread or task of the store panicked beside the check", &panics)
         }
         End::Returned(Ok(())) => return held(record),
+        End::Returned(Err(failure)) if failure.kind == Kind::Untold => {
+            return Outcome::Inconclusive { reason: failure.what };
+        }
         End::Returned(Err(failure)) => failure,
     };
     Outcome::Failed(with_context(failure, &record.steps(), &panics))
@@ -199,12 +286,12 @@ pub(crate) fn hollow(why: &str) -> Outcome {
 }
 
 /// What is said of a check that did not end in time.
-pub(crate) fn hang(steps: &[String], limit: Duration) -> Failure {
+pub(crate) fn hang(steps: &[String], still: Duration) -> Failure {
     let last = steps.last().map_or("opening the store", String::as_str);
     Failure::new(
         Kind::Hang,
-        format!("did not end within {limit:?}"),
-        "every call returns, every callback is called",
+        format!("did not end in time: nothing was done for {still:.1?}"),
+        "every call returns, every callback is called; `--limit-scale 10` tells a slow one from none",
         format!("still under way: {last}"),
     )
 }

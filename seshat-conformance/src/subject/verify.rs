@@ -115,7 +115,7 @@ impl Subject<'_> {
             let read = reader.read(range).await;
             (reader, read)
         });
-        match tokio::time::timeout(self.lab.patience, read).await {
+        match tokio::time::timeout(self.lab.patience(), read).await {
             Ok(Ok((reader, read))) => (Some(reader), read.unwrap_or_default()),
             _ => {
                 self.lab.record.forgive_panics();
@@ -282,10 +282,9 @@ impl Lab {
     /// What entries of these items must be.
     fn expected(&self, items: &[Item]) -> Result<Vec<Expected>, Failure> {
         let entries = self.entries(items)?;
-        let expected = items.iter().zip(&entries).map(|(item, entry)| Expected {
-            at: item.id,
-            id: entry.id(),
-            print: self.driver.fingerprint(entry),
+        let expected = items.iter().zip(&entries).map(|(item, entry)| {
+            self.record.tick();
+            Expected { at: item.id, id: entry.id(), print: self.driver.fingerprint(entry) }
         });
         Ok(expected.collect())
     }

@@ -13,8 +13,13 @@ use crate::lab::Lab;
 use crate::model::Model;
 use crate::subject::Subject;
 
-/// Nothing takes longer than this in a healthy cluster of one process.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// Nothing takes longer in a healthy cluster of one process than a call, so many times.
+const CALLS: u32 = 4;
+
+/// What is waited for a cluster.
+pub(crate) fn patience(lab: &Lab) -> Duration {
+    lab.patience() * CALLS
+}
 
 /// Nodes that are up, and where the others' stores are.
 pub(crate) struct Cluster<'l> {
@@ -68,7 +73,7 @@ impl<'l> Cluster<'l> {
 
     /// openraft lets go of a store a moment after it has shut down.
     async fn open(&self, dir: &std::path::Path) -> Result<Opened, Failure> {
-        let deadline = Instant::now() + self.lab.patience;
+        let deadline = Instant::now() + self.lab.patience();
         loop {
             match self.lab.call("open", self.lab.driver.open(dir)).await {
                 Err(failure) if failure.kind != Kind::Error || Instant::now() > deadline => {
@@ -126,14 +131,16 @@ impl<'l> Cluster<'l> {
         otherwise: &str,
         mut condition: impl FnMut() -> Option<T>,
     ) -> Result<T, Failure> {
-        let deadline = Instant::now() + PATIENCE;
+        let began = Instant::now();
         loop {
             if let Some(value) = condition() {
                 return Ok(value);
             }
             self.all_run()?;
-            if Instant::now() > deadline {
-                let expected = format!("within {PATIENCE:?}");
+            let patience = patience(self.lab);
+            self.lab.record.tick();
+            if began.elapsed() > patience {
+                let expected = format!("within {patience:.1?}; `--patience 20` waits for longer");
                 return Err(Failure::new(Kind::Broken, otherwise, expected, self.states()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

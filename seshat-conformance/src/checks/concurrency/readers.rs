@@ -309,7 +309,7 @@ async fn beside_purge(lab: &Lab) -> Verdict {
                 subject.run([Step::Commit(upto), Step::Apply(count), Step::Build]).await?;
                 shared.low.store(upto + 1, Ordering::SeqCst);
                 let reads_it = |from: &AtomicU64| from.load(Ordering::SeqCst) <= upto;
-                let deadline = Instant::now() + lab.patience;
+                let deadline = Instant::now() + lab.patience();
                 while shared.reading.iter().any(reads_it) && Instant::now() < deadline {
                     tokio::task::yield_now().await;
                 }

@@ -44,10 +44,10 @@ fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
 async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) -> Verdict {
     let lab = subject.lab;
     lab.record.step("open");
-    let opened = tokio::time::timeout(lab.patience, lab.driver.open(&subject.dir)).await;
+    let opened = lab.answer("open", lab.driver.open(&subject.dir)).await;
     lab.record.case();
     let (mut log, machine) = match opened {
-        Err(_) => return Err(Failure::new(Kind::Hang, "open did not return", "an end", "nothing")),
+        Err(hung) => return Err(hung),
         Ok(Err(_)) => return Ok(()),
         Ok(Ok(opened)) => opened,
     };
@@ -62,13 +62,8 @@ async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) 
         };
         Some((state, vote, entries))
     };
-    let seen = tokio::time::timeout(lab.patience, seen).await;
-    let Some((state, vote, entries)) = seen.map_err(|_| {
-        Failure::new(Kind::Hang, "reading a damaged log did not return", "an end", "nothing")
-    })?
-    else {
-        return Ok(());
-    };
+    let seen = lab.answer("reading a damaged log", seen).await?;
+    let Some((state, vote, entries)) = seen else { return Ok(()) };
     let fits = |model: &&LogModel| {
         state.last == log_id(lab, model.last())
             && state.purged == log_id(lab, model.purged)

@@ -82,7 +82,7 @@ async fn refused<T, E: std::fmt::Display>(
 ) -> Result<Ended, Failure> {
     refuse(lab, subject_dir, true)?;
     lab.record.step(format!("{name} (the disk refuses writes)"));
-    let outcome = tokio::time::timeout(lab.patience, call).await;
+    let outcome = lab.wait(name, call).await;
     refuse(lab, subject_dir, false)?;
     match outcome {
         Ok(Ok(_)) => Ok(Ended::Well),

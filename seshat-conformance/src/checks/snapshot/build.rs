@@ -268,7 +268,7 @@ async fn build_late(lab: &Lab) -> Verdict {
     subject.run([Step::Truncate(6), Step::Install(items)]).await?;
     subject.verify_applied().await?;
     // The build may fail: what it would give is of no use any more.
-    let late = tokio::time::timeout(lab.patience * 2, building).await;
+    let late = lab.wait("build_snapshot", building).await;
     lab.assert(late.is_ok(), || {
         Failure::broken("a build beside an install never ends", "an end", "nothing")
     })?;

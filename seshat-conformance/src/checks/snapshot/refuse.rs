@@ -4,7 +4,7 @@ use super::install::bytes_of;
 use super::{expect_current, verify_data};
 use crate::check::{Check, check};
 use crate::driver::seen::Meta;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Members, Step};
 use crate::outcome::Verdict;
@@ -61,13 +61,7 @@ async fn refuse(
     lab.record.step(format!("install {what}"));
     let data = subject.receive_bytes(bytes).await?;
     let installing = subject.machine.install(meta, data);
-    let outcome = match tokio::time::timeout(lab.patience, installing).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let failed = format!("install_snapshot of {what} did not return");
-            return Err(Failure::new(Kind::Hang, failed, "an error", "nothing"));
-        }
-    };
+    let outcome = lab.answer(&format!("install_snapshot of {what}"), installing).await?;
     lab.assert(outcome.is_err(), || {
         Failure::broken(format!("install_snapshot accepted {what}"), "an error", "success")
     })?;
