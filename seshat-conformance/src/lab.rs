@@ -16,7 +16,6 @@ use crate::failure::Failure;
 use crate::pace::Pace;
 
 use self::waits::Rates;
-pub(crate) use self::waits::scale;
 
 /// A check's surroundings.
 pub struct Lab {
@@ -226,7 +225,12 @@ impl Lab {
     /// tries fewer, rather than being told to hang.
     pub(crate) fn enough(&self) -> bool {
         let share = Duration::from_secs(self.budget.pick(7, 14, 400));
-        self.began.elapsed() > share.min(self.limit * 2 / 3)
+        self.began.elapsed() > share.min(self.share())
+    }
+
+    /// What a part of a check may take of its time limit.
+    pub(crate) fn share(&self) -> Duration {
+        self.limit * 2 / 3
     }
 
     /// Waits for a future from within a check, where a callback can't.

@@ -106,10 +106,10 @@ impl<'l> Subject<'l> {
                 self.lab.call("save_vote", self.log.save_vote(vote)).await?;
             }
             Step::Append(items) => {
+                self.lab.affords(Work::Append, items.len()).await?;
                 let entries = self.entries(items)?;
                 let appending = self.log.append(entries);
-                let appended = self.lab.call_of(items.len(), "append", appending).await;
-                self.lab.slow_or_hung(Work::Append, items.len(), appended).await?;
+                self.lab.call_of(items.len(), Work::Append.name(), appending).await?;
             }
             Step::Truncate(index) => {
                 let Some(item) = self.model.log.get(*index) else { return Ok(()) };
@@ -163,8 +163,9 @@ impl<'l> Subject<'l> {
         let from = self.model.applied;
         let items = self.model.log.range(from as u64, (from + count) as u64);
         let entries = self.entries(&items)?;
-        let replies = self.lab.call_of(count, "apply", self.machine.apply(entries)).await;
-        let replies = self.lab.slow_or_hung(Work::Apply, count, replies).await?;
+        self.lab.affords(Work::Apply, count).await?;
+        let applying = self.machine.apply(entries);
+        let replies = self.lab.call_of(count, Work::Apply.name(), applying).await?;
         let before = self.model.commands_at(from);
         self.lab.replies(&before, &items, &*replies)
     }

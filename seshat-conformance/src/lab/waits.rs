@@ -22,11 +22,16 @@ pub(super) struct Rates(Mutex<BTreeMap<String, (usize, Duration)>>);
 
 impl Rates {
     fn note(&self, call: &str, entries: usize, took: Duration) {
-        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = rates.get(call).map_or(0, |(most, _)| *most);
-        if entries >= known.max(1) {
+        if entries >= self.most(call).max(1) {
+            let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             rates.insert(call.to_owned(), (entries, took));
         }
+    }
+
+    /// The most entries that such a call was about.
+    fn most(&self, call: &str) -> usize {
+        let rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.get(call).map_or(0, |(most, _)| *most)
     }
 
     /// What so many entries will take, if they take what the most so far took for each.
@@ -37,7 +42,7 @@ impl Rates {
 }
 
 /// What takes `took` for `most` takes this for `many`.
-pub(crate) fn scale(took: Duration, many: usize, most: usize) -> Duration {
+fn scale(took: Duration, many: usize, most: usize) -> Duration {
     let ratio = many as f64 / most.max(1) as f64;
     Duration::try_from_secs_f64(took.as_secs_f64() * ratio).unwrap_or(Duration::MAX)
 }
@@ -131,6 +136,16 @@ impl Lab {
     /// What takes `usual` on an idle machine.
     pub(crate) fn stretch(&self, usual: Duration) -> Duration {
         self.pace.stretch(usual)
+    }
+
+    /// Whether it was seen what a call about so many entries takes.
+    pub(crate) fn knows(&self, name: &str, entries: usize) -> bool {
+        self.rates.most(name) >= entries
+    }
+
+    /// What a call about so many entries will take, by what others took.
+    pub(crate) fn foreseen(&self, name: &str, entries: usize) -> Duration {
+        self.rates.expected(name, entries)
     }
 
     fn patience_of(&self, entries: usize, name: &str) -> Duration {

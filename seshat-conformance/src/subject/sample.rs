@@ -1,63 +1,69 @@
-//! Whether a store is slow or hangs: a large batch that took too long is compared with a small one.
-
-use std::time::{Duration, Instant};
+//! Whether a store has the time for many entries: a small batch on a fresh store tells beforehand,
+//! for a call that blocks can't be given up.
 
 use super::open;
-use crate::failure::{Failure, Kind};
-use crate::lab::{Lab, scale};
+use crate::failure::Failure;
+use crate::lab::Lab;
 use crate::story;
 
-/// Fewer entries than that take no time that would need a comparison.
+/// Fewer entries than that take no time that would have to be known.
 const MANY: usize = 512;
 /// Entries of the small batch.
-const FEW: usize = 64;
+const FEW: usize = 256;
 
 /// What takes long.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     Append,
     Apply,
 }
 
+impl Work {
+    /// The call.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Apply => "apply",
+        }
+    }
+}
+
 impl Lab {
-    /// A call about many entries that did not return: where a few on a fresh store show that they
-    /// would have taken longer than was waited, nothing is known, and nobody is accused.
-    pub(super) async fn slow_or_hung<T>(
-        &self,
-        work: Work,
-        entries: usize,
-        done: Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let Err(late) = done else { return done };
-        if late.kind != Kind::Hang || entries < MANY {
-            return Err(late);
+    /// Whether so many entries can be tried within the check's limit.
+    ///
+    /// # Errors
+    /// They can't. That is no failure, but nothing is learnt either.
+    pub(super) async fn affords(&self, work: Work, entries: usize) -> Result<(), Failure> {
+        if entries < MANY {
+            return Ok(());
         }
-        let Ok(took) = self.sample(work).await else { return Err(late) };
-        let expected = scale(took, entries, FEW);
-        if expected < self.patience() {
-            return Err(late);
+        // What fails here fails in the check as well, with its own words.
+        if !self.knows(work.name(), FEW) && self.sample(work).await.is_err() {
+            return Ok(());
         }
-        let each = scale(took, 1, FEW);
-        let enough = (4.0 * expected.as_secs_f64()).ceil();
-        let what = format!(
-            "{entries} entries would take this store {expected:.0?}, at {each:.1?} each: \
-             `--patience {enough}` waits for them"
-        );
-        Err(Failure::untold(what))
+        let expected = self.foreseen(work.name(), entries);
+        let share = self.share();
+        if expected <= share {
+            return Ok(());
+        }
+        let times = (expected.as_secs_f64() / share.as_secs_f64()).ceil();
+        Err(Failure::untold(format!(
+            "{} of {entries} entries would take this store {expected:.0?}: `--limit-scale {times}` \
+             waits for it",
+            work.name()
+        )))
     }
 
-    /// What a few entries take on a fresh store.
-    async fn sample(&self, work: Work) -> Result<Duration, Failure> {
+    /// Shows what a few entries take, on a fresh store.
+    async fn sample(&self, work: Work) -> Result<(), Failure> {
         let dir = self.directory()?;
         let (mut log, mut machine) = open(self, &dir).await?;
         let items = story::entries(1, 1, 0, FEW as u64);
         let (appended, applied) = (self.entries(&items)?, self.entries(&items)?);
-        let mut began = Instant::now();
-        self.call("append", log.append(appended)).await?;
-        if let Work::Apply = work {
-            began = Instant::now();
-            self.call("apply", machine.apply(applied)).await?;
+        self.call_of(FEW, "append", log.append(appended)).await?;
+        if work == Work::Apply {
+            self.call_of(FEW, "apply", machine.apply(applied)).await?;
         }
-        Ok(began.elapsed())
+        Ok(())
     }
 }
