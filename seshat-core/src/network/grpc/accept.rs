@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use super::caller::{Caller, Role};
+use super::caller::{Caller, Role, client_name};
 use super::connection::{Connection, Io, Place, Wire};
-use super::names::{check, client_name};
+use super::names::check;
 use super::places::{Places, Usage};
 use super::tls::Tls;
 

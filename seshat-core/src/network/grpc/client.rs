@@ -23,13 +23,13 @@ use super::identity::Identity;
 use super::message::{FormatsRequest, StandingRequest};
 use super::peer::{Lane, Peer, Peers, Sort, Ways, pauses};
 use super::progress::{LONG, PIECE, Progress, Watched};
+use super::services::transport_client::TransportClient;
 use super::tls::{Tls, is_loopback};
 use super::totals::SHORT;
 use super::transmission::{Summed, Transmission};
 use crate::codec::{FormatsResponse, Message, StandingResponse};
 use crate::config::{GrpcConfig, NodeConfig};
 use crate::network::Transport;
-use crate::proto::services::transport_client::TransportClient;
 use crate::statement::answer::{Asker, Sent};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
