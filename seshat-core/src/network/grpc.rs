@@ -86,6 +86,7 @@ mod answers;
 mod caller;
 mod client;
 mod connection;
+mod door;
 mod error;
 mod follower;
 mod gate;

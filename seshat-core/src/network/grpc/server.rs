@@ -18,9 +18,9 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::accept::For;
 use super::answers::Answers;
 use super::client::GrpcTransport;
+use super::door::For;
 use super::error::{AdmissionError, ServeError};
 use super::follower::Follower;
 use super::gate::Gate;
