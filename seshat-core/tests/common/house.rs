@@ -16,14 +16,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules of a crate that isn't compiled here, but read.
-pub struct House {
+/// The files of a crate.
+pub(crate) struct House {
     /// By the file's path below `src`.
     code: BTreeMap<String, String>,
     /// From the bottom up.
     rooms: Vec<String>,
-    /// What a file has by `use`, and where that is.
-    passed_on: BTreeMap<String, String>,
+    uses: Vec<Use>,
 }
 
 /// A path, from the crate's root: `machine/store/MachineStore`.
@@ -37,33 +36,28 @@ struct Named {
 }
 
 /// A file that names something of another.
-struct Use<'a> {
-    file: &'a str,
-    other: &'a str,
+struct Use {
+    file: String,
+    other: String,
     path: String,
 }
 
 impl House {
     /// Of the crate whose manifest is in `root`.
-    pub fn of(root: &str) -> Self {
+    pub(crate) fn of(root: &str) -> Self {
         let src = Path::new(root).join("src");
-        let text = fs::read_to_string(src.join("lib.rs")).expect("a crate has a lib.rs");
+        let rooms = drawn(&fs::read_to_string(src.join("lib.rs")).expect("a crate has a lib.rs"));
         let code = read(&src);
-        let mut house = Self { rooms: drawn(&text), code, passed_on: BTreeMap::new() };
-        for (file, code) in &house.code {
-            for named in named(code, module(file), &house.code).into_iter().filter(|it| it.import) {
-                house.passed_on.insert(join(module(file), &named.alias), named.path);
-            }
-        }
-        house
+        let uses = Modules::of(&code).uses();
+        Self { code, rooms, uses }
     }
 
     /// Each module has its place in the drawing, and what is drawn is there.
-    pub fn every_room_is_drawn(&self) {
+    pub(crate) fn every_room_is_drawn(&self) {
         for file in self.code.keys().filter(|file| !["lib.rs", "main.rs"].contains(&&file[..])) {
             assert!(
                 self.room(file).is_some(),
-                "src/{file}: the module isn't drawn; put it into the drawing in lib.rs, above all that it uses"
+                "src/{file}: the module isn't drawn; draw it in lib.rs, after all that it uses"
             );
         }
         for room in &self.rooms {
@@ -72,47 +66,45 @@ impl House {
         }
     }
 
-    /// No room uses one that is drawn below it. A module may pass on what a part of it has that is
-    /// drawn below.
-    pub fn each_room_uses_only_those_before_it(&self) {
-        let place =
-            |file| self.rooms.iter().position(|room| Some(room.as_str()) == self.room(file));
-        for Use { file, other, path } in self.uses() {
-            let (Some(here), Some(there)) = (place(file), place(other)) else { continue };
+    /// No room uses one that is drawn after it. A module may pass on what a part of it has that is drawn
+    /// later.
+    pub(crate) fn each_room_uses_only_those_before_it(&self) {
+        let place = |room| self.rooms.iter().position(|drawn| drawn == room);
+        for Use { file, other, path } in &self.uses {
+            let (Some(here), Some(there)) = (self.room(file), self.room(other)) else { continue };
             assert!(
-                there <= here,
-                "src/{file} uses {path}, of src/{other}; lib.rs draws {} before {}. Move what is used to \
-                 where both may know it, or what uses it; if nothing of {} uses {}, draw it higher",
-                self.rooms[here],
-                self.rooms[there],
-                self.rooms[there],
-                self.rooms[here],
+                place(there) <= place(here),
+                "src/{file} uses {path}, which is in src/{other}, and lib.rs draws {there} after {here}; \
+                 move it to where both may know it, or, if {there} uses nothing of {here}, draw {there} \
+                 before {here}"
             );
         }
     }
 
     /// In no room do files, or folders with what is in them, use each other in a circle.
-    pub fn no_room_has_a_circle(&self) {
+    pub(crate) fn no_room_has_a_circle(&self) {
         for room in &self.rooms {
-            let part = |file: &'_ str| -> Option<String> {
+            let part = |file: &str| -> Option<String> {
                 (self.room(file) == Some(room)).then_some(())?;
                 let below = module(file).strip_prefix(room.as_str())?.strip_prefix('/')?;
                 below.split('/').next().map(str::to_owned)
             };
-            let mut uses: Vec<_> = self.uses();
-            uses.retain(|it| part(it.file).is_some() && part(it.other).is_some());
-            uses.retain(|it| part(it.file) != part(it.other));
-            // Whoever uses nothing of what is left is in no circle.
+            let parts = self.uses.iter().map(|it| (part(&it.file), part(&it.other), it));
+            let mut uses: Vec<_> = parts.collect();
+            uses.retain(|(part, other, _)| part.is_some() && other.is_some() && part != other);
+            // Whoever uses nothing of what is left, or isn't used by it, is in no circle.
             loop {
-                let users: Vec<_> = uses.iter().map(|it| part(it.file)).collect();
                 let before = uses.len();
-                uses.retain(|it| users.contains(&part(it.other)));
+                let users: Vec<_> = uses.iter().map(|(part, ..)| part.clone()).collect();
+                uses.retain(|(_, other, _)| users.contains(other));
+                let used: Vec<_> = uses.iter().map(|(_, other, _)| other.clone()).collect();
+                uses.retain(|(part, ..)| used.contains(part));
                 if uses.len() == before {
                     break;
                 }
             }
-            let circle = uses.iter().map(|it| format!("src/{} uses {}\n", it.file, it.path));
-            let circle: String = circle.collect();
+            let lines = uses.iter().map(|(.., it)| format!("src/{} uses {}\n", it.file, it.path));
+            let circle: String = lines.collect();
             assert!(
                 circle.is_empty(),
                 "{room} has a circle; move what one of these uses to where both may know it:\n{circle}"
@@ -121,7 +113,7 @@ impl House {
     }
 
     /// Only files of these rooms or folders, or these files, have one of the words in them.
-    pub fn only(&self, who: &[&str], words: &[&str]) {
+    pub(crate) fn only(&self, who: &[&str], words: &[&str]) {
         for (file, code) in &self.code {
             let may = who.iter().any(|who| {
                 file == who || module(file) == *who || file.starts_with(&format!("{who}/"))
@@ -149,44 +141,60 @@ impl House {
         };
         self.rooms.iter().filter(is_in).max_by_key(|room| room.len()).map(String::as_str)
     }
+}
 
-    fn uses(&self) -> Vec<Use<'_>> {
-        let mut uses = Vec::new();
-        for (file, code) in &self.code {
-            for named in named(code, module(file), &self.code) {
-                let Some(other) = self.file_of(&named.path) else { continue };
-                let passes_on = named.export && other.starts_with(&format!("{}/", module(file)));
-                if other != file && !passes_on {
-                    uses.push(Use { file, other, path: named.path.replace('/', "::") });
-                }
-            }
-        }
-        uses
+/// What each file names, to be looked up.
+struct Modules<'a> {
+    code: &'a BTreeMap<String, String>,
+    named: Vec<(&'a str, Named)>,
+    /// What a module has by `use`, and where it has it from.
+    passed_on: BTreeMap<String, String>,
+}
+
+impl<'a> Modules<'a> {
+    fn of(code: &'a BTreeMap<String, String>) -> Self {
+        let all = code.iter().flat_map(|(file, text)| {
+            named(text, module(file), code).into_iter().map(|named| (file.as_str(), named))
+        });
+        let named: Vec<_> = all.collect();
+        let imports = named.iter().filter(|(_, named)| named.import);
+        let passed_on = imports.map(|(file, it)| (join(module(file), &it.alias), it.path.clone()));
+        Self { code, passed_on: passed_on.collect(), named }
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        let uses = self.named.iter().filter_map(|(file, named)| {
+            let other = self.file_of(&named.path)?;
+            let passes_on = named.export && other.starts_with(&format!("{}/", module(file)));
+            let path = named.path.replace('/', "::");
+            let is_use = other != *file && !passes_on;
+            is_use.then(|| Use { file: (*file).to_owned(), other: other.to_owned(), path })
+        });
+        uses.collect()
     }
 
     /// The file that has what the path names.
-    fn file_of(&self, path: &str) -> Option<&str> {
+    fn file_of(&self, path: &str) -> Option<&'a str> {
         let mut path = path.to_owned();
         // What is passed on may be passed on again.
         for _ in 0..8 {
-            let (file, rest) = self.split(&path)?;
-            let name = rest.split('/').next().unwrap_or_default();
+            let file = self.longest_file(&path)?;
+            let rest = path[module(file).len()..].trim_start_matches('/');
+            let (name, behind) = rest.split_once('/').unwrap_or((rest, ""));
             let Some(further) = self.passed_on.get(&join(module(file), name)) else {
                 return Some(file);
             };
-            path = join(further, rest[name.len()..].trim_start_matches('/'));
+            path = join(further, behind);
         }
         panic!("{path} is passed on in a circle");
     }
 
-    /// The file of the longest module that the path begins with, and the rest of the path.
-    fn split<'a>(&self, path: &'a str) -> Option<(&str, &'a str)> {
+    /// The file of the longest module that the path begins with.
+    fn longest_file(&self, path: &str) -> Option<&'a str> {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        let found = ends.rev().find_map(|end| {
-            let (file, _) = self.code.get_key_value(&format!("{}.rs", &path[..end]))?;
-            Some((file.as_str(), path[end..].trim_start_matches('/')))
-        });
-        found.or_else(|| self.code.get_key_value("lib.rs").map(|(lib, _)| (lib.as_str(), path)))
+        let names = ends.rev().map(|end| format!("{}.rs", &path[..end]));
+        let mut files = names.chain(["lib.rs".to_owned()]);
+        files.find_map(|file| self.code.get_key_value(&file)).map(|(file, _)| file.as_str())
     }
 }
 
