@@ -12,9 +12,9 @@
 //!
 //! From the bottom up; each room uses only those that stand before it, which `tests/layers.rs` holds.
 //! What decides stands apart from what is around it: a log, a machine, a codec, a statement are called,
-//! and know no lock, no clock and no runtime; `log/store`, `machine/store`, `codec/client` are their
-//! faces, to openraft and to tonic, and only there, in [`storage`], [`network`] and [`node`], is anything
-//! waited for. A part of a module that stands elsewhere than the rest of it is drawn with its path.
+//! and know no lock, no clock and no runtime; `log/store`, `machine/store` and `codec/client` are their
+//! faces, to openraft and to tonic. A part of a module that stands elsewhere than the rest of it is drawn
+//! with its path.
 //!
 //! ```text
 //! proto                                  the schema, as messages
@@ -29,7 +29,7 @@
 //! legacy                                 what the first generation wrote, into such a storage
 //! config error                           what a node is given, and what it says when it can't
 //! network                                what a transport must do; in one process; a stub
-//! node                                   RaftNode, which knows all of the above
+//! node                                   one member of a cluster, of all of the above
 //! statement admission                    what no honest node says; who may take part
 //! codec/client proto/client              the protocol for clients
 //! network/grpc                           between processes: a transport, and a server for a node
