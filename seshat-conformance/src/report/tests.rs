@@ -13,9 +13,12 @@ fn spec(id: &'static str, level: Level, requirements: &'static [u8], since: u16)
     Spec {
         id,
         level,
+        past: None,
         requirements,
         promise: "The promise of this check, in a sentence.",
         consequence: "What a cluster suffers where it is broken.",
+        relies: &[],
+        reason: "",
         needs: &[],
         limit: Duration::from_secs(10),
         since: Edition(since),
