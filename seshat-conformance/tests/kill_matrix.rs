@@ -12,8 +12,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use seshat_conformance::budget::Budget;
-use seshat_conformance::check::{Level, Outcome, Spec};
+use seshat_conformance::check::{Edition, Level, Outcome, Spec};
 use seshat_conformance::registry::registry;
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
@@ -119,6 +120,20 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
     }
     assert!(survivors.is_empty(), "survived:\n{}", survivors.join("\n"));
     insta::assert_snapshot!(matrix);
+}
+
+/// A store that fails in what openraft never asks of it: a Must in edition 1, and no more.
+#[rstest]
+#[case(Edition(1), Level::Must, 1)]
+#[case(Edition::LATEST, Level::Should, 0)]
+fn an_edition_keeps_its_levels(#[case] edition: Edition, #[case] level: Level, #[case] exit: u8) {
+    let filter = Filter::only(["log/range/unbounded"]);
+    let options = Options { edition, budget: Budget::Quick, filter, ..Options::default() };
+    let report = run(Store::faulty(Fault::RangeOpenEndShort), &options, &mut |_| {});
+    let [result] = &report.results[..] else { panic!("{report:?}") };
+    assert!(matches!(result.outcome, Outcome::Failed(_)), "{result:?}");
+    assert_eq!(result.spec.level, level);
+    assert_eq!(report.conclusion().exit_code(), exit);
 }
 
 #[test]
