@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use seshat_conformance::budget::Budget;
 use seshat_conformance::check::{Edition, Level, Outcome, Spec};
+use seshat_conformance::failure::Kind;
 use seshat_conformance::registry::registry;
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
@@ -134,6 +135,45 @@ fn an_edition_keeps_its_levels(#[case] edition: Edition, #[case] level: Level, #
     assert!(matches!(result.outcome, Outcome::Failed(_)), "{result:?}");
     assert_eq!(result.spec.level, level);
     assert_eq!(report.conclusion().exit_code(), exit);
+}
+
+/// Faults that only a call shows which openraft never makes.
+const NEVER_ASKED: [Fault; 10] = [
+    Fault::RangeStartTaken,
+    Fault::RangeOpenEndShort,
+    Fault::RangeEmptyPanics,
+    Fault::TermAsI64,
+    Fault::TruncateAllForgetsLast,
+    Fault::PurgeAllForgetsLast,
+    Fault::ReaderKeepsPurged,
+    Fault::CommittedOneBehind,
+    Fault::CommittedOldAfterOpen,
+    Fault::InstallFailureCurrent,
+];
+
+/// No Must makes such a call on its way to something else.
+#[test]
+fn what_openraft_never_asks_for_fails_no_must() {
+    let mut filter = Filter::only(["log", "committed", "snapshot", "reopen", "model"]);
+    let slow = ["log/append/huge-entry", "log/range/limited-large", "snapshot/shapes"];
+    filter.exclude.extend(slow.map(str::to_owned));
+    let reports = each_fault(&NEVER_ASKED, |fault| check(fault, filter.clone()));
+    let mut accused = Vec::new();
+    for (fault, report) in reports {
+        let failures = report.results.iter().filter_map(|result| match &result.outcome {
+            // On a busy machine.
+            Outcome::Failed(failure) if failure.kind == Kind::Hang => None,
+            Outcome::Failed(failure) => Some((result.spec, failure)),
+            _ => None,
+        });
+        let (musts, advice): (Vec<_>, Vec<_>) =
+            failures.partition(|(spec, _)| spec.level == Level::Must);
+        accused.extend(musts.iter().map(|(spec, it)| format!("{fault:?} {}: {it:#?}", spec.id)));
+        if advice.is_empty() {
+            accused.push(format!("{fault:?}: nothing is said of it at all"));
+        }
+    }
+    assert!(accused.is_empty(), "{}", accused.join("\n"));
 }
 
 #[test]

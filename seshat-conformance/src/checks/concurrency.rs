@@ -40,6 +40,15 @@ pub(crate) fn checks() -> Vec<Check> {
             run: build_beside_apply_and_install,
         ),
         check!(
+            "concurrency/several-builders", May, [27, 45, 61], needs: [Machine],
+            promise: "Several snapshots are built at once, while entries are applied.",
+            consequence: "None: openraft has no two built at once.",
+            reason: "`trigger_snapshot` does nothing while a build is under way.",
+            since: 2,
+            limit: 20,
+            run: several_builders,
+        ),
+        check!(
             "concurrency/held-builder", May, [27, 45, 61], needs: [Machine],
             promise: "A builder that is made and not yet run doesn't stop entries from being applied.",
             consequence: "A node stands still while a snapshot waits for its turn.",
@@ -135,24 +144,36 @@ async fn build_beside_apply_and_install(lab: &Lab) -> Verdict {
         }
         let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
         subject.perform(Step::Commit(39)).await?;
-        let mut building = Vec::new();
+        // One after the other: openraft has no two built at once.
         for count in [1, 5, 14] {
-            let mut builder = make_builder(&mut subject).await?;
-            building.push(tokio::spawn(async move { builder.build().await }));
+            let building = start_build(&mut subject).await?;
             subject.perform(Step::Apply(count)).await?;
+            let built = join(lab, "a build beside apply", building).await?;
+            verify_built(lab, &subject, built).await?;
         }
         subject.perform(Step::Truncate(40)).await?;
         let amid = install_amid(&mut subject, 70 + u64::from(round), round % 14).await?;
-        for task in building {
-            let built = join(lab, "a build beside apply and install", task).await?;
-            verify_built(lab, &subject, built).await?;
-        }
         verify_built(lab, &subject, amid).await?;
         subject.verify_applied().await?;
         let snapshot = newest(&mut subject).await?;
         verify_data(lab, &subject.model, snapshot).await?;
     }
     Ok(())
+}
+
+async fn several_builders(lab: &Lab) -> Verdict {
+    let mut subject = Subject::with(lab, story::applied_of(60, 20)).await?;
+    subject.perform(Step::Commit(39)).await?;
+    let mut building = Vec::new();
+    for count in [1, 5, 14] {
+        building.push(start_build(&mut subject).await?);
+        subject.perform(Step::Apply(count)).await?;
+    }
+    for task in building {
+        let built = join(lab, "a build beside others", task).await?;
+        verify_built(lab, &subject, built).await?;
+    }
+    subject.verify_applied().await
 }
 
 type Built = Result<Snapshot, BoxError>;
@@ -163,6 +184,12 @@ async fn verify_built(lab: &Lab, subject: &Subject<'_>, built: Built) -> Verdict
         Ok(built) => verify_data(lab, &subject.model, built).await,
         Err(_) => Ok(()),
     }
+}
+
+/// Makes a builder, which builds in a task of its own.
+async fn start_build(subject: &mut Subject<'_>) -> Result<tokio::task::JoinHandle<Built>, Failure> {
+    let mut builder = make_builder(subject).await?;
+    Ok(tokio::spawn(async move { builder.build().await }))
 }
 
 async fn make_builder(subject: &mut Subject<'_>) -> Result<Box<dyn Builder>, Failure> {
