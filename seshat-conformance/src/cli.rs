@@ -39,9 +39,9 @@ use crate::options::{Filter, Options};
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
 use crate::preflight::Unfit;
-use crate::registry::registry;
+use crate::registry;
 use crate::runner::fit;
-use crate::spec::Spec;
+use crate::spec::{Edition, Spec};
 use crate::{replay, report};
 
 /// The exit code of a run that could not begin, or whose report could not be written.
@@ -219,7 +219,7 @@ fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
 }
 
 fn specs() -> Vec<Spec> {
-    registry().iter().map(|check| check.spec).collect()
+    registry::specs(Edition::LATEST)
 }
 
 fn ids(specs: &[Spec]) -> Vec<&'static str> {

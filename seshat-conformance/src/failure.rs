@@ -40,7 +40,7 @@ pub enum Kind {
     Hang,
     /// The process ended.
     Abort,
-    /// Nothing was asserted, or nothing could be tried: a fault of the kit or of its surroundings.
+    /// Nothing could be tried: a fault of the kit or of its surroundings.
     Hollow,
     /// On the list of known failures, and it passed.
     Stale,

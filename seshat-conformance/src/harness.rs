@@ -46,7 +46,7 @@ use crate::model::Step;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
-use crate::registry::registry;
+use crate::registry::specs;
 use crate::report::{self, excuse, failure_text};
 use crate::runner::fit;
 use crate::spec::{Edition, Need, Spec};
@@ -98,7 +98,7 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
     let nextest = std::env::var_os("NEXTEST").is_some();
     let echo: Echo = Arc::new(|line| drop(writeln!(io::stderr(), "{line}")));
     let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
-    let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
+    let specs = specs(options.edition);
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
     if let Err(unfit) = fit(driver, &options) {
         let what = unfit.to_string();

@@ -25,7 +25,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::Report;
 use crate::pace::Pace;
-use crate::registry::registry;
+use crate::registry::specs;
 use crate::replay;
 use crate::runner::{self, Gifts, Hangs, Progress};
 use crate::spec::{Need, Spec};
@@ -65,7 +65,7 @@ impl Warden {
 
     /// Runs the checks that the filter lets through, until they end or the halt is pulled.
     pub(crate) fn run(&self, driver: &dyn Driver, watch: &mut dyn FnMut(Progress<'_>)) -> Report {
-        let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
+        let specs = specs(self.options.edition);
         runner::run_with(driver, &specs, &self.options, watch, || {
             let mut cell = self.cell();
             move |spec: &Spec| cell.run(spec)

@@ -37,9 +37,12 @@ impl Unfit {
 const SPEC: Spec = Spec {
     id: ID,
     level: Level::Must,
+    past: None,
     requirements: &[],
     promise: "What the back end answers by itself tells entries and nodes apart.",
     consequence: "None: it is about the back end, and no check can run before it is right.",
+    relies: &[],
+    reason: "",
     needs: &[],
     limit: Duration::from_secs(10),
     since: Edition(1),

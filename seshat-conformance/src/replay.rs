@@ -14,9 +14,12 @@ pub(crate) const ID: &str = "replay";
 pub(crate) const SPEC: Spec = Spec {
     id: ID,
     level: Level::Must,
+    past: None,
     requirements: &[],
     promise: "After each step of the history the store shows what the oracle shows.",
     consequence: "That depends on the step: see the check that found the history.",
+    relies: &[],
+    reason: "",
     needs: &[],
     limit: Duration::from_secs(60),
     since: Edition(1),

@@ -24,7 +24,7 @@ use crate::driver::{self, Driver};
 use crate::model::{ParseError, Step};
 pub use crate::options::{Filter, Options};
 use crate::outcome::{CheckResult, Outcome, Report};
-use crate::registry::registry;
+use crate::registry::{registry, specs};
 use crate::spec::Spec;
 use crate::{baseline, preflight, replay};
 
@@ -94,7 +94,7 @@ fn run_all(
     watch: &mut dyn FnMut(Progress<'_>),
 ) -> Report {
     let checks = Arc::new(registry());
-    let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
+    let specs = specs(options.edition);
     if let Err(unfit) = fit(driver, options) {
         let results = vec![unfit.result()];
         // Not by its own name: asking for it may be what panics.

@@ -22,14 +22,22 @@ pub(crate) fn far(k: u64) -> u64 {
 
 /// An entry each of leaders of every kind of term, far apart.
 pub(crate) fn leaders() -> Vec<Step> {
-    let leader = |(index, term): (u64, u64)| {
-        [leader(term, far(index)), Step::Append(vec![entry(term, far(index), index)])]
-    };
-    (0..).zip(BOUNDARIES).flat_map(leader).collect()
+    leaders_of(&BOUNDARIES)
 }
 
+/// An entry each of leaders of these terms.
+pub(crate) fn leaders_of(terms: &[u64]) -> Vec<Step> {
+    let leader = |(index, term): (u64, &u64)| {
+        [leader(*term, far(index)), Step::Append(vec![entry(*term, far(index), index)])]
+    };
+    (0..).zip(terms).flat_map(leader).collect()
+}
+
+/// Numbers that no term or index gets to, which are counted up by one: signed ones end there.
+pub(crate) const BEYOND: [u64; 2] = [1 << 63, u64::MAX - 1];
+
 /// Numbers around the places where narrower types end.
-pub(crate) const BOUNDARIES: [u64; 16] = [
+pub(crate) const BOUNDARIES: [u64; 14] = [
     127,
     128,
     255,
@@ -44,8 +52,6 @@ pub(crate) const BOUNDARIES: [u64; 16] = [
     1 << 32,
     (1 << 53) + 1,
     (1 << 63) - 1,
-    1 << 63,
-    u64::MAX - 1,
 ];
 
 /// Saves the vote of a leader that a quorum has elected.

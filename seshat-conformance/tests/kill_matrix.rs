@@ -12,8 +12,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use seshat_conformance::budget::Budget;
-use seshat_conformance::check::{Level, Outcome, Spec};
+use seshat_conformance::check::{Edition, Level, Outcome, Spec};
+use seshat_conformance::failure::Kind;
 use seshat_conformance::registry::registry;
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
@@ -119,6 +121,60 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
     }
     assert!(survivors.is_empty(), "survived:\n{}", survivors.join("\n"));
     insta::assert_snapshot!(matrix);
+}
+
+/// A store that fails in what openraft never asks of it: a Must in edition 1, and no more.
+#[rstest]
+#[case(Edition(1), Level::Must, 1)]
+#[case(Edition::LATEST, Level::Should, 0)]
+fn an_edition_keeps_its_levels(#[case] edition: Edition, #[case] level: Level, #[case] exit: u8) {
+    let filter = Filter::only(["log/range/unbounded"]);
+    let options = Options { edition, budget: Budget::Quick, filter, ..Options::default() };
+    let report = run(Store::faulty(Fault::RangeOpenEndShort), &options, &mut |_| {});
+    let [result] = &report.results[..] else { panic!("{report:?}") };
+    assert!(matches!(result.outcome, Outcome::Failed(_)), "{result:?}");
+    assert_eq!(result.spec.level, level);
+    assert_eq!(report.conclusion().exit_code(), exit);
+}
+
+/// Faults that only a call shows which openraft never makes.
+const NEVER_ASKED: [Fault; 10] = [
+    Fault::RangeStartTaken,
+    Fault::RangeOpenEndShort,
+    Fault::RangeEmptyPanics,
+    Fault::TermAsI64,
+    Fault::TruncateAllForgetsLast,
+    Fault::PurgeAllForgetsLast,
+    Fault::ReaderKeepsPurged,
+    Fault::CommittedOneBehind,
+    Fault::CommittedOldAfterOpen,
+    Fault::InstallFailureCurrent,
+];
+
+/// No Must makes such a call on its way to something else. In two parts, side by side.
+#[rstest]
+fn what_openraft_never_asks_for_fails_no_must(#[values(0, 1)] part: usize) {
+    let mut filter = Filter::only(["log", "committed", "snapshot", "reopen", "model"]);
+    let slow = ["log/append/huge-entry", "log/range/limited-large", "snapshot/shapes"];
+    filter.exclude.extend(slow.map(str::to_owned));
+    let faults: Vec<Fault> = NEVER_ASKED.into_iter().skip(part).step_by(2).collect();
+    let reports = each_fault(&faults, |fault| check(fault, filter.clone()));
+    let mut accused = Vec::new();
+    for (fault, report) in reports {
+        let failures = report.results.iter().filter_map(|result| match &result.outcome {
+            // On a busy machine.
+            Outcome::Failed(failure) if failure.kind == Kind::Hang => None,
+            Outcome::Failed(failure) => Some((result.spec, failure)),
+            _ => None,
+        });
+        let (musts, advice): (Vec<_>, Vec<_>) =
+            failures.partition(|(spec, _)| spec.level == Level::Must);
+        accused.extend(musts.iter().map(|(spec, it)| format!("{fault:?} {}: {it:#?}", spec.id)));
+        if advice.is_empty() {
+            accused.push(format!("{fault:?}: nothing is said of it at all"));
+        }
+    }
+    assert!(accused.is_empty(), "{}", accused.join("\n"));
 }
 
 #[test]

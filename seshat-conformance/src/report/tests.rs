@@ -7,15 +7,19 @@ use crate::budget::Budget;
 use crate::failure::{Failure, Kind};
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::requirement::place::APPEND;
 use crate::spec::{Edition, Level, Spec};
 
 fn spec(id: &'static str, level: Level, requirements: &'static [u8], since: u16) -> Spec {
     Spec {
         id,
         level,
+        past: None,
         requirements,
         promise: "The promise of this check, in a sentence.",
         consequence: "What a cluster suffers where it is broken.",
+        relies: &[],
+        reason: "",
         needs: &[],
         limit: Duration::from_secs(10),
         since: Edition(since),
@@ -60,7 +64,7 @@ fn every_outcome() -> Report {
         ),
         result(
             2,
-            spec("log/newer", Level::Must, &[], 2),
+            spec("log/newer", Level::Must, &[], Edition::LATEST.0 + 1),
             Outcome::Failed(failure(Kind::Abort, "ended the process", abort)),
         ),
         result(
@@ -221,4 +225,13 @@ fn what_was_asked_for_is_asked_for_again() {
     let options =
         "edition: Edition(7), patience: Duration::from_secs_f64(2.5_f64), limit_scale: 3, ..";
     assert!(call.contains(options), "{call}");
+}
+
+#[test]
+fn a_failure_says_who_relies_on_the_promise() {
+    let spec = Spec { relies: &[APPEND], ..spec("log/append", Level::Must, &[12], 1) };
+    let failed = Outcome::Failed(failure(Kind::Broken, "an entry is gone", "nothing"));
+    let text = text::failure(&every_outcome(), &result(1, spec, failed), false);
+    let line = format!("  relied on by {APPEND}\n");
+    assert!(text.contains(&line), "{text}");
 }

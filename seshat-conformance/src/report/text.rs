@@ -124,6 +124,9 @@ fn promised(out: &mut String, spec: &Spec) {
             field(out, label, &requirement.to_string());
         }
     }
+    for (n, place) in spec.relies.iter().enumerate() {
+        field(out, if n == 0 { "relied on by" } else { "" }, &place.to_string());
+    }
     field(out, "in a cluster", spec.consequence);
 }
 

@@ -14,7 +14,7 @@ impl Subject<'_> {
     pub(crate) async fn verify(&mut self) -> Result<(), Failure> {
         self.verify_log().await?;
         self.verify_vote().await?;
-        self.verify_committed().await?;
+        self.verify_saved().await?;
         self.verify_applied().await?;
         self.verify_current_snapshot().await
     }
@@ -132,6 +132,18 @@ impl Subject<'_> {
         self.lab.assert(fresh || vote == expected, || {
             Failure::broken("read_vote is wrong", format!("{expected:?}"), format!("{vote:?}"))
         })
+    }
+
+    /// A committed id that was saved, or none: what openraft can start on. Gives it.
+    pub(crate) async fn verify_saved(&mut self) -> Result<Option<LogId>, Failure> {
+        let got = self.lab.call("read_committed", self.log.committed()).await?;
+        let saved = self.model.committed.iter().rev().map(|id| log_id(self.lab, Some(*id)));
+        let allowed: Vec<_> = saved.chain([None]).collect();
+        self.lab.assert(allowed.contains(&got), || {
+            let what = "read_committed gives an id that was never saved";
+            Failure::broken(what, format!("{:?}, or None", allowed.first()), format!("{got:?}"))
+        })?;
+        Ok(got)
     }
 
     /// The last one saved, or nothing at all ever: it is optional.

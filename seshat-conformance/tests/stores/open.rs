@@ -11,7 +11,7 @@ use super::log::{Flush, Log, Memory, Odd, Shared};
 use super::machine::{self, Core, Machine, State};
 use super::quirk::Quirk;
 use super::read::Records;
-use super::snapshot::Saved;
+use super::snapshot::{Saved, elsewhere};
 use super::types::{Data, Entry, LogId, Meta, Stored, Vote};
 use super::wire::{self, Wire};
 use super::{Env, lock};
@@ -172,9 +172,13 @@ fn read_saved(env: &Env, image: &Image) -> Result<Option<Saved>, BoxError> {
 
 fn open_machine(env: &Env, image: &Image, log: &Memory) -> Result<Core, BoxError> {
     let current = read_saved(env, image)?;
+    let bytes = |saved: &Saved| match env.quirky(Quirk::EmptySnapshots) {
+        true => elsewhere(&saved.meta),
+        false => saved.bytes.clone(),
+    };
     let in_snapshot: Option<State> = match &current {
         None => None,
-        Some(saved) => match (env.ways.fault, wire::open(&saved.bytes)) {
+        Some(saved) => match (env.ways.fault, wire::open(&bytes(saved))) {
             (_, Some(state)) => Some(state),
             (Some(DamagedSnapshotServed), None) => wire::open_damaged(&saved.bytes),
             (Some(DamagedSnapshotEmpty), None) => Some(State {

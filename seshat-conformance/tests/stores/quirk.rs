@@ -38,6 +38,7 @@ quirks! {
     StopsAtError, "after a write that failed every write fails, until the store is opened again";
     ExclusiveLock, "a directory that is open can't be opened again";
     PlainRange, "the log is read by BTreeMap::range, which panics where a range ends before it begins";
+    EmptySnapshots, "a snapshot has no bytes: what it is of is kept elsewhere, under its id";
     ForgetsMachine, "nothing of the state machine outlives a restart";
     ForgetsAll, "nothing at all outlives a restart";
 }

@@ -16,18 +16,21 @@ pub(crate) fn checks() -> Vec<Check> {
             "disk/damage/record", Must, [1, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
             promise: "A changed byte in the middle of the log is an error, not the end of the log.",
             consequence: "Acknowledged entries are forgotten and overwritten by a new leader.",
+            relies: [START_LOG, APPLY_READ],
             run: record,
         ),
         check!(
             "disk/damage/last-record", Must, [1, 51], needs: [Log, DamageLastRecord, LogSurvivesRestart],
             promise: "A changed byte in the newest record is an error, or costs that record and no other.",
             consequence: "Acknowledged entries are lost, or a damaged one is applied.",
+            relies: [START_LOG, APPLY_READ],
             run: last_record,
         ),
         check!(
             "disk/damage/snapshot", Must, [26, 32, 51], needs: [Machine, DamageSnapshot, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A changed byte in the snapshot is an error or no snapshot, never another state.",
             consequence: "A flipped bit becomes the state of a replica, and of all it catches up.",
+            relies: [START_SNAPSHOT, CURRENT],
             run: snapshot,
         ),
     ]

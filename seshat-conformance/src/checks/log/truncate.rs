@@ -13,24 +13,28 @@ pub(crate) fn checks() -> Vec<Check> {
             "log/truncate/inclusive", Must, [15, 16, 47], needs: [Log],
             promise: "Truncating removes the entry given and all after it, wherever it lies.",
             consequence: "A conflicting entry stays: replicas commit different commands.",
+            relies: [TRUNCATE, APPLY_READ],
             run: inclusive,
         ),
         check!(
             "log/truncate/keeps-marker", Must, [4, 6, 15], needs: [Log],
             promise: "Truncating leaves the purge marker alone; a log truncated to nothing ends there.",
             consequence: "The node can't start again, or votes with a log it doesn't have.",
+            relies: [START_LOG, TRUNCATE],
             run: keeps_marker,
         ),
         check!(
             "log/truncate/then-append", Must, [1, 11, 15, 46], needs: [Log],
             promise: "What is appended after a truncation is what is there, and no more.",
             consequence: "Entries of a deposed leader come back, or hide those of the new one.",
+            relies: [TRUNCATE, APPLY_READ],
             run: then_append,
         ),
         check!(
             "log/truncate/again", Must, [6, 15, 47], needs: [Log],
             promise: "A log can be truncated again and again, further down each time.",
             consequence: "A follower of several short-lived leaders ends up with a wrong log.",
+            relies: [TRUNCATE],
             run: again,
         ),
     ]

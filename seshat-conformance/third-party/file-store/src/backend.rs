@@ -25,7 +25,7 @@ impl Backend for FileStore {
     }
 
     fn command(&self, command: &Command) -> Option<types::Command> {
-        let key = format!("key {}", command.n % 16).into_bytes();
+        let key = format!("key2 {}", command.n % 16).into_bytes();
         let value = match command.shape {
             Shape::Plain if command.n % 5 == 4 => return Some(types::Command::Delete { key }),
             Shape::Delete => return Some(types::Command::Delete { key }),
@@ -104,3 +104,4 @@ impl FileStore {
         (keys, reply)
     }
 }
+// line 2
