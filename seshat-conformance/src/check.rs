@@ -36,6 +36,7 @@ macro_rules! check {
         promise: $promise:literal,
         consequence: $consequence:literal,
         $(limit: $limit:literal,)?
+        $(since: $since:literal,)?
         run: $run:expr $(,)?
     ) => {
         $crate::check::Check {
@@ -47,7 +48,7 @@ macro_rules! check {
                 consequence: $consequence,
                 needs: &[$($crate::spec::Need::$need),*],
                 limit: $crate::spec::limit(&[$($limit)?]),
-                since: $crate::spec::Edition(1),
+                since: $crate::spec::edition(&[$($since)?]),
             },
             run: Box::new(|lab| Box::pin($run(lab))),
         }

@@ -12,7 +12,7 @@ pub struct Edition(pub u16);
 
 impl Edition {
     /// The newest.
-    pub const LATEST: Self = Self(1);
+    pub const LATEST: Self = Self(2);
 }
 
 impl fmt::Display for Edition {
@@ -83,6 +83,10 @@ pub enum Need {
     DamageRecord,
     /// The `damage_snapshot` hook.
     DamageSnapshot,
+    /// The `damage_vote` hook.
+    DamageVote,
+    /// The `damage_marker` hook.
+    DamageMarker,
     /// openraft's suite can be compiled with the types.
     Suite,
     /// The kit was built with its feature `storage-v2`: it holds a callback in its own hands.
@@ -122,6 +126,8 @@ impl Need {
             Self::DamageLastRecord => "no hook `damage_last_record`",
             Self::DamageRecord => "no hook `damage_record`",
             Self::DamageSnapshot => "no hook `damage_snapshot`",
+            Self::DamageVote => "no hook `damage_vote`",
+            Self::DamageMarker => "no hook `damage_marker`",
             Self::Suite => "openraft's suite can't be compiled with these types",
             Self::Callback => "the kit was built without its feature `storage-v2`",
             Self::SeshatTypes => "the store is not on Seshat's own types",
@@ -160,4 +166,9 @@ impl Spec {
 /// The limit given in seconds, or the usual one.
 pub(crate) fn limit(seconds: &[u64]) -> Duration {
     Duration::from_secs(seconds.first().copied().unwrap_or(10))
+}
+
+/// The edition given, or the first.
+pub(crate) fn edition(number: &[u16]) -> Edition {
+    Edition(number.first().copied().unwrap_or(1))
 }
