@@ -17,13 +17,8 @@ use crate::story;
 use crate::subject::Subject;
 
 pub(crate) fn checks() -> Vec<Check> {
-    let all = [
-        after_calls(),
-        kinds::checks(),
-        in_flight::checks(),
-        midway::checks(),
-        killed::checks(),
-    ];
+    let all =
+        [after_calls(), kinds::checks(), in_flight::checks(), midway::checks(), killed::checks()];
     all.into_iter().flatten().collect()
 }
 

@@ -108,15 +108,13 @@ fn after_calls() -> Vec<Check> {
 }
 
 fn in_pairs() -> Vec<Check> {
-    vec![
-        check!(
-            "reopen/pairs", Must, [4, 8, 19, 30, 37, 51, 52], needs: [LogSurvivesRestart, MachineSurvivesRestart],
-            promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
-            consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
-            limit: 60,
-            run: pairs,
-        ),
-    ]
+    vec![check!(
+        "reopen/pairs", Must, [4, 8, 19, 30, 37, 51, 52], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+        promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
+        consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
+        limit: 60,
+        run: pairs,
+    )]
 }
 
 /// Twelve entries: the first two purged, the first six applied, the last four not committed.

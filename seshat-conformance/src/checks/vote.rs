@@ -118,7 +118,8 @@ async fn again(lab: &Lab) -> Verdict {
 
 async fn node_zero(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    let votes = [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, true), (3, 2, true), (4, 0, false)];
+    let votes =
+        [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, true), (3, 2, true), (4, 0, false)];
     for (term, node, committed) in votes {
         subject.perform(save(term, node, committed)).await?;
         subject.verify_vote().await?;

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "storage-v2")]
 use crate::driver::Flushed;
+use crate::failure::Failure;
 #[cfg(feature = "storage-v2")]
 use crate::failure::Kind;
-use crate::failure::Failure;
 #[cfg(feature = "storage-v2")]
 use crate::lab::Lab;
 use crate::model::Item;

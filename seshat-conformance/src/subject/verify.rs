@@ -302,7 +302,8 @@ impl Lab {
         self.assert(got.len() == expected.len() && same_ids(), || {
             let ids: Vec<_> = got.iter().map(Entry::id).collect();
             let right: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
-            let also = if self.payloads_differ(got, expected) { ", and other payloads" } else { "" };
+            let also =
+                if self.payloads_differ(got, expected) { ", and other payloads" } else { "" };
             Failure::broken(format!("{doing} gave other entries{also}"), list(&right), list(&ids))
         })?;
         for (got, Expected { at, print, .. }) in got.iter().zip(expected) {

@@ -134,6 +134,7 @@ impl Backend for Store {
         match self.ways.quirk {
             Some(Quirk::ForgetsMachine) => disk.forget(&[File::Machine]),
             Some(Quirk::ForgetsAll) => disk.forget(ALL),
+            Some(Quirk::ForgetsUnsynced) => disk.forget_unsynced(),
             _ => {}
         }
         let gate = (self.ways.quirk == Some(Quirk::OneLock)).then(Arc::default);

@@ -314,6 +314,7 @@ faults! {
         InstallContradicting, "the data's own last log id isn't compared with the meta's";
         InstallFailureClears, "the state is cleared before the snapshot is found to be bad";
         InstallFailureCurrent, "a bad snapshot becomes the current one before it is refused";
+        InstallFailureOnDisk, "a bad snapshot is in its file before it is refused";
         InstallSecondIgnored, "only the first install takes effect";
         InstallHandleNotBlank, "begin_receiving_snapshot gives the last one's file again";
         InstallHandleAppends, "the handle given for receiving ignores where it is put";

@@ -39,6 +39,9 @@ fn read_marker<T: Wire>(env: &Env, image: &Image, key: Key) -> Result<Option<T>,
         (Key::Vote, Some(DamagedVoteServed)) | (Key::Committed, Some(DamagedCommittedServed))
     );
     match read(image, key) {
+        Err(_) if env.quirky(Quirk::TwoCopies) => {
+            Ok(env.mount.copy(key).and_then(|record| wire::open(&record)))
+        }
         Err(_) if fault == Some(none) => Ok(None),
         Err(_) if serves => Ok(image.get(&key).and_then(|record| wire::open_damaged(record))),
         result => result,

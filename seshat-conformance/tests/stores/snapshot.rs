@@ -344,6 +344,9 @@ impl Shared {
         if env.is(InstallIdRewritten) {
             saved.meta.snapshot_id = format!("installed-{installs}");
         }
+        if env.is(InstallFailureOnDisk) {
+            env.mount.write(vec![self.put(&saved)]).map_err(write_error)?;
+        }
         if env.is(InstallFailureCurrent) {
             self.replace_current(saved.clone());
         }

@@ -84,14 +84,16 @@ async fn apply_every_kind(lab: &Lab) -> Verdict {
 
 async fn same_data(lab: &Lab) -> Verdict {
     for payloads in story::without_commands() {
-        let mut built = Subject::with(lab, story::applied_of(6, 6)).await?;
-        built.perform(Step::Build).await?;
-        apply(&mut built, &payloads).await?;
-        built.perform(Step::Build).await?;
-        let mut installed = Subject::with(lab, story::applied_of(6, 6)).await?;
-        let items = story::carrying(9, 2, 6, &payloads);
-        installed.run([Step::Build, Step::Install(items)]).await?;
-        for subject in [&mut built, &mut installed] {
+        for installed in [false, true] {
+            let mut subject = Subject::with(lab, story::applied_of(6, 6)).await?;
+            subject.perform(Step::Build).await?;
+            if installed {
+                let items = story::carrying(9, 2, 6, &payloads);
+                subject.perform(Step::Install(items)).await?;
+            } else {
+                apply(&mut subject, &payloads).await?;
+                subject.perform(Step::Build).await?;
+            }
             let upto = subject.model.applied_id();
             subject.run(upto.map(Step::Purge)).await?;
             subject.run([Step::Restart, Step::Restart]).await?;

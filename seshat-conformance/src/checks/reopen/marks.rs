@@ -5,7 +5,7 @@ use crate::check::{Check, check};
 use crate::failure::Kind as Ended;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
-use crate::model::{Ballot, Id, Members, Model, Payload, Step};
+use crate::model::{Ballot, Members, Model, Payload, Step};
 use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
@@ -116,8 +116,9 @@ async fn zero(lab: &Lab) -> Verdict {
     }
     // A store that keeps the committed id was brought up to it.
     subject.run(history::steps(&subject.model, Kind::ApplyAll.choice())).await?;
-    for step in [Step::Build, Step::Purge(Id::FIRST)] {
-        subject.run([step, Step::Restart]).await?;
+    for kind in [Kind::Build, Kind::PurgeAll] {
+        subject.run(history::steps(&subject.model, kind.choice())).await?;
+        subject.perform(Step::Restart).await?;
         subject.verify().await?;
     }
     let mut items = story::carrying(1, 0, 1, &[members, Payload::Blank]);
@@ -130,9 +131,6 @@ async fn zero(lab: &Lab) -> Verdict {
     }
     // A snapshot that ends at index 0, as one received.
     let mut subject = Subject::fresh(lab).await?;
-    for step in [Step::Install(first), Step::Purge(Id::FIRST)] {
-        subject.run([step, Step::Restart]).await?;
-        subject.verify().await?;
-    }
-    Ok(())
+    subject.run([Step::Install(first), Step::Restart, Step::Restart]).await?;
+    subject.verify().await
 }

@@ -11,6 +11,7 @@ use crate::model::{Item, Payload, Step};
 use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
+use crate::subject::restart::Closed;
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -37,6 +38,14 @@ pub(super) fn checks() -> Vec<Check> {
             consequence: "A follower's state is the end of an older snapshot behind a newer one.",
             since: 2,
             run: receive,
+        ),
+        // core/sm/worker.rs:103 (install_snapshot): an error stops the node; it starts again.
+        check!(
+            "reopen/refused-install", Must, [26, 29, 51, 55], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart, SnapshotBytes],
+            promise: "After an install was refused, a restart finds the old state and the old snapshot.",
+            consequence: "A transfer that broke off costs a replica when it starts again.",
+            since: 2,
+            run: refused_install,
         ),
         // core/sm/worker.rs:185-192: the build is a task of its own, and the worker goes on.
         check!(
@@ -101,7 +110,11 @@ async fn receive(lab: &Lab) -> Verdict {
             lab.record.step(format!("receive {part} bytes of a snapshot, then stop"));
             let begun = subject.receive_bytes(given_up.get(..part).unwrap_or(&given_up)).await?;
             drop(begun);
-            if killed { subject.vanish() } else { subject.close().await? }
+            if killed {
+                subject.vanish()
+            } else {
+                subject.close().await?
+            }
             subject.open_again().await?;
             let first: Vec<Item> = long.iter().take(3).cloned().collect();
             subject.perform(Step::Install(first)).await?;
@@ -125,6 +138,35 @@ async fn build_overtaken(lab: &Lab) -> Verdict {
         if overtaken == Overtaken::No || lab.enough() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Whether it is refused, by an error or a panic, is for `snapshot/refuse` to say.
+async fn refused_install(lab: &Lab) -> Verdict {
+    for part in [0, 1, 2_usize] {
+        let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
+        subject.perform(Step::Build).await?;
+        let news = story::entries(9, 2, 8, 40);
+        let truth: Vec<Item> = subject.model.truth.iter().cloned().chain(news).collect();
+        let (meta, bytes) = bytes_of(lab, &truth).await?;
+        let part = bytes.len() * part / 3;
+        let data = subject.receive_bytes(bytes.get(..part).unwrap_or(&bytes)).await?;
+        lab.record.step(format!("install the first {part} of {} bytes of a snapshot", bytes.len()));
+        let Some(mut machine) = subject.machine.take() else { return Ok(()) };
+        // In a task, which a panic doesn't outlive.
+        let installing = tokio::spawn(async move { machine.install(&meta, data).await });
+        if matches!(lab.answer("install_snapshot", installing).await?, Ok(Ok(()))) {
+            lab.inconclusive("a snapshot that is cut short is accepted");
+            return Ok(());
+        }
+        lab.record.forgive_panics();
+        subject.vanish();
+        lab.record.step(Step::Restart.to_string());
+        subject.open_again().await?;
+        subject.verify_reopened(Closed::Orderly).await?;
+        subject.start().await?;
+        subject.verify().await?;
     }
     Ok(())
 }

@@ -36,10 +36,7 @@ pub(crate) enum Overtaken {
 
 /// A node that has applied six entries builds; when the build was polled so many times, a
 /// snapshot of thirty is installed, and then the build goes on to its end.
-pub(crate) async fn overtake(
-    lab: &Lab,
-    polls: u32,
-) -> Result<(Subject<'_>, Overtaken), Failure> {
+pub(crate) async fn overtake(lab: &Lab, polls: u32) -> Result<(Subject<'_>, Overtaken), Failure> {
     let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
     subject.perform(Step::Truncate(6)).await?;
     let step = Step::Install(story::entries(7, 2, 6, 30));
