@@ -33,8 +33,7 @@ pub(crate) fn checks() -> Vec<Check> {
             consequence: "A leader's heartbeat after a restart undoes its vote.",
             run: again,
         ),
-        // storage/helper.rs:69 (read_vote), engine/engine_impl.rs (handle_vote_req): 0 is a node
-        // like any other.
+        // storage/helper.rs:69 (read_vote), engine/engine_impl.rs:285 (handle_vote_req).
         check!(
             "vote/node-zero", Must, [7, 8], needs: [Log],
             promise: "A vote for node 0 is a vote.",

@@ -212,9 +212,13 @@ impl Shared {
             Some(CallbackAtNextWrite) => lock(&self.memory).odd.callbacks.push(callback),
             Some(CallbackNotForOne) if records.len() == 1 => drop(callback),
             Some(CallbackNotAfterTruncate) if after_truncate => drop(callback),
-            Some(ReaderSeesFlushedOnly | CallbackOfGroup | CallbackLastOfGroup | VoteAlone) => {
-                self.flush_later(records, callback);
-            }
+            Some(
+                ReaderSeesFlushedOnly
+                | CallbackOfGroup
+                | CallbackLastOfGroup
+                | VoteAlone
+                | OpenAdoptsUnsynced,
+            ) => self.flush_later(records, callback),
             _ if env.quirky(Quirk::HalfSurvives) => self.flush_later(records, callback),
             _ => match &self.flusher {
                 Some(flusher) => {

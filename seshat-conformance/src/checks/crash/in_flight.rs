@@ -18,7 +18,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: append_in_flight,
         ),
-        // engine/handler/following_handler/mod.rs:75-84: what the log has is acknowledged without
+        // engine/handler/following_handler/mod.rs:82-94: what the log has is acknowledged without
         // another write.
         check!(
             "crash/found-after-kill", Must, [12, 51], needs: [Log, CutPower, LogSurvivesRestart, Callback],

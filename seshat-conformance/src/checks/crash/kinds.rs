@@ -10,7 +10,7 @@ use crate::subject::Subject;
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        // core/raft_core.rs:720-731 (append_to_log): flushed is acknowledged, whatever it is.
+        // core/raft_core.rs:726-730 (append_to_log): flushed is acknowledged, whatever it is.
         check!(
             "crash/append-every-kind", Must, [12, 51], needs: [Log, CutPower, LogSurvivesRestart],
             promise: "Blank entries and memberships whose callback was called survive a power cut, as commands do.",

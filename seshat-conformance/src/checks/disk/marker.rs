@@ -31,7 +31,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: purged,
         ),
-        // storage/helper.rs:72, 97-104 (read_committed): entries up to it are applied.
+        // storage/helper.rs:72 (read_committed), :97-104: entries up to it are applied.
         check!(
             "disk/damage/committed", Must, [9, 51, 53], needs: [Log, DamageMarker, LogSurvivesRestart],
             promise: "A committed id that can't be read is none that wasn't saved.",

@@ -12,7 +12,7 @@ use crate::words::{Capabilities, Keeps};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        // storage/helper.rs:226 (get_membership): voters are counted, whatever their ids.
+        // storage/helper.rs:244-264 (get_membership): voters are counted, whatever their ids.
         check!(
             "machine/membership/node-zero", Must, [19, 23, 35], needs: [Machine],
             promise: "Node 0 is a voter or a learner like any other.",
@@ -20,7 +20,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: node_zero,
         ),
-        // storage/helper.rs:226-250 (get_membership): where the log has none behind the applied
+        // storage/helper.rs:244-264 (get_membership): where the log has none behind the applied
         // id, the state's is the effective one.
         check!(
             "machine/membership/truncated", Must, [19, 20, 54], needs: [Log, Machine],

@@ -13,7 +13,7 @@ use crate::subject::{Origin, Subject};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        // storage/helper.rs:74 (get_log_state), :239 (last_membership_in_log).
+        // storage/helper.rs:74 (get_log_state), :278 (last_membership_in_log).
         check!(
             "reopen/append-every-kind", Must, [12, 51, 63], needs: [Log, LogSurvivesRestart],
             promise: "Blank entries and memberships that end a log are there after a restart, as commands are.",
@@ -29,7 +29,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: apply_every_kind,
         ),
-        // storage/helper.rs:128 (get_current_snapshot), :113-122: what is purged isn't applied again.
+        // storage/helper.rs:128 (get_current_snapshot), :97-104: what is purged isn't applied again.
         check!(
             "reopen/same-data", Must, [26, 30, 51], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A snapshot that brought nothing but blank entries or memberships is there after a restart.",
@@ -46,7 +46,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: shapes,
         ),
-        // core/sm/worker.rs:145 (apply): the reply is the client's answer, whoever leads.
+        // core/sm/worker.rs:147 (apply): the reply is the client's answer, whoever leads.
         check!(
             "reopen/same-replies", Must, [22, 25, 26], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart, ShowReply],
             promise: "A node that was started again answers what follows as the others do.",

@@ -31,7 +31,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: shorter_snapshot,
         ),
-        // network/snapshot_transport.rs:325 (begin_receiving_snapshot).
+        // network/snapshot_transport.rs:326 (begin_receiving_snapshot).
         check!(
             "reopen/receive", Must, [28, 29, 51], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart, SnapshotBytes],
             promise: "Receiving begins with a blank handle, though the node was stopped amid a longer transfer.",
@@ -39,7 +39,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: receive,
         ),
-        // core/sm/worker.rs:103 (install_snapshot): an error stops the node; it starts again.
+        // core/sm/worker.rs:105 (install_snapshot): an error stops the node; it starts again.
         check!(
             "reopen/refused-install", Must, [26, 29, 51, 55], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart, SnapshotBytes],
             promise: "After an install was refused, a restart finds the old state and the old snapshot.",
@@ -47,7 +47,7 @@ pub(super) fn checks() -> Vec<Check> {
             since: 2,
             run: refused_install,
         ),
-        // core/sm/worker.rs:185-192: the build is a task of its own, and the worker goes on.
+        // core/sm/worker.rs:184-192: the build is a task of its own, and the worker goes on.
         check!(
             "reopen/build-overtaken", Must, [26, 30, 31, 51, 61], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "After a restart the installed snapshot is there, though an older build ended after it.",

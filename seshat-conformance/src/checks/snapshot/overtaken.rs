@@ -15,7 +15,7 @@ use crate::subject::{Origin, Subject};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
-        // core/sm/worker.rs:185-192: the build is a task of its own, and the worker goes on.
+        // core/sm/worker.rs:184-192: the build is a task of its own, and the worker goes on.
         check!(
             "snapshot/build/overtaken", Must, [30, 31, 32, 61], needs: [Machine],
             promise: "A build that waits inside while a newer snapshot is installed doesn't replace it.",

@@ -11,8 +11,8 @@ use crate::subject::Subject;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
-        // network/snapshot_transport.rs:325 (begin_receiving_snapshot): each stream has a handle
-        // of its own; core/sm/worker.rs:103: and what it received is the state.
+        // network/snapshot_transport.rs:326 (begin_receiving_snapshot): each stream has a handle
+        // of its own; core/sm/worker.rs:105: and what it received is the state.
         check!(
             "snapshot/receive/shorter", Must, [28, 29, 30], needs: [Machine, SnapshotBytes],
             promise: "A snapshot that is shorter than the one received before it is installed as it is.",
