@@ -35,8 +35,8 @@ macro_rules! check {
         needs: [$($need:ident),* $(,)?],
         promise: $promise:literal,
         consequence: $consequence:literal,
-        $(limit: $limit:literal,)?
         $(since: $since:literal,)?
+        $(limit: $limit:literal,)?
         run: $run:expr $(,)?
     ) => {
         $crate::check::Check {

@@ -60,7 +60,7 @@ fn every_outcome() -> Report {
         ),
         result(
             2,
-            spec("log/newer", Level::Must, &[], 2),
+            spec("log/newer", Level::Must, &[], Edition::LATEST.0 + 1),
             Outcome::Failed(failure(Kind::Abort, "ended the process", abort)),
         ),
         result(

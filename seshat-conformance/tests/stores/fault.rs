@@ -226,6 +226,7 @@ faults! {
         RefusalFails, "a command that the application refuses fails the store";
         RefusalStops, "the rest of a batch is skipped after a command that is refused";
         RefusalNotApplied, "a command that is refused doesn't move last_applied";
+        RefusalChanges, "a command that is refused has changed the state before that was found";
         FreshApplied, "a fresh state machine has applied index 0";
         ApplyPanicsOnEmpty, "an empty key panics";
         ApplyHangsAt1000, "a batch of 1,000 fills a channel and hangs";

@@ -212,6 +212,10 @@ impl Shared {
                     reply => reply,
                 }
             }
+            (Some(RefusalChanges), Op::Expect(key, value)) if data.refuses(key, value) => {
+                data.apply(&Op::Set(key.clone(), value.clone()));
+                Reply::Refused
+            }
             (Some(ApplyPanicsOnEmpty), op) => {
                 assert!(!key_of(op).is_empty(), "an empty key");
                 data.apply(op)

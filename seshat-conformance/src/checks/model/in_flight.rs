@@ -14,8 +14,8 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/in-flight", Should, [2, 10, 11, 12, 13, 50, 51], needs: [Log, LogSurvivesRestart, MachineSurvivesRestart, CutPower, Callback],
             promise: "Whatever is in flight together, with power cuts anywhere, what was called back is there.",
             consequence: "None with openraft 0.9, which waits for each; a later one loses what it has acknowledged.",
-            limit: 60,
             since: 2,
+            limit: 60,
             run: in_flight,
         ),
     ]

@@ -42,8 +42,8 @@ pub(super) fn checks() -> Vec<Check> {
             "reopen/shapes", Must, [25, 26, 51], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart, Digest],
             promise: "Empty, binary and large contents are there after a restart.",
             consequence: "A node that starts again diverges.",
-            limit: 20,
             since: 2,
+            limit: 20,
             run: shapes,
         ),
         // core/sm/worker.rs:147 (apply): the reply is the client's answer, whoever leads.

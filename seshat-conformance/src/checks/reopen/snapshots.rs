@@ -52,8 +52,8 @@ pub(super) fn checks() -> Vec<Check> {
             "reopen/build-overtaken", Must, [26, 30, 31, 51, 61], needs: [Machine, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "After a restart the installed snapshot is there, though an older build ended after it.",
             consequence: "A node starts with a state from before the entries that it has purged.",
-            limit: 20,
             since: 2,
+            limit: 20,
             run: build_overtaken,
         ),
     ]

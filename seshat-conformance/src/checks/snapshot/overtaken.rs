@@ -20,8 +20,8 @@ pub(crate) fn checks() -> Vec<Check> {
             "snapshot/build/overtaken", Must, [30, 31, 32, 61], needs: [Machine],
             promise: "A build that waits inside while a newer snapshot is installed doesn't replace it.",
             consequence: "A node goes back to a state from before the entries that it has purged.",
-            limit: 20,
             since: 2,
+            limit: 20,
             run: overtaken,
         ),
     ]
