@@ -242,9 +242,8 @@ impl Shared {
             pause(3).await;
         }
         let same_data = || lock(&self.core).current.as_ref().is_some_and(|old| same(old, &saved));
-        let kept = !env.is(BuildInMemory)
-            && !env.quirky(Quirk::PersistentState)
-            && !(env.is(BuildSameDataUnwritten) && same_data());
+        let unwritten = env.is(BuildInMemory) || env.is(BuildSameDataUnwritten) && same_data();
+        let kept = !unwritten && !env.quirky(Quirk::PersistentState);
         if kept && !env.quirky(Quirk::RebuildsSnapshot) {
             let mut file = saved.clone();
             if env.is(BuildTailStale) {
