@@ -213,7 +213,7 @@ fn what_was_begun_may_survive_in_part_until_it_is_flushed() {
 }
 
 #[rstest]
-#[case::commit("commit 12")]
+#[case::commit("commit 6")]
 #[case::install("install t5.n1.i6 c5006")]
 #[case::restart("restart")]
 fn what_is_in_flight_is_flushed_first(#[case] line: &str) {
