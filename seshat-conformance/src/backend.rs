@@ -16,7 +16,9 @@ use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
 pub use self::suite::{NoSuite, OpenraftSuite, Suite, SuiteFunction};
 pub use self::transfer::{Chunks, Transfer, Whole};
-pub use crate::words::{BoxError, Capabilities, Command, Halves, Hook, Hooks, Keeps, Piece, Shape};
+pub use crate::words::{
+    BoxError, Capabilities, Command, Halves, Hook, Hooks, Keeps, Marker, Piece, Shape,
+};
 
 /// A storage back end under test, for the type configuration of its author.
 ///

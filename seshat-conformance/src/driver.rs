@@ -112,6 +112,8 @@ pub(crate) trait Author: Send + Sync {
     fn entry(&self, item: &Item) -> Option<Entry>;
     /// An entry with a command, where another one is.
     fn command_at(&self, command: &Command, place: &Entry) -> Option<Entry>;
+    /// The same entry at another place; `None` if the place is one of another back end's.
+    fn moved(&self, entry: &Entry, to: &LogId) -> Option<Entry>;
     /// Every bit of an entry.
     fn fingerprint(&self, entry: &Entry) -> Vec<u8>;
 

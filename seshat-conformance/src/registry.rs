@@ -16,6 +16,7 @@ pub fn registry() -> Vec<Check> {
         checks::snapshot::checks(),
         checks::reopen::checks(),
         checks::model::checks(),
+        checks::model::in_flight::checks(),
         checks::counter_examples::checks(),
         #[cfg(feature = "storage-v2")]
         checks::crash::checks(),

@@ -87,6 +87,10 @@ pub enum Need {
     DamageRecord,
     /// The `damage_snapshot` hook.
     DamageSnapshot,
+    /// The `damage_vote` hook.
+    DamageVote,
+    /// The `damage_marker` hook.
+    DamageMarker,
     /// openraft's suite can be compiled with the types.
     Suite,
     /// The kit was built with its feature `storage-v2`: it holds a callback in its own hands.
@@ -126,6 +130,8 @@ impl Need {
             Self::DamageLastRecord => "no hook `damage_last_record`",
             Self::DamageRecord => "no hook `damage_record`",
             Self::DamageSnapshot => "no hook `damage_snapshot`",
+            Self::DamageVote => "no hook `damage_vote`",
+            Self::DamageMarker => "no hook `damage_marker`",
             Self::Suite => "openraft's suite can't be compiled with these types",
             Self::Callback => "the kit was built without its feature `storage-v2`",
             Self::SeshatTypes => "the store is not on Seshat's own types",

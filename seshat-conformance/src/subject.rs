@@ -3,6 +3,8 @@
 //! Guarantees: only calls that openraft can make; every call is recorded before it is made and
 //! given up when it hangs; the oracle has followed every call that succeeded.
 
+mod fields;
+mod flight;
 mod forgotten;
 mod held;
 mod origin;
@@ -20,6 +22,7 @@ use crate::lab::Lab;
 use crate::model::{Id, Item, Model, Step};
 use crate::words::pieces;
 
+pub(crate) use self::fields::Fields;
 use self::held::Held;
 pub(crate) use self::origin::Origin;
 use self::sample::Work;
@@ -39,6 +42,9 @@ pub(crate) struct Subject<'l> {
     pub(crate) model: Model,
     /// Whether `read_committed` ever gave anything: it is optional, but all or nothing.
     committed_kept: Option<bool>,
+    /// Callbacks of what was begun.
+    #[cfg(feature = "storage-v2")]
+    in_flight: Vec<crate::driver::Flushed>,
     /// The current snapshot's meta, as it was built or installed.
     pub(crate) meta: Option<Meta>,
     twin: Option<Origin<'l>>,
@@ -74,6 +80,8 @@ impl<'l> Subject<'l> {
             reader: Held::new(reader),
             model,
             committed_kept: None,
+            #[cfg(feature = "storage-v2")]
+            in_flight: Vec::new(),
             meta: None,
             twin: None,
         })
@@ -111,6 +119,8 @@ impl<'l> Subject<'l> {
                 let appending = self.log.append(entries);
                 self.lab.call_of(items.len(), Work::Append.name(), appending).await?;
             }
+            Step::Begin(items) => self.begin(items).await?,
+            Step::Flush => self.flush().await?,
             Step::Truncate(index) => {
                 let Some(item) = self.model.log.get(*index) else { return Ok(()) };
                 let id = self.lab.driver.id(item.id);

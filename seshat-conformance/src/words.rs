@@ -10,7 +10,7 @@ use std::error::Error;
 
 pub use self::capabilities::{Capabilities, Halves, Keeps};
 pub use self::command::{Command, Shape};
-pub use self::hooks::{Hook, Hooks};
+pub use self::hooks::{Hook, Hooks, Marker};
 
 /// Whatever a back end's own code fails with.
 pub type BoxError = Box<dyn Error + Send + Sync>;

@@ -189,6 +189,17 @@ fn every_must_check_finds_a_fault() {
     assert!(idle.is_empty(), "Must checks that find no fault: {idle:#?}");
 }
 
+/// A wrong field hides none behind it.
+#[test]
+fn every_wrong_field_is_named() {
+    let report = check(Fault::BuildAnswerEmpty, Filter::only(["snapshot/build/meta"]));
+    let Outcome::Failed(failure) = &report.results[0].outcome else { panic!("{report:?}") };
+    for field in ["last_log_id", "last_membership"] {
+        assert!(failure.what.contains(field), "{field} is not named: {failure:#?}");
+        assert!(failure.expected.contains(field) && failure.got.contains(field), "{failure:#?}");
+    }
+}
+
 /// Explores: every check on every fault, or on those named in `ONLY`; checks in `SKIP` left out.
 #[test]
 #[ignore = "takes minutes: to find out which checks find which fault"]

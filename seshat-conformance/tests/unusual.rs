@@ -29,12 +29,17 @@ const HEAVY: &[&str] = &[
     "machine/shapes",
     "snapshot/shapes",
     "reopen/append",
+    "reopen/shapes",
     "reopen/pairs",
     "crash/pairs",
 ];
 
-/// What the whole registry holds against a store.
-fn accusations(backend: impl Backend, filter: Filter) -> Vec<String> {
+/// What the whole registry holds against a store; or those checks that `UNUSUAL_ONLY` names, which
+/// is how to try a new one.
+fn accusations(backend: impl Backend, mut filter: Filter) -> Vec<String> {
+    if let Ok(only) = std::env::var("UNUSUAL_ONLY") {
+        filter = Filter::only(only.split(','));
+    }
     let options = Options { budget: Budget::Quick, filter, ..Options::default() };
     let report = run(backend, &options, &mut |_| {});
     let accused = report.results.iter().filter_map(|result| match &result.outcome {

@@ -3,7 +3,7 @@
 
 use crate::check::{Check, check};
 use crate::driver::Flushed;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Step};
 use crate::outcome::Verdict;
@@ -52,39 +52,16 @@ pub(crate) fn checks() -> Vec<Check> {
     ]
 }
 
-/// What is waited for after an append.
-const CALLBACK: &str = "append returned, but its callback";
-
 /// Appends and returns as soon as `append` does. The oracle has followed.
 pub(crate) async fn append(
     subject: &mut Subject<'_>,
     items: Vec<Item>,
 ) -> Result<Flushed, Failure> {
-    let Ok((callback, flushed)) = subject.lab.driver.callback().await else {
-        return Err(Failure::new(Kind::Kit, "no callback could be made", "", ""));
-    };
     let step = Step::Append(items.clone());
     subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
-    let entries = subject.entries(&items)?;
-    let appending = subject.log.append_with(entries, callback);
-    subject.lab.call_of(items.len(), "append", appending).await?;
+    let flushed = subject.append_unawaited(&items).await?;
     subject.follow(&step)?;
     Ok(flushed)
-}
-
-/// The callback is called with success before patience ends.
-pub(crate) async fn await_flush(lab: &Lab, flushed: Flushed) -> Verdict {
-    let outcome = lab.answer(CALLBACK, flushed).await;
-    lab.record.case();
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::broken(
-            "append returned success, but its callback was dropped or called with an error",
-            "log_io_completed(Ok(()))",
-            error.to_string(),
-        )),
-        Err(late) => Err(late),
-    }
 }
 
 async fn called(lab: &Lab) -> Verdict {
@@ -93,16 +70,16 @@ async fn called(lab: &Lab) -> Verdict {
         let to = subject.model.log.next_index().max(from) + 1 + from % 3;
         let next = subject.model.log.next_index();
         let flushed = append(&mut subject, story::entries(1, 1, next, to)).await?;
-        await_flush(lab, flushed).await?;
+        lab.flushed(flushed).await?;
     }
     // After each of the other writes, too.
     subject.run([Step::Truncate(5), story::leader(2, 1)]).await?;
     let flushed = append(&mut subject, story::entries(2, 1, 5, 9)).await?;
-    await_flush(lab, flushed).await?;
+    lab.flushed(flushed).await?;
     subject.run([Step::Commit(6), Step::Apply(7), Step::Build]).await?;
     subject.perform(Step::Purge(story::id(2, 1, 6))).await?;
     let flushed = append(&mut subject, story::entries(2, 1, 9, 10)).await?;
-    await_flush(lab, flushed).await?;
+    lab.flushed(flushed).await?;
     subject.verify_log().await
 }
 
@@ -118,7 +95,7 @@ async fn readable(lab: &Lab) -> Verdict {
         let expected: Vec<Item> = items.into_iter().take(got.len().max(1)).collect();
         lab.same("a limited read before the flush", &got, &expected)?;
         subject.verify_log().await?;
-        await_flush(lab, flushed).await?;
+        lab.flushed(flushed).await?;
     }
     Ok(())
 }
@@ -131,7 +108,7 @@ async fn outstanding(lab: &Lab) -> Verdict {
     }
     subject.verify_log().await?;
     for flushed in waiting {
-        await_flush(lab, flushed).await?;
+        lab.flushed(flushed).await?;
     }
     subject.verify_log().await
 }
@@ -144,7 +121,7 @@ async fn every_size(lab: &Lab) -> Verdict {
     for count in [1, 2, 10, 64, 65, 128, 129, 500, 1_001, 4_097] {
         let next = subject.model.log.next_index();
         let flushed = append(&mut subject, story::entries(1, 1, next, next + count)).await?;
-        await_flush(lab, flushed).await?;
+        lab.flushed(flushed).await?;
     }
     for bytes in [0, 1 << 10, 1 << 16, (1 << 20) + 1] {
         let command = Command { n: bytes as u64, shape: Shape::Large(bytes) };
@@ -152,7 +129,7 @@ async fn every_size(lab: &Lab) -> Verdict {
             let id = story::id(1, 1, subject.model.log.next_index());
             let item = story::item(id, Payload::Command(command));
             let flushed = append(&mut subject, vec![item]).await?;
-            await_flush(lab, flushed).await?;
+            lab.flushed(flushed).await?;
         }
     }
     subject.verify_log().await

@@ -1,7 +1,9 @@
 //! Family `crash`: the power fails. What was acknowledged is there, what wasn't may be, in order
 //! and without a hole.
 
+mod in_flight;
 mod killed;
+mod kinds;
 mod midway;
 
 use super::reopen::each_pair;
@@ -15,7 +17,9 @@ use crate::story;
 use crate::subject::Subject;
 
 pub(crate) fn checks() -> Vec<Check> {
-    [after_calls(), midway::checks(), killed::checks()].into_iter().flatten().collect()
+    let all =
+        [after_calls(), kinds::checks(), in_flight::checks(), midway::checks(), killed::checks()];
+    all.into_iter().flatten().collect()
 }
 
 fn after_calls() -> Vec<Check> {

@@ -1,5 +1,7 @@
 //! Family `machine`: applying entries: replies, what was applied last, membership, contents.
 
+mod membership;
+
 use crate::check::{Check, check};
 use crate::checks::log::memberships;
 use crate::failure::Failure;
@@ -11,6 +13,10 @@ use crate::subject::Subject;
 use crate::words::{Command, Shape};
 
 pub(crate) fn checks() -> Vec<Check> {
+    [applying(), membership::checks()].into_iter().flatten().collect()
+}
+
+fn applying() -> Vec<Check> {
     vec![
         check!(
             "machine/fresh", Must, [19, 57], needs: [Machine],

@@ -1,6 +1,8 @@
 //! Family `model`: random legal histories against the oracle. What fails is shrunk to its
 //! shortest history, which `replay` runs again.
 
+pub(crate) mod in_flight;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

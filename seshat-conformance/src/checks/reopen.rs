@@ -1,5 +1,9 @@
 //! Family `reopen`: what was acknowledged is there after a restart, and openraft can start on it.
 
+mod kinds;
+mod marks;
+mod snapshots;
+
 use crate::check::{Check, check};
 use crate::history::{self, Kind};
 use crate::lab::Lab;
@@ -9,6 +13,11 @@ use crate::story;
 use crate::subject::Subject;
 
 pub(crate) fn checks() -> Vec<Check> {
+    let all = [after_calls(), kinds::checks(), marks::checks(), snapshots::checks(), in_pairs()];
+    all.into_iter().flatten().collect()
+}
+
+fn after_calls() -> Vec<Check> {
     vec![
         check!(
             "reopen/nothing", Must, [57], needs: [LogSurvivesRestart],
@@ -110,15 +119,18 @@ pub(crate) fn checks() -> Vec<Check> {
             limit: 30,
             run: many_times,
         ),
-        check!(
-            "reopen/pairs", Must, [4, 8, 19, 30, 37, 51, 52], needs: [LogSurvivesRestart, MachineSurvivesRestart],
-            promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
-            consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
-            relies: [START_VOTE, START_LOG, START_APPLIED, START_LOG_IDS, START_SNAPSHOT],
-            limit: 60,
-            run: pairs,
-        ),
     ]
+}
+
+fn in_pairs() -> Vec<Check> {
+    vec![check!(
+        "reopen/pairs", Must, [4, 8, 19, 30, 37, 51, 52], needs: [LogSurvivesRestart, MachineSurvivesRestart],
+        promise: "After every pair of steps a restart shows the same store, and openraft can start on it.",
+        consequence: "A node that stops at the wrong moment can't start again, or starts with another log or state.",
+        relies: [START_VOTE, START_LOG, START_APPLIED, START_LOG_IDS, START_SNAPSHOT],
+        limit: 60,
+        run: pairs,
+    )]
 }
 
 /// Twelve entries: the first two purged, the first six applied, the last four not committed.

@@ -1,8 +1,11 @@
 //! Family `snapshot`: building, keeping, receiving and installing.
 
 mod build;
+pub(crate) mod identity;
 mod install;
+pub(crate) mod overtaken;
 mod refuse;
+mod shorter;
 
 pub(crate) use self::build::newest;
 pub(crate) use self::install::bytes_of;
@@ -16,7 +19,15 @@ use crate::outcome::Verdict;
 use crate::subject::{Subject, log_id};
 
 pub(crate) fn checks() -> Vec<Check> {
-    [build::checks(), install::checks(), refuse::checks()].into_iter().flatten().collect()
+    let all = [
+        build::checks(),
+        identity::checks(),
+        overtaken::checks(),
+        install::checks(),
+        shorter::checks(),
+        refuse::checks(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// What the snapshot `meta` says is what its data are: installed on a fresh node they give the

@@ -38,6 +38,15 @@ pub(crate) fn checks() -> Vec<Check> {
             was: Must until 1,
             run: again,
         ),
+        // storage/helper.rs:69 (read_vote), engine/engine_impl.rs:285 (handle_vote_req).
+        check!(
+            "vote/node-zero", Must, [7, 8], needs: [Log],
+            promise: "A vote for node 0 is a vote.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            relies: [START_VOTE],
+            since: 2,
+            run: node_zero,
+        ),
     ]
 }
 
@@ -109,4 +118,15 @@ async fn again(lab: &Lab) -> Verdict {
         subject.verify_vote().await?;
     }
     Ok(())
+}
+
+async fn node_zero(lab: &Lab) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    let votes =
+        [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, true), (3, 2, true), (4, 0, false)];
+    for (term, node, committed) in votes {
+        subject.perform(save(term, node, committed)).await?;
+        subject.verify_vote().await?;
+    }
+    subject.verify_log().await
 }

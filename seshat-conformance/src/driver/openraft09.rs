@@ -208,6 +208,12 @@ impl<B: Backend> Author for Openraft09<B> {
         Some(words::seen_entry::<B>(entry))
     }
 
+    fn moved(&self, entry: &Entry, to: &LogId) -> Option<Entry> {
+        let mut entry = own::<B>(entry).clone();
+        entry.set_log_id(&words::id_of::<B>(to).ok()?);
+        Some(words::seen_entry::<B>(entry))
+    }
+
     fn fingerprint(&self, entry: &Entry) -> Vec<u8> {
         self.0.fingerprint(own::<B>(entry))
     }

@@ -57,8 +57,14 @@ impl Subject<'_> {
             return Err(Failure::new(Kind::Kit, "no hook `cut_power`", "", ""));
         };
         cut.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))?;
-        drop((self.reader.take(), self.log.take(), self.machine.take()));
+        self.vanish();
         Ok(())
+    }
+
+    /// Drops the store without closing it, as the end of its process does.
+    pub(crate) fn vanish(&mut self) {
+        drop((self.reader.take(), self.log.take(), self.machine.take()));
+        self.give_up_flight();
     }
 
     /// Opens a closed store.

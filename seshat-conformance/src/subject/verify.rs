@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Origin, Subject, log_id};
+use super::{Fields, Origin, Subject, log_id};
 use crate::driver::seen::{Entry, LogId, LogState, Membership};
 use crate::driver::store::Reader;
 use crate::failure::Failure;
@@ -174,11 +174,17 @@ impl Subject<'_> {
     pub(crate) async fn verify_applied(&mut self) -> Result<(), Failure> {
         let state = self.lab.call("applied_state", self.machine.applied()).await?;
         let expected = log_id(self.lab, self.model.applied_id());
-        self.lab.assert(state.0 == expected, || {
-            let what = "applied_state gives another last applied log id";
-            Failure::broken(what, format!("{expected:?}"), format!("{:?}", state.0))
-        })?;
-        self.verify_membership(&state.1, self.model.applied)?;
+        let members = self.verify_membership(&state.1, self.model.applied);
+        if state.0 != expected {
+            let right = match members {
+                Ok(()) => state.1.clone(),
+                Err(_) => self.lab.driver.membership(self.model.membership_at(self.model.applied)),
+            };
+            let fields = Fields::default().and("last_applied", &state.0, &expected);
+            let fields = fields.and("last_membership", &state.1, &right);
+            return self.lab.fields("applied_state is not that of what was applied", fields);
+        }
+        members?;
         self.verify_contents(self.model.applied).await
     }
 
@@ -242,10 +248,11 @@ impl Subject<'_> {
             None if self.model.snapshot.is_none() => None,
             None => return Ok(()),
         };
-        self.lab.assert(got == expected, || {
-            let what = "get_current_snapshot gives another than was built or installed last";
-            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
-        })
+        let what = "get_current_snapshot gives another than was built or installed last";
+        match (&got, &expected) {
+            (Some(got), Some(expected)) => self.lab.fields(what, Fields::of_meta(got, expected)),
+            _ => self.lab.equal(what, &got, &expected),
+        }
     }
 }
 
@@ -304,9 +311,11 @@ impl Lab {
     fn are(&self, doing: &str, got: &[Entry], expected: &[Expected]) -> Result<(), Failure> {
         let same_ids = || got.iter().zip(expected).all(|(got, expected)| got.id() == expected.id);
         self.assert(got.len() == expected.len() && same_ids(), || {
-            let got: Vec<_> = got.iter().map(Entry::id).collect();
-            let expected: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
-            Failure::broken(format!("{doing} gave other entries"), list(&expected), list(&got))
+            let ids: Vec<_> = got.iter().map(Entry::id).collect();
+            let right: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
+            let also =
+                if self.payloads_differ(got, expected) { ", and other payloads" } else { "" };
+            Failure::broken(format!("{doing} gave other entries{also}"), list(&right), list(&ids))
         })?;
         for (got, Expected { at, print, .. }) in got.iter().zip(expected) {
             let found = self.driver.fingerprint(got);
@@ -316,6 +325,17 @@ impl Lab {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Lab {
+    /// Whether, besides ids, what entries carry is another thing, place by place.
+    fn payloads_differ(&self, got: &[Entry], expected: &[Expected]) -> bool {
+        let differs = |(got, expected): (&Entry, &Expected)| {
+            let placed = self.driver.moved(got, &expected.id);
+            placed.is_some_and(|entry| self.driver.fingerprint(&entry) != expected.print)
+        };
+        got.len() == expected.len() && got.iter().zip(expected).any(differs)
     }
 }
 

@@ -62,4 +62,26 @@ pub struct Hooks {
     /// One byte of the current snapshot changes. Called while the store is closed, when it has a
     /// snapshot.
     pub damage_snapshot: Option<Hook>,
+    /// One byte of the vote's record changes. Called while the store is closed, when a vote was
+    /// saved.
+    pub damage_vote: Option<Hook>,
+    /// One byte of a marker's record changes. Called while the store is closed, when the marker
+    /// was written; an error means that the store keeps no such record.
+    pub damage_marker: Option<Hook<Marker>>,
+}
+
+/// A record of its own that says where something stands. There may be more in later versions:
+/// answer with an error to others.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// The id up to which the log is purged.
+    Purged,
+    /// The committed id.
+    Committed,
+    /// The last applied id of a state machine that persists what it applies, or the record that
+    /// holds it.
+    Applied,
+    /// What says of the current snapshot where it ends.
+    SnapshotMeta,
 }

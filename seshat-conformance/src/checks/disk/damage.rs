@@ -33,10 +33,19 @@ pub(crate) fn checks() -> Vec<Check> {
             relies: [START_SNAPSHOT, CURRENT],
             run: snapshot,
         ),
+        // replication/mod.rs:397-413: nothing is waited for, and asked for again for ever.
+        check!(
+            "disk/damage/limited-read", Must, [42, 43, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
+            promise: "A limited read that meets a changed byte is an error or ends before it, and is never empty.",
+            consequence: "Replication to a follower spins for ever, and nobody learns why.",
+            relies: [REPLICATE],
+            since: 2,
+            run: limited_read,
+        ),
     ]
 }
 
-fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
+pub(super) fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
     let Some(hook) = hook else {
         return Err(Failure::new(Kind::Kit, "the hook is missing", "", ""));
     };
@@ -147,27 +156,63 @@ async fn snapshot(lab: &Lab) -> Verdict {
             lab.inconclusive(failure.got);
             return Ok(());
         }
+        opens_right(&mut subject, "a snapshot").await?;
+    }
+    Ok(())
+}
+
+/// With something of it damaged, a store doesn't open, or its state is one that was, and not older
+/// than the log begins; and a snapshot that it gives is a good one.
+pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Verdict {
+    let lab = subject.lab;
+    lab.record.step("open");
+    lab.record.case();
+    if subject.open_again().await.is_err() {
+        return Ok(());
+    }
+    let Ok(state) = subject.machine.applied().await else { return Ok(()) };
+    let applied = subject.model.applied;
+    let found = (0..=applied).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
+    lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
+        let what =
+            format!("with {damaged} damaged the store opens, and its state is older than its log");
+        Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
+    })?;
+    subject.model.applied = found.unwrap_or_default();
+    subject.verify_contents(subject.model.applied).await?;
+    let Ok(Some(given)) = current(subject).await else { return Ok(()) };
+    let installed = verify_data(lab, &subject.model, given).await;
+    if let Err(failure) = installed {
+        let refused = failure.kind == Kind::Error;
+        lab.assert(refused, || failure)?;
+    }
+    Ok(())
+}
+
+/// What a replication task reads: from a damaged entry on, and up to it.
+async fn limited_read(lab: &Lab) -> Verdict {
+    for index in [0, 1, 5, 10] {
+        let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+        for item in story::entries(1, 1, 0, 12) {
+            subject.perform(Step::Append(vec![item])).await?;
+        }
+        lab.record.step("close");
+        subject.close().await?;
+        lab.record.step(format!("damage the record of the entry at {index}"));
+        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
         lab.record.step("open");
         lab.record.case();
-        if subject.open_again().await.is_err() {
-            continue;
-        }
-        let Ok(state) = subject.machine.applied().await else { continue };
-        // It opened. Then the state is what it says, and not older than the log begins.
-        let found = (0..=8).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
-        lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
-            let what =
-                "with a damaged snapshot the store opens, and its state is older than its log";
-            Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
-        })?;
-        subject.model.applied = found.unwrap_or_default();
-        subject.verify_contents(subject.model.applied).await?;
-        // And a snapshot that it gives is a good one.
-        let Ok(Some(given)) = current(&mut subject).await else { continue };
-        let installed = verify_data(lab, &subject.model, given).await;
-        if let Err(failure) = installed {
-            let refused = failure.kind == Kind::Error;
-            lab.assert(refused, || failure)?;
+        let opened = lab.answer("open", lab.driver.open(&subject.dir)).await?;
+        let Ok((mut log, _machine)) = opened else { continue };
+        for from in [index, index.saturating_sub(2)] {
+            let doing = format!("limited_get_log_entries({from}, 12)");
+            let Ok(got) = lab.answer(&doing, log.read_limited(from, 12)).await? else { continue };
+            lab.assert(!got.is_empty(), || {
+                let what = format!("{doing} gives nothing where entry {index} is damaged");
+                Failure::broken(what, "an error, or entries", "no entries")
+            })?;
+            let whole = subject.model.log.range(from, from + got.len() as u64);
+            lab.same(&format!("{doing} where entry {index} is damaged"), &got, &whole)?;
         }
     }
     Ok(())

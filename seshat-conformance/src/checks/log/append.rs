@@ -3,7 +3,7 @@
 use crate::check::{Check, check};
 use crate::failure::Kind;
 use crate::lab::Lab;
-use crate::model::{Item, Members, Payload, Step};
+use crate::model::{Id, Item, Members, Payload, Step};
 use crate::outcome::Verdict;
 use crate::story;
 use crate::subject::Subject;
@@ -83,6 +83,15 @@ pub(crate) fn checks() -> Vec<Check> {
             relies: [APPEND, APPLY_READ],
             limit: 30,
             run: many_rounds,
+        ),
+        // engine/log_id_list.rs:60-84 (load_log_ids): ids are compared, leader and all.
+        check!(
+            "log/append/node-zero", Must, [1, 6, 17, 40], needs: [Log],
+            promise: "Entries of node 0 come back as such, and so do the markers that they become.",
+            consequence: "Logs are taken to match where they don't: committed entries are lost.",
+            relies: [START_LOG_IDS],
+            since: 2,
+            run: node_zero,
         ),
     ]
 }
@@ -287,4 +296,29 @@ async fn many_rounds(lab: &Lab) -> Verdict {
         }
     }
     subject.verify().await
+}
+
+async fn node_zero(lab: &Lab) -> Verdict {
+    let mut subject = Subject::with(lab, [story::leader(1, 0)]).await?;
+    let steps = [
+        Step::Append(story::entries(1, 0, 0, 4)),
+        story::leader(2, 1),
+        Step::Append(story::entries(2, 1, 4, 6)),
+        story::leader(3, 0),
+        Step::Append(story::entries(3, 0, 6, 12)),
+        Step::Truncate(9),
+        Step::Commit(7),
+        Step::Apply(8),
+        Step::Build,
+        Step::Purge(Id::FIRST),
+        Step::Purge(story::id(1, 0, 2)),
+        Step::Purge(story::id(3, 0, 7)),
+        Step::Truncate(8),
+    ];
+    for step in steps {
+        subject.perform(step).await?;
+        subject.verify_log().await?;
+        subject.verify_committed().await?;
+    }
+    Ok(())
 }

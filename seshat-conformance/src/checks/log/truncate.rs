@@ -37,6 +37,16 @@ pub(crate) fn checks() -> Vec<Check> {
             relies: [TRUNCATE],
             run: again,
         ),
+        // May: openraft truncates what it has found in its own list of ids
+        // (engine/handler/following_handler/mod.rs:85-91); its suite does this.
+        check!(
+            "log/truncate/absent", May, [15], needs: [Log],
+            promise: "Truncating from where the log ends removes nothing, and is no error.",
+            consequence: "None: openraft truncates entries that are there. Its suite, and tools, may not.",
+            reason: "openraft truncates at an entry that it has.",
+            since: 2,
+            run: absent,
+        ),
     ]
 }
 
@@ -93,6 +103,17 @@ async fn again(lab: &Lab) -> Verdict {
         let next = subject.model.log.next_index();
         subject.run([story::leader(term, 1)]).await?;
         subject.perform(Step::Append(story::entries(term, 1, next, next + 6))).await?;
+        subject.verify_log().await?;
+    }
+    Ok(())
+}
+
+async fn absent(lab: &Lab) -> Verdict {
+    for steps in [story::log_of(6), story::purged_of(6, 2), story::purged_of(6, 5)] {
+        let mut subject = Subject::with(lab, steps).await?;
+        let end = story::id(4, 3, 6);
+        lab.record.step(format!("truncate {end}, which the log doesn't have"));
+        lab.call("truncate", subject.log.truncate(lab.driver.id(end))).await?;
         subject.verify_log().await?;
     }
     Ok(())

@@ -112,7 +112,7 @@ fn news(from: u64, to: u64) -> Vec<Item> {
 }
 
 /// Installs, purges as openraft does, and looks at everything.
-async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
+pub(super) async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
     let last = items.last().map(|item| item.id);
     subject.perform(Step::Install(items)).await?;
     subject.verify_applied().await?;
