@@ -14,7 +14,7 @@ pub struct Difference {
 impl Difference {
     pub fn between(findings: &Findings, report: &Report) -> Option<Self> {
         let failed = report.checks.iter().filter(|check| check.fails_run);
-        let unknown = failed.filter(|check| !findings.knows(&check.id));
+        let unknown = failed.filter(|check| findings.cause(&check.id).is_none());
         let fail = unknown.map(|check| (check.id.clone(), what(check))).collect::<Vec<_>>();
         let pass = findings.failing().filter_map(|id| {
             let outcome = match report.check(id) {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A line that isn't indented is a cause: the check that says it best, and why it fails. Those
-//! below are what else fails of it, at times if marked with `maybe`.
+//! below fail of it, too. What is marked with `maybe` fails at times: it takes a race to be lost.
 
 use std::str::FromStr;
 
@@ -19,13 +19,17 @@ pub struct Findings {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// The id of the check that says it best.
-    pub named_by: String,
     pub why: String,
-    /// Ids of those that fail of it, too.
-    pub also: Vec<String>,
-    /// Ids of those that may: they take a race to be lost.
-    pub maybe: Vec<String>,
+    /// The first says it best; it is never empty.
+    pub found_by: Vec<Finding>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A check's id.
+    pub id: String,
+    /// Whether it fails at times only.
+    pub maybe: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +38,7 @@ pub enum ParseError {
     NoReason { line: usize, got: String },
     #[error("line {line}: {got:?} is indented, but below no cause")]
     NoCause { line: usize, got: String },
-    #[error("line {line}: an id, or `maybe` and an id, was expected, got {got:?}")]
+    #[error("line {line}: below a cause are ids alone, got {got:?}")]
     NoId { line: usize, got: String },
     #[error("line {line}: {id} is there twice")]
     Twice { line: usize, id: String },
@@ -58,41 +62,41 @@ impl FromStr for Findings {
 impl Findings {
     fn read(&mut self, line: usize, text: &str) -> Result<(), ParseError> {
         let got = text.trim_start();
-        let (first, rest) = got.split_once(' ').unwrap_or((got, ""));
-        let indented = got.len() < text.len();
-        let (id, maybe) = match (indented, first, rest) {
-            (false, _, "") => return Err(ParseError::NoReason { line, got: got.into() }),
-            (false, id, _) | (true, id, "") => (id, false),
-            (true, "maybe", id) if !id.contains(' ') => (id, true),
-            (true, ..) => return Err(ParseError::NoId { line, got: got.into() }),
+        let (maybe, said) = match got.strip_prefix("maybe ") {
+            Some(said) => (true, said),
+            None => (false, got),
         };
-        if self.knows(id) {
+        let (id, why) = said.split_once(' ').unwrap_or((said, ""));
+        if self.all().any(|known| known.id == id) {
             return Err(ParseError::Twice { line, id: id.into() });
         }
-        match (indented, self.causes.last_mut()) {
-            (false, _) => self.causes.push(Cause {
-                named_by: id.into(),
-                why: rest.trim().into(),
-                also: Vec::new(),
-                maybe: Vec::new(),
-            }),
-            (true, None) => return Err(ParseError::NoCause { line, got: got.into() }),
-            (true, Some(cause)) if maybe => cause.maybe.push(id.into()),
-            (true, Some(cause)) => cause.also.push(id.into()),
+        let finding = Finding { id: id.into(), maybe };
+        let indented = got.len() < text.len();
+        match (indented, why.trim(), self.causes.last_mut()) {
+            (true, "", Some(cause)) => cause.found_by.push(finding),
+            (true, "", None) => return Err(ParseError::NoCause { line, got: got.into() }),
+            (true, ..) => return Err(ParseError::NoId { line, got: got.into() }),
+            (false, "", _) => return Err(ParseError::NoReason { line, got: got.into() }),
+            (false, why, _) => {
+                self.causes.push(Cause { why: why.into(), found_by: vec![finding] });
+            }
         }
         Ok(())
     }
 
-    /// The checks that must fail.
-    pub fn failing<'a>(&'a self) -> impl Iterator<Item = &'a str> {
-        let each = |cause: &'a Cause| std::iter::once(&cause.named_by).chain(&cause.also);
-        self.causes.iter().flat_map(each).map(String::as_str)
+    fn all(&self) -> impl Iterator<Item = &Finding> {
+        self.causes.iter().flat_map(|cause| &cause.found_by)
     }
 
-    /// Whether a check may fail.
-    pub fn knows(&self, id: &str) -> bool {
-        self.failing().any(|known| known == id)
-            || self.causes.iter().flat_map(|cause| &cause.maybe).any(|known| known == id)
+    /// The checks that must fail.
+    pub fn failing(&self) -> impl Iterator<Item = &str> {
+        self.all().filter(|finding| !finding.maybe).map(|finding| finding.id.as_str())
+    }
+
+    /// Whether a check may fail, and of what.
+    pub fn cause(&self, id: &str) -> Option<&Cause> {
+        let finds = |cause: &&Cause| cause.found_by.iter().any(|finding| finding.id == id);
+        self.causes.iter().find(finds)
     }
 
     /// For people.
@@ -111,20 +115,22 @@ mod tests {
     #[test]
     fn causes_and_what_fails_of_them() {
         let text = "# A store.\n\nlog/fresh  invents a log # README.md, 1\n    log/isolated\n\n    \
-                    maybe model/log\nvote/save forgets\n";
+                    maybe model/log\nmaybe vote/save forgets at times\n";
         let findings: Findings = text.parse().unwrap();
-        let cause = |named_by: &str, why: &str, also: &[&str], maybe: &[&str]| Cause {
-            named_by: named_by.into(),
-            why: why.into(),
-            also: also.iter().map(|id| (*id).into()).collect(),
-            maybe: maybe.iter().map(|id| (*id).into()).collect(),
-        };
-        let invents = cause("log/fresh", "invents a log", &["log/isolated"], &["model/log"]);
-        let forgets = cause("vote/save", "forgets", &[], &[]);
-        assert_eq!(findings.causes, [invents, forgets]);
-        assert_eq!(Vec::from_iter(findings.failing()), ["log/fresh", "log/isolated", "vote/save"]);
-        assert!(findings.knows("model/log") && !findings.knows("model"));
-        assert_eq!(findings.summary(), "3 checks fail, of 2 known causes");
+        let finding = |id: &str, maybe| Finding { id: id.into(), maybe };
+        let invents = vec![
+            finding("log/fresh", false),
+            finding("log/isolated", false),
+            finding("model/log", true),
+        ];
+        let forgets = vec![finding("vote/save", true)];
+        let cause = |why: &str, found_by| Cause { why: why.into(), found_by };
+        let expected = [cause("invents a log", invents), cause("forgets at times", forgets)];
+        assert_eq!(findings.causes, expected);
+        assert_eq!(Vec::from_iter(findings.failing()), ["log/fresh", "log/isolated"]);
+        assert_eq!(findings.cause("model/log"), expected.first());
+        assert_eq!(findings.cause("model"), None);
+        assert_eq!(findings.summary(), "2 checks fail, of 2 known causes");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Backend for RivvenCluster {
         Some(RaftRequest { command: MetadataCommand::UpdateClusterConfig { config } })
     }
     fn fingerprint(&self, entry: &Entry<TypeConfig>) -> Vec<u8> {
-        serde_json::to_vec(entry).unwrap_or_default()
+        postcard::to_allocvec(entry).unwrap_or_default()
     }
     fn node_id(&self, n: u64) -> u64 {
         n
@@ -70,7 +70,7 @@ impl Backend for RivvenCluster {
     async fn digest(&self, machine: &mut StateMachine) -> Option<Vec<u8>> {
         let metadata = machine.metadata().await;
         let config: BTreeMap<_, _> = metadata.config.iter().collect();
-        serde_json::to_vec(&(metadata.epoch, config)).ok()
+        postcard::to_allocvec(&(metadata.epoch, config)).ok()
     }
     fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
         let (mut epoch, mut expected) = (0_u64, BTreeMap::new());
@@ -80,7 +80,7 @@ impl Backend for RivvenCluster {
                 expected.extend(config);
             }
         }
-        serde_json::to_vec(&(epoch, expected)).ok()
+        postcard::to_allocvec(&(epoch, expected)).ok()
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, snapshot_checksum: true, ..Capabilities::default() }

@@ -29,7 +29,7 @@ openraft::declare_raft_types!(
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Write {
     key: String,
-    value: Option<Vec<u8>>,
+    value: Option<String>,
 }
 
 /// How many writes there were, this one included; 0 for what is no write.
@@ -39,7 +39,7 @@ pub struct Written(u64);
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct State {
     writes: u64,
-    values: BTreeMap<String, Vec<u8>>,
+    values: BTreeMap<String, String>,
 }
 
 impl State {
@@ -73,17 +73,17 @@ impl Backend for ZlayerConsensus {
     fn command(&self, command: &Command) -> Option<Write> {
         let Command { n, shape } = *command;
         let value = match shape {
-            Shape::Plain => Some(format!("value {n}").into_bytes()),
-            Shape::Empty => Some(Vec::new()),
-            Shape::Large(bytes) => Some(vec![b'x'; bytes]),
-            Shape::Binary => Some(b"\0\xff\r\n\"'".to_vec()),
+            Shape::Plain => Some(format!("value {n}")),
+            Shape::Empty => Some(String::new()),
+            Shape::Large(bytes) => Some("x".repeat(bytes)),
+            Shape::Binary => Some("\0\u{ff}\r\n\"'".to_owned()),
             Shape::Delete => None,
             _ => return None,
         };
         Some(Write { key: format!("key {}", n % 16), value })
     }
     fn fingerprint(&self, entry: &Entry<TypeConfig>) -> Vec<u8> {
-        serde_json::to_vec(entry).unwrap_or_default()
+        postcard2::to_vec(entry).unwrap_or_default()
     }
     fn node_id(&self, n: u64) -> u64 {
         n
@@ -98,10 +98,10 @@ impl Backend for ZlayerConsensus {
         Some(self.replay(applied).writes.to_string())
     }
     async fn digest(&self, machine: &mut Self::Machine) -> Option<Vec<u8>> {
-        serde_json::to_vec(&machine.state().read().await.state).ok()
+        postcard2::to_vec(&machine.state().read().await.state).ok()
     }
     fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
-        serde_json::to_vec(&self.replay(applied)).ok()
+        postcard2::to_vec(&self.replay(applied)).ok()
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, machine_keeps: Keeps::Applied, ..Capabilities::default() }
