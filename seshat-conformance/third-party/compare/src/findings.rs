@@ -103,7 +103,7 @@ impl Findings {
     pub fn summary(&self) -> String {
         match self.causes.len() {
             0 => "conforms".to_owned(),
-            causes => format!("{} checks fail, of {causes} known causes", self.failing().count()),
+            causes => format!("failing checks: {}, known causes: {causes}", self.failing().count()),
         }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(Vec::from_iter(findings.failing()), ["log/fresh", "log/isolated"]);
         assert_eq!(findings.cause("model/log"), expected.first());
         assert_eq!(findings.cause("model"), None);
-        assert_eq!(findings.summary(), "2 checks fail, of 2 known causes");
+        assert_eq!(findings.summary(), "failing checks: 2, known causes: 2");
     }
 
     #[test]

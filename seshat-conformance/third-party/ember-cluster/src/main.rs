@@ -68,7 +68,8 @@ impl Backend for EmberCluster {
     async fn digest(&self, machine: &mut Self::Machine) -> Option<Vec<u8>> {
         let state = machine.storage().await.state();
         let state = state.read().await;
-        let addresses = state.nodes.values().map(|node| (&node.node_id, (node.raft_id, &node.addr)));
+        let addresses =
+            state.nodes.values().map(|node| (&node.node_id, (node.raft_id, &node.addr)));
         serde_json::to_vec(&BTreeMap::from_iter(addresses)).ok()
     }
     fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
