@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A line that isn't indented is a cause: the check that says it best, and why it fails. Those
-//! below fail of it, too. What is marked with `maybe` fails at times: it takes a race to be lost.
+//! below fail of it, too. What is marked with `maybe` fails at times: it takes a race to be lost, or
+//! a machine that is fast enough to come to the case that fails.
 
 use std::str::FromStr;
 
