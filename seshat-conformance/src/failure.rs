@@ -17,6 +17,10 @@ pub struct Failure {
     pub history: Option<String>,
     /// How it ended.
     pub kind: Kind,
+    /// The call that the store was asked last before it was seen, by name: the wrong answer is
+    /// its answer. `None` where no call had been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 /// How a check that failed ended.
@@ -39,6 +43,9 @@ pub enum Kind {
     Stale,
     /// The kit itself is wrong: it made a call that openraft can't make.
     Kit,
+    /// What the promise rests on is broken already, so the promise itself was not tried. Blames
+    /// nobody: another check's failure is the cause.
+    NotTried,
 }
 
 impl Kind {
@@ -65,6 +72,18 @@ impl Failure {
         Self::new(Kind::Error, what, "success", error.to_string())
     }
 
+    /// What a check met before it came to its own promise.
+    pub(crate) fn beforehand(self) -> Self {
+        match self.kind {
+            Kind::Hollow | Kind::Kit | Kind::NotTried => self,
+            _ => Self {
+                what: format!("not tried, for what it rests on is broken: {}", self.what),
+                kind: Kind::NotTried,
+                ..self
+            },
+        }
+    }
+
     pub(crate) fn new(
         kind: Kind,
         what: impl Into<String>,
@@ -78,6 +97,7 @@ impl Failure {
             steps: Vec::new(),
             history: None,
             kind,
+            asked: None,
         }
     }
 }

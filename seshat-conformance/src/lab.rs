@@ -48,6 +48,7 @@ pub struct Record {
     inconclusive: Mutex<Option<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
+    asked: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
 }
 
@@ -88,6 +89,7 @@ impl Record {
     /// A call of the store begins.
     pub(crate) fn begin(&self, call: &str) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
     }
 
     /// It ended, unless another has begun since.
@@ -99,6 +101,11 @@ impl Record {
     /// The call that is under way; the one that panicked, after a panic.
     pub(crate) fn doing(&self) -> Option<String> {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The call that was made last, whether it has ended or not.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn panicked(&self, mut panic: String) {

@@ -56,14 +56,17 @@ pub(crate) async fn append(
     let step = Step::Append(items.clone());
     subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
     let entries = subject.entries(&items)?;
-    subject.lab.call("append", subject.log.append_with(entries, callback)).await?;
+    let append = subject.lab.call("append", subject.log.append_with(entries, callback)).await;
+    append.map_err(Failure::beforehand)?;
     subject.follow(&step)?;
     Ok(flushed)
 }
 
 /// The callback is called with success before patience ends.
 pub(crate) async fn await_flush(lab: &Lab, flushed: Flushed) -> Verdict {
+    lab.record.begin("callback");
     let outcome = tokio::time::timeout(lab.patience, flushed).await;
+    lab.record.end("callback");
     lab.record.case();
     match outcome {
         Ok(Ok(())) => Ok(()),

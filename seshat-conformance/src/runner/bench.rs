@@ -25,9 +25,6 @@ use crate::preflight::{self, Asking, Unfit};
 const STACK: usize = 8 << 20;
 /// What a runtime may take to stop, beyond the check's own limit.
 const SHUTDOWN: Duration = Duration::from_secs(1);
-/// A failure shows this many steps, the last ones.
-const STEPS: usize = 40;
-
 /// A back end, the checks, and how to run them.
 pub(crate) struct Bench {
     driver: Arc<dyn Driver>,
@@ -163,7 +160,7 @@ fn runtime(record: &Arc<Record>) -> io::Result<Runtime> {
 
 fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
     let panics = record.panics();
-    let failure = match end {
+    let mut failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
         End::Hung => {
             let mut hang = hang(&record.steps(), limit);
@@ -182,6 +179,7 @@ fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
         End::Returned(Ok(())) => return held(record),
         End::Returned(Err(failure)) => failure,
     };
+    failure.asked = failure.asked.or_else(|| record.asked());
     Outcome::Failed(with_context(failure, &record.steps(), &panics))
 }
 
@@ -215,14 +213,10 @@ fn panicked(what: &str, panics: &[String]) -> Failure {
     Failure::new(Kind::Panic, what, "no panic", got)
 }
 
-/// Adds the last steps, and panics that the failure itself doesn't tell of.
+/// Adds the steps, and panics that the failure itself doesn't tell of.
 pub(crate) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
     if failure.steps.is_empty() {
-        let left_out = steps.len().saturating_sub(STEPS);
-        if left_out > 0 {
-            failure.steps.push(format!("# {left_out} earlier steps are left out"));
-        }
-        failure.steps.extend(steps.iter().skip(left_out).cloned());
+        failure.steps = steps.to_vec();
     }
     for panic in panics.iter().take(3) {
         if !failure.got.contains(panic) {

@@ -278,6 +278,6 @@ impl Subject<'_> {
     /// Reads a range, by whichever reader.
     pub(crate) async fn read(&mut self, from: u64, to: u64) -> Result<Vec<Entry>, Failure> {
         let read = self.log.read(from..to);
-        self.lab.call("try_get_log_entries", read).await
+        self.lab.call(&format!("try_get_log_entries({from}..{to})"), read).await
     }
 }
