@@ -1,5 +1,7 @@
 //! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// A broken promise.
@@ -21,6 +23,9 @@ pub struct Failure {
     /// its answer. `None` where no call had been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// The file that holds all of it, where a report shows it shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<PathBuf>,
 }
 
 /// How a check that failed ended.
@@ -98,6 +103,7 @@ impl Failure {
             history: None,
             kind,
             asked: None,
+            whole: None,
         }
     }
 }

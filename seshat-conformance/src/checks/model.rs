@@ -249,7 +249,7 @@ async fn history(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
     outcome.map_err(|mut failure| {
         failure.steps = lab.record.steps();
         failure.history = Some(failure.steps.join("\n"));
-        failure.asked = lab.record.asked();
+        failure.asked = failure.asked.or_else(|| lab.record.asked());
         failure
     })
 }

@@ -1,0 +1,213 @@
+//! [`Place`]: where a failure lies, and [`Subject`]: what a check is about. Both in the words of
+//! steps and calls.
+
+use std::collections::BTreeSet;
+
+use crate::failure::{Failure, Kind};
+
+/// What of a store a call belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Vote,
+    Log,
+    Callback,
+    Machine,
+    Snapshot,
+    Committed,
+}
+
+/// Where a failure lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Whose answer was wrong; `None` for calls that ask all of the store, as a start does.
+    pub(super) part: Option<Part>,
+    /// What was done last before; `None` right after a fresh store was opened.
+    pub(super) step: Option<&'static str>,
+    /// The kinds of step that led there, each once.
+    pub(super) steps: BTreeSet<&'static str>,
+    /// What a check that is about this place has in its id.
+    words: BTreeSet<&'static str>,
+}
+
+/// How steps begin.
+const STEPS: [&str; 11] = [
+    "vote", "append", "truncate", "purge", "commit", "apply", "build", "install", "receive",
+    "restart", "cut",
+];
+
+/// A call of a store: how its name begins, what it belongs to, what it is about, and whether it
+/// changes something.
+struct Call(&'static str, Part, &'static str, bool);
+
+/// Those whose names begin alike: the longer first.
+const CALLS: [Call; 20] = [
+    Call("save_vote", Part::Vote, "vote", true),
+    Call("read_vote", Part::Vote, "vote", false),
+    Call("save_committed", Part::Committed, "committed", true),
+    Call("read_committed", Part::Committed, "committed", false),
+    // Which of the two it was can't be told: that is for `callback` to try.
+    Call("append with its callback", Part::Log, "", true),
+    Call("append", Part::Log, "append", true),
+    Call("callback", Part::Callback, "callback", false),
+    Call("truncate", Part::Log, "truncate", true),
+    Call("purge", Part::Log, "purge", true),
+    Call("get_log_state", Part::Log, "state", false),
+    Call("get_log_reader", Part::Log, "readers", false),
+    Call("limited_get_log_entries", Part::Log, RANGE, false),
+    Call("apply", Part::Machine, "apply", true),
+    Call("applied_state", Part::Machine, "applied", false),
+    Call("digest", Part::Machine, "contents", false),
+    Call("get_snapshot_builder", Part::Snapshot, "build", true),
+    Call("build_snapshot", Part::Snapshot, "build", true),
+    Call("get_current_snapshot", Part::Snapshot, "current", false),
+    Call("begin_receiving_snapshot", Part::Snapshot, "receive", true),
+    Call("install_snapshot", Part::Snapshot, "install", true),
+];
+
+/// What reads of a certain range are about; a read of the whole log asks about the step before it.
+const RANGE: &str = "range";
+
+impl Place {
+    pub(super) fn of(failure: &Failure) -> Self {
+        let asked = failure.asked.as_deref().unwrap_or_default();
+        let known = |step: &String| STEPS.into_iter().find(|verb| begins_with(step, verb));
+        let done: Vec<&'static str> = failure.steps.iter().filter_map(known).collect();
+        let step = done.last().copied();
+        let call = CALLS.iter().find(|Call(name, ..)| asked.starts_with(name));
+        let mut words = BTreeSet::new();
+        // A call that doesn't even return speaks for itself; an answer speaks of the step before.
+        let itself = call.is_some_and(|Call(.., changes)| *changes);
+        if failure.kind == Kind::Broken || !itself {
+            words.extend(step);
+        }
+        let read = asked.starts_with("try_get_log_entries");
+        words.extend(call.map(|Call(_, _, word, _)| *word));
+        if read && asked.contains(['.', '(']) {
+            words.insert(RANGE);
+        }
+        if words.contains(RANGE) {
+            words = BTreeSet::from([RANGE]);
+        }
+        let part = call.map(|Call(_, part, ..)| *part).or(read.then_some(Part::Log));
+        let part = part.or(asked.contains("snapshot").then_some(Part::Snapshot));
+        let mut steps: BTreeSet<&'static str> = done.into_iter().collect();
+        // What is cut off from power is started again; openraft purges what an install covers.
+        for (step, entailed) in [("cut", "restart"), ("install", "purge")] {
+            if steps.contains(step) {
+                steps.insert(entailed);
+            }
+        }
+        Self { part, step, steps, words }
+    }
+
+    /// Whether a certain range was read: of a log that is right as a whole, one hopes.
+    pub(super) fn is_range(&self) -> bool {
+        self.words.contains(RANGE)
+    }
+
+    /// Whether one is wrong where the other is: the same part, or the two that are made of each
+    /// other, after a history that holds the other's last step.
+    pub(super) fn lies_behind(&self, other: &Self) -> bool {
+        let made_of = |part: Part| match part {
+            Part::Snapshot => Part::Machine,
+            part => part,
+        };
+        let parts = self.part.zip(other.part);
+        parts.is_none_or(|(one, other)| made_of(one) == made_of(other))
+            && self.step.is_none_or(|step| other.steps.contains(step))
+    }
+}
+
+fn begins_with(step: &str, verb: &str) -> bool {
+    step.strip_prefix(verb)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// What a check is about, by its id.
+pub(super) struct About {
+    words: BTreeSet<&'static str>,
+    parts: BTreeSet<Part>,
+    /// Whatever its part answers wrongly is its own: nothing there is told apart by steps.
+    whole_part: bool,
+}
+
+/// Words of ids: what they mean in those of a [`Place`], and the part that they name.
+const WORDS: [(&str, &[&str], Option<Part>); 29] = [
+    ("log", &[], Some(Part::Log)),
+    ("append", &["append"], Some(Part::Log)),
+    ("truncate", &["truncate"], Some(Part::Log)),
+    ("purge", &["purge"], Some(Part::Log)),
+    ("purged", &["purge"], Some(Part::Log)),
+    ("range", &["range"], Some(Part::Log)),
+    ("readers", &["readers"], Some(Part::Log)),
+    ("state", &["state"], None),
+    ("fresh", &["state", "readers", "vote", "committed"], None),
+    ("callback", &["callback"], Some(Part::Callback)),
+    ("vote", &["vote"], Some(Part::Vote)),
+    ("committed", &["committed", "commit"], Some(Part::Committed)),
+    ("machine", &["apply", "applied"], Some(Part::Machine)),
+    ("apply", &["apply"], Some(Part::Machine)),
+    ("applied", &["applied"], Some(Part::Machine)),
+    ("contents", &["contents"], Some(Part::Machine)),
+    ("replies", &["apply"], Some(Part::Machine)),
+    ("membership", &["applied"], Some(Part::Machine)),
+    ("snapshot", &[], Some(Part::Snapshot)),
+    ("build", &["build"], Some(Part::Snapshot)),
+    ("current", &["current"], Some(Part::Snapshot)),
+    ("handle", &["current"], Some(Part::Snapshot)),
+    ("receive", &["receive"], Some(Part::Snapshot)),
+    ("install", &["install"], Some(Part::Snapshot)),
+    ("power", &["cut"], None),
+    ("reopen", &["restart"], None),
+    ("crash", &["cut"], None),
+    ("disk", &["restart"], None),
+    ("dropped", &["append", "restart"], None),
+];
+
+/// Families that try many things at once: what fails there is another's, where another fails.
+const OF_EVERYTHING: [&str; 3] = ["suite", "model", "cluster"];
+
+impl About {
+    pub(super) fn of(id: &str) -> Self {
+        let mut about = Self { words: BTreeSet::new(), parts: BTreeSet::new(), whole_part: false };
+        let family = id.split('/').next().unwrap_or_default();
+        if OF_EVERYTHING.contains(&family) {
+            return about;
+        }
+        for word in id.split(['/', '-']) {
+            let Some((_, words, part)) = WORDS.iter().find(|(known, ..)| *known == word) else {
+                continue;
+            };
+            about.words.extend(*words);
+            about.parts.extend(part);
+        }
+        // A family that is named for a part is about that one alone.
+        if let Some((_, _, Some(part))) = WORDS.iter().find(|(known, ..)| *known == family) {
+            about.parts = BTreeSet::from([*part]);
+            about.whole_part = !matches!(part, Part::Log | Part::Snapshot);
+        }
+        // Nothing was done yet that would tell one part from another.
+        if id.ends_with("/fresh") && about.parts.contains(&Part::Log) {
+            about.parts.clear();
+        }
+        // A snapshot is seen in the state that it makes.
+        if about.parts.contains(&Part::Snapshot) {
+            about.parts.insert(Part::Machine);
+        }
+        about
+    }
+
+    /// Whether the check is about that place; else it met what another is about.
+    pub(super) fn fits(&self, place: &Place) -> bool {
+        let own = |part: Part| self.parts.contains(&part);
+        if place.part.is_some_and(|part| !self.parts.is_empty() && !own(part)) {
+            return false;
+        }
+        // A restart in between makes another check's of it.
+        let again = place.step.filter(|step| ["restart", "cut"].contains(step));
+        if again.is_some_and(|step| !self.words.contains(step)) {
+            return false;
+        }
+        !self.words.is_disjoint(&place.words) || (self.whole_part && place.part.is_some_and(own))
+    }
+}
