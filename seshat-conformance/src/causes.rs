@@ -60,22 +60,31 @@ impl<'r> Suspect<'r> {
         let tried = self.failure.kind != Kind::NotTried;
         let family = family_rank(self.result.spec.family());
         let size = (self.place.steps.len(), self.place.is_range(), self.number);
-        (!tried, self.is_late(), !self.is_at_home(), family, size)
+        // What fails a run is not explained by what doesn't.
+        (!tried, self.is_late(), !self.is_at_home(), self.weight(), family, size)
     }
 
     fn explains(&self, other: &Self) -> bool {
         self.place.lies_behind(&other.place)
     }
 
-    /// What a cluster loses most by comes first: what is wrong and nobody sees, before what
-    /// stops a node; votes and entries before what can be made of them again.
-    fn loss(&self) -> impl Ord + use<> {
-        let level = match self.result.spec.level {
+    fn weight(&self) -> u8 {
+        match self.result.spec.level {
             Level::Must => 0,
             Level::Should => 1,
             Level::May => 2,
-        };
-        (level, self.failure.kind != Kind::Broken, self.place.part.is_none(), self.place.part)
+        }
+    }
+
+    /// What a cluster loses most by comes first: what is wrong and nobody sees, before what
+    /// stops a node; votes and entries before what can be made of them again.
+    fn loss(&self) -> impl Ord + use<> {
+        (
+            self.weight(),
+            self.failure.kind != Kind::Broken,
+            self.place.part.is_none(),
+            self.place.part,
+        )
     }
 }
 
@@ -127,3 +136,6 @@ fn cause(mut group: Vec<Suspect<'_>>) -> Option<Cause<'_>> {
     let explains = group.into_iter().map(|suspect| suspect.result).collect();
     Some(Cause { result: first.result, explains })
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ struct Document<'a> {
     causes: Vec<CauseObject<'a>>,
     checks: Vec<CheckObject<'a>>,
     notes: Vec<String>,
-    unknown_known_failures: &'a [String],
+    unknown_known_failures: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -113,6 +113,7 @@ struct RequirementObject {
 /// The report as a JSON object.
 pub fn json(report: &Report) -> String {
     let conclusion = report.conclusion();
+    let strangers = report.unknown_known_failures.iter();
     let document = Document {
         schema_version: SCHEMA_VERSION,
         kit: env!("CARGO_PKG_VERSION"),
@@ -127,7 +128,7 @@ pub fn json(report: &Report) -> String {
         causes: view::causes(report).iter().map(cause).collect(),
         checks: report.results.iter().map(|result| check(report, result)).collect(),
         notes: view::warnings(report),
-        unknown_known_failures: &report.unknown_known_failures,
+        unknown_known_failures: strangers.map(|id| short::sentence(id)).collect(),
     };
     // Only maps with keys that are no strings, and types that refuse, can't be written: there are
     // none in `Document`.

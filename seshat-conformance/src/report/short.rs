@@ -52,7 +52,7 @@ fn tail(text: &str, limit: usize) -> &str {
 }
 
 fn within(text: &str, limit: usize) -> String {
-    if cost_of(text) <= limit {
+    if head(text, limit).len() == text.len() {
         return text.to_owned();
     }
     let part = limit.saturating_sub(60) / 2;
@@ -83,7 +83,7 @@ fn steps(steps: &[String]) -> Vec<String> {
 
 /// A history; like [`steps`], and all of it within a line.
 fn history(text: &str) -> String {
-    if cost_of(text) <= LINE {
+    if head(text, LINE).len() == text.len() {
         return text.to_owned();
     }
     let lines: Vec<&str> = text.lines().collect();
