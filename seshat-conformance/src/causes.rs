@@ -59,9 +59,11 @@ impl<'r> Suspect<'r> {
     fn relies_on(&self) -> impl Ord + use<> {
         let tried = self.failure.kind != Kind::NotTried;
         let family = family_rank(self.result.spec.family());
-        let size = (self.place.steps.len(), self.place.is_range(), self.number);
-        // What fails a run is not explained by what doesn't.
-        (!tried, self.is_late(), !self.is_at_home(), self.weight(), family, size)
+        let size = (self.place.size(), self.place.is_range(), self.number);
+        // A call that takes long may be the machine's fault, a wrong answer is none. What fails a
+        // run is not explained by what doesn't.
+        let hangs = self.failure.kind == Kind::Hang;
+        (!tried, self.is_late(), !self.is_at_home(), hangs, self.weight(), family, size)
     }
 
     fn explains(&self, other: &Self) -> bool {

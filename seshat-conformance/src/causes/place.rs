@@ -30,38 +30,40 @@ pub(super) struct Place {
 }
 
 /// How steps begin.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     "vote", "append", "truncate", "purge", "commit", "apply", "build", "install", "receive",
-    "restart", "cut",
+    "restart", "cut", "close", "open",
 ];
 
 /// A call of a store: how its name begins, what it belongs to, what it is about, and whether it
 /// changes something.
-struct Call(&'static str, Part, &'static str, bool);
+struct Call(&'static str, Option<Part>, &'static str, bool);
 
 /// Those whose names begin alike: the longer first.
-const CALLS: [Call; 20] = [
-    Call("save_vote", Part::Vote, "vote", true),
-    Call("read_vote", Part::Vote, "vote", false),
-    Call("save_committed", Part::Committed, "committed", true),
-    Call("read_committed", Part::Committed, "committed", false),
+const CALLS: [Call; 22] = [
+    Call("open", None, "restart", true),
+    Call("close", None, "restart", true),
+    Call("save_vote", Some(Part::Vote), "vote", true),
+    Call("read_vote", Some(Part::Vote), "vote", false),
+    Call("save_committed", Some(Part::Committed), "committed", true),
+    Call("read_committed", Some(Part::Committed), "committed", false),
     // Which of the two it was can't be told: that is for `callback` to try.
-    Call("append with its callback", Part::Log, "", true),
-    Call("append", Part::Log, "append", true),
-    Call("callback", Part::Callback, "callback", false),
-    Call("truncate", Part::Log, "truncate", true),
-    Call("purge", Part::Log, "purge", true),
-    Call("get_log_state", Part::Log, "state", false),
-    Call("get_log_reader", Part::Log, "readers", false),
-    Call("limited_get_log_entries", Part::Log, RANGE, false),
-    Call("apply", Part::Machine, "apply", true),
-    Call("applied_state", Part::Machine, "applied", false),
-    Call("digest", Part::Machine, "contents", false),
-    Call("get_snapshot_builder", Part::Snapshot, "build", true),
-    Call("build_snapshot", Part::Snapshot, "build", true),
-    Call("get_current_snapshot", Part::Snapshot, "current", false),
-    Call("begin_receiving_snapshot", Part::Snapshot, "receive", true),
-    Call("install_snapshot", Part::Snapshot, "install", true),
+    Call("append with its callback", Some(Part::Log), "", true),
+    Call("append", Some(Part::Log), "append", true),
+    Call("callback", Some(Part::Callback), "callback", false),
+    Call("truncate", Some(Part::Log), "truncate", true),
+    Call("purge", Some(Part::Log), "purge", true),
+    Call("get_log_state", Some(Part::Log), "state", false),
+    Call("get_log_reader", Some(Part::Log), "readers", false),
+    Call("limited_get_log_entries", Some(Part::Log), RANGE, false),
+    Call("apply", Some(Part::Machine), "apply", true),
+    Call("applied_state", Some(Part::Machine), "applied", false),
+    Call("digest", Some(Part::Machine), "contents", false),
+    Call("get_snapshot_builder", Some(Part::Snapshot), "build", true),
+    Call("build_snapshot", Some(Part::Snapshot), "build", true),
+    Call("get_current_snapshot", Some(Part::Snapshot), "current", false),
+    Call("begin_receiving_snapshot", Some(Part::Snapshot), "receive", true),
+    Call("install_snapshot", Some(Part::Snapshot), "install", true),
 ];
 
 /// What reads of a certain range are about; a read of the whole log asks about the step before it.
@@ -70,7 +72,11 @@ const RANGE: &str = "range";
 impl Place {
     pub(super) fn of(failure: &Failure) -> Self {
         let asked = failure.asked.as_deref().unwrap_or_default();
-        let known = |step: &String| STEPS.into_iter().find(|verb| begins_with(step, verb));
+        let known = |step: &String| {
+            let verb = STEPS.into_iter().find(|verb| begins_with(step, verb));
+            // By a check that closes and opens by itself.
+            verb.map(|verb| if ["close", "open"].contains(&verb) { "restart" } else { verb })
+        };
         let done: Vec<&'static str> = failure.steps.iter().filter_map(known).collect();
         let step = done.last().copied();
         let call = CALLS.iter().find(|Call(name, ..)| asked.starts_with(name));
@@ -88,16 +94,38 @@ impl Place {
         if words.contains(RANGE) {
             words = BTreeSet::from([RANGE]);
         }
-        let part = call.map(|Call(_, part, ..)| *part).or(read.then_some(Part::Log));
+        let part = call.and_then(|Call(_, part, ..)| *part).or(read.then_some(Part::Log));
         let part = part.or(asked.contains("snapshot").then_some(Part::Snapshot));
         let mut steps: BTreeSet<&'static str> = done.into_iter().collect();
-        // What is cut off from power is started again; openraft purges what an install covers.
-        for (step, entailed) in [("cut", "restart"), ("install", "purge")] {
-            if steps.contains(step) {
-                steps.insert(entailed);
-            }
+        // What is cut off from power is started again. What is installed was applied and built, if on
+        // another node, and openraft purges what it covers.
+        if steps.contains("cut") {
+            steps.insert("restart");
+        }
+        if steps.contains("install") {
+            steps.extend(["apply", "build", "purge"]);
+        }
+        if part == Some(Part::Snapshot) {
+            steps.insert("build");
+        }
+        // openraft applies what is committed when it starts.
+        if steps.contains("restart") && steps.contains("commit") {
+            steps.insert("apply");
         }
         Self { part, step, steps, words }
+    }
+
+    /// How much it relies on: the kinds of step of its half of the store. The other half's are there
+    /// for the history to be one that openraft makes.
+    pub(super) fn size(&self) -> usize {
+        const LOG: [&str; 5] = ["vote", "append", "truncate", "purge", "commit"];
+        const MACHINE: [&str; 4] = ["apply", "build", "install", "receive"];
+        let others: &[&str] = match self.part {
+            None => &[],
+            Some(Part::Machine | Part::Snapshot) => &LOG,
+            Some(Part::Vote | Part::Log | Part::Callback | Part::Committed) => &MACHINE,
+        };
+        self.steps.iter().filter(|step| !others.contains(step)).count()
     }
 
     /// Whether a certain range was read: of a log that is right as a whole, one hopes.
@@ -132,7 +160,7 @@ pub(super) struct About {
 }
 
 /// Words of ids: what they mean in those of a [`Place`], and the part that they name.
-const WORDS: [(&str, &[&str], Option<Part>); 29] = [
+const WORDS: [(&str, &[&str], Option<Part>); 28] = [
     ("log", &[], Some(Part::Log)),
     ("append", &["append"], Some(Part::Log)),
     ("truncate", &["truncate"], Some(Part::Log)),
@@ -161,11 +189,10 @@ const WORDS: [(&str, &[&str], Option<Part>); 29] = [
     ("reopen", &["restart"], None),
     ("crash", &["cut"], None),
     ("disk", &["restart"], None),
-    ("dropped", &["append", "restart"], None),
 ];
 
 /// Families that try many things at once: what fails there is another's, where another fails.
-const OF_EVERYTHING: [&str; 3] = ["suite", "model", "cluster"];
+const OF_EVERYTHING: [&str; 4] = ["suite", "model", "cluster", "concurrency"];
 
 impl About {
     pub(super) fn of(id: &str) -> Self {
