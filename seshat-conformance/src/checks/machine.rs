@@ -374,11 +374,11 @@ async fn isolated(lab: &Lab) -> Verdict {
 /// A state machine beside which there is no other, and which is right.
 async fn alone(lab: &Lab) -> Result<Subject<'_>, Failure> {
     let mut fresh = Subject::fresh(lab).await?;
-    fresh.verify().await?;
+    fresh.verify_machine_half().await?;
     fresh.run(log_with((30..40).map(command))).await?;
     fresh.run([Step::Apply(10)]).await?;
-    fresh.verify().await?;
+    fresh.verify_machine_half().await?;
     let mut one = Subject::with(lab, story::applied_of(9, 5)).await?;
-    one.verify().await?;
+    one.verify_machine_half().await?;
     Ok(one)
 }
