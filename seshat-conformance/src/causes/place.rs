@@ -25,6 +25,8 @@ pub(super) struct Place {
     pub(super) step: Option<&'static str>,
     /// The kinds of step that led there, each once.
     pub(super) steps: BTreeSet<&'static str>,
+    /// A panic says little of where it comes from: the next call may meet it.
+    panics: bool,
     /// What a check that is about this place has in its id.
     words: BTreeSet<&'static str>,
 }
@@ -112,7 +114,7 @@ impl Place {
         if steps.contains("restart") && steps.contains("commit") {
             steps.insert("apply");
         }
-        Self { part, step, steps, words }
+        Self { part, step, steps, words, panics: failure.kind == Kind::Panic }
     }
 
     /// How much it relies on: the kinds of step of its half of the store. The other half's are there
@@ -141,7 +143,8 @@ impl Place {
             part => part,
         };
         let parts = self.part.zip(other.part);
-        parts.is_none_or(|(one, other)| made_of(one) == made_of(other))
+        let same = parts.is_none_or(|(one, other)| made_of(one) == made_of(other));
+        (same || (self.panics && other.panics))
             && self.step.is_none_or(|step| other.steps.contains(step))
     }
 }

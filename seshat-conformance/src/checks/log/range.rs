@@ -75,6 +75,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "log/range/long", Must, [40], needs: [Log],
             promise: "A read gives all entries of a long range.",
             consequence: "Entries are missing when they are applied: the node stops.",
+            limit: 30,
             run: long,
         ),
     ]
@@ -258,10 +259,10 @@ async fn limited_read(subject: &mut Subject<'_>, start: u64, end: u64) -> Verdic
 }
 
 async fn long(lab: &Lab) -> Verdict {
-    const BATCH: u64 = 50;
+    const BATCH: u64 = 64;
     // What is wrong with a short log, or after a large batch, is not for this check to say.
     Subject::with_log(lab, story::log_of(9)).await?;
-    let count = lab.budget.pick(1_500, 5_000, 50_000);
+    let count = lab.budget.pick(1_200, 5_000, 50_000);
     let batch = |from| Step::Append(story::entries(1, 1, from, (from + BATCH).min(count)));
     let batches = (0..count).step_by(BATCH as usize).map(batch);
     let steps = std::iter::once(story::leader(1, 1)).chain(batches);
