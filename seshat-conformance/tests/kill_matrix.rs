@@ -157,3 +157,15 @@ fn every_must_check_finds_a_fault() {
     let idle: Vec<&str> = idle.map(|spec| spec.id).collect();
     assert!(idle.is_empty(), "Must checks that find no fault: {idle:#?}");
 }
+
+/// A fresh store that shows something wrong: histories go on past it, and find nothing else.
+#[test]
+fn what_is_wrong_at_birth_ends_no_history() {
+    for fault in [Fault::FreshVoteInvented, Fault::FailsOnFreshVote, Fault::FreshIsZero] {
+        let report = check(fault, Filter::only(["model/log"]));
+        let Outcome::Failed(failure) = &report.results[0].outcome else {
+            panic!("{fault:?}: {:?}", report.results[0].outcome)
+        };
+        assert_eq!(failure.steps, ["# a fresh store"], "{fault:?}: {failure:#?}");
+    }
+}

@@ -54,10 +54,11 @@ fn a_builder_that_keeps_nothing_is_not_a_fault_of_votes() {
 
 #[test]
 fn two_faults_are_two_causes_and_what_is_lost_unseen_comes_first() {
+    let purge = &["vote t1.n1", "append", "purge t1.n1.i2"];
     let results = [
-        failed("log/purge/inclusive", Kind::Error, "purge", &["append", "purge t1.n1.i2"]),
+        failed("log/purge/inclusive", Kind::Error, "purge", purge),
         failed("vote/last-saved", Kind::Broken, "read_vote", &["vote t1.n1"]),
-        failed("reopen/purge", Kind::Error, "purge", &["append", "purge t1.n1.i2"]),
+        failed("reopen/purge", Kind::Error, "purge", purge),
         failed("reopen/vote", Kind::Broken, "read_vote", &["vote t1.n1", "restart"]),
     ];
     let votes = ("vote/last-saved", vec!["reopen/vote"]);
