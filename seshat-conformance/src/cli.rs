@@ -150,7 +150,7 @@ fn run(driver: &Arc<dyn Driver>, program: &str, args: &RunArgs) -> Result<u8, St
     let mut report = warden.run(&**driver, &mut |event| progress.show(&event));
     progress.clear();
     report.rerun = Rerun::Program(quoted(program));
-    output.write(&report)?;
+    output.write(&mut report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
@@ -188,7 +188,7 @@ fn replay_file(
     let result =
         outcome.map(|outcome| CheckResult { spec: replay::SPEC, outcome, elapsed: report.elapsed });
     report.results.extend(result);
-    output.write(&report)?;
+    output.write(&mut report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
@@ -277,7 +277,9 @@ impl Output {
     }
 
     /// A report in a file comes beside the one for people, which is printed in any case.
-    fn write(self, report: &Report) -> Result<(), Stop> {
+    /// What both leave out comes in files of its own.
+    fn write(self, report: &mut Report) -> Result<(), Stop> {
+        report::keep(report, self.file.as_ref().map(|(path, _)| path.as_path()));
         if let Some((path, mut file)) = self.file {
             let text = render(self.format, report, false);
             file.write_all(text.as_bytes()).map_err(|error| Stop::Unwritable { path, error })?;

@@ -1,5 +1,6 @@
 //! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,13 @@ pub struct Failure {
     pub history: Option<String>,
     /// How it ended.
     pub kind: Kind,
+    /// The call that the store was asked last before it was seen, by name: the wrong answer is
+    /// its answer. `None` where no call had been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// The file that holds all of it, where a report shows it shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<PathBuf>,
 }
 
 /// How a check that failed ended.
@@ -48,6 +56,9 @@ pub enum Kind {
     Kit,
     /// No failure: what ended the check says nothing of its promise.
     Untold,
+    /// What the promise rests on is broken already, so the promise itself was not tried. Blames
+    /// nobody: another check's failure is the cause.
+    NotTried,
 }
 
 impl Kind {
@@ -88,15 +99,28 @@ impl Failure {
         Self::new(Kind::Untold, why, "", "")
     }
 
-    /// What another check has found out about a call ends this one.
+    /// What other checks have found out about a call ends this one.
     pub(crate) fn known_to_hang(call: &str) -> Self {
-        Self::untold(format!("not tried: {call} hangs, as other checks found"))
+        let what = format!("not tried: {call} hangs, as other checks found");
+        Self::new(Kind::NotTried, what, "", "")
     }
 
     /// The call that never returned, if that is what went wrong.
     pub(crate) fn hanging(&self) -> Option<&str> {
         let blocked = || self.got.rsplit_once(UNDER_WAY).map(|(_, call)| call);
         (self.kind == Kind::Hang).then(|| self.what.strip_suffix(LATE).or_else(blocked))?
+    }
+
+    /// What a check met before it came to its own promise.
+    pub(crate) fn beforehand(self) -> Self {
+        match self.kind {
+            Kind::Hollow | Kind::Kit | Kind::NotTried | Kind::Untold => self,
+            _ => Self {
+                what: format!("not tried, for what it rests on is broken: {}", self.what),
+                kind: Kind::NotTried,
+                ..self
+            },
+        }
     }
 
     pub(crate) fn new(
@@ -112,6 +136,8 @@ impl Failure {
             steps: Vec::new(),
             history: None,
             kind,
+            asked: None,
+            whole: None,
         }
     }
 }

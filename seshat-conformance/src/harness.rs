@@ -183,7 +183,8 @@ impl Target {
         if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. }) = &outcome {
             return Err(format!("can't replay {}: {what}", file.display()).into());
         }
-        let result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
+        let mut result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
+        report::keep_one(&self.context, &mut result);
         match failure_text(&self.context, &result, false) {
             text if text.is_empty() => Ok(()),
             text => Err(text.into()),
@@ -194,7 +195,8 @@ impl Target {
         let started = std::time::Instant::now();
         let outcome = self.warden.cell().run(&spec).unwrap_or_else(|| interrupted());
         let outcome = baseline::judge(&self.known, spec.id, outcome);
-        let result = CheckResult { spec, outcome, elapsed: started.elapsed() };
+        let mut result = CheckResult { spec, outcome, elapsed: started.elapsed() };
+        report::keep_one(&self.context, &mut result);
         let text = failure_text(&self.context, &result, false);
         let failed = result.fails_run(self.context.edition);
         match &result.outcome {

@@ -61,6 +61,7 @@ pub struct Record {
     inconclusive: Mutex<Option<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
+    asked: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
 }
 
@@ -74,6 +75,7 @@ impl Default for Record {
             inconclusive: Mutex::default(),
             panics: Mutex::default(),
             doing: Mutex::default(),
+            asked: Mutex::default(),
             trace: Mutex::default(),
         }
     }
@@ -129,6 +131,7 @@ impl Record {
     pub(crate) fn begin(&self, call: &str) {
         self.tick();
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
     }
 
     /// It ended, unless another has begun since.
@@ -141,6 +144,11 @@ impl Record {
     /// The call that is under way; the one that panicked, after a panic.
     pub(crate) fn doing(&self) -> Option<String> {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The call that was made last, whether it has ended or not.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn panicked(&self, mut panic: String) {

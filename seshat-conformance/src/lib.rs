@@ -60,6 +60,7 @@
 //! registry                           all of them, in order
 //! baseline preflight replay runner   runs them, in this process
 //! isolation                          and in others
+//! causes                             which failures explain the others
 //! report                             what was found, as text, JSON, JUnit, Markdown
 //! record cli harness                 the faces
 //! ```
@@ -67,6 +68,7 @@
 pub mod backend;
 mod baseline;
 pub mod budget;
+pub mod causes;
 pub mod check;
 mod checks;
 pub mod cli;

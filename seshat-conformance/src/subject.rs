@@ -68,6 +68,33 @@ impl<'l> Subject<'l> {
         Ok(subject)
     }
 
+    /// [`Self::with`] for a check whose promise begins after these steps: what is wrong with the log
+    /// by then is another's to say.
+    ///
+    /// # Errors
+    /// [`Kind::NotTried`]: the steps failed, or the log isn't right after them.
+    pub(crate) async fn with_log(
+        lab: &'l Lab,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Failure> {
+        let mut subject = Self::with(lab, steps).await.map_err(Failure::beforehand)?;
+        subject.verify_log().await.map_err(Failure::beforehand)?;
+        Ok(subject)
+    }
+
+    /// Likewise where the promise is about the state machine.
+    ///
+    /// # Errors
+    /// [`Kind::NotTried`]: the steps failed, or the state machine isn't right after them.
+    pub(crate) async fn with_machine(
+        lab: &'l Lab,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Failure> {
+        let mut subject = Self::with(lab, steps).await.map_err(Failure::beforehand)?;
+        subject.verify_machine_half().await.map_err(Failure::beforehand)?;
+        Ok(subject)
+    }
+
     /// The store in a directory, of which the oracle knows `model`.
     pub(crate) async fn open(lab: &'l Lab, dir: PathBuf, model: Model) -> Result<Self, Failure> {
         let (mut log, machine) = open(lab, &dir).await?;

@@ -59,7 +59,7 @@ pub(crate) async fn append(
 ) -> Result<Flushed, Failure> {
     let step = Step::Append(items.clone());
     subject.lab.record.step(format!("{step} (returned, not yet flushed)"));
-    let flushed = subject.append_unawaited(&items).await?;
+    let flushed = subject.append_unawaited(&items).await.map_err(Failure::beforehand)?;
     subject.follow(&step)?;
     Ok(flushed)
 }

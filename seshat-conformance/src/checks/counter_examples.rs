@@ -1,7 +1,7 @@
 //! Family `model`, what it found before: every shrunk history that ever showed a fault, again.
 
 use crate::check::{Check, check};
-use crate::checks::model;
+use crate::checks::model::{self, Birth};
 use crate::failure::{Failure, Kind};
 use crate::fixtures::{File, embedded};
 use crate::lab::Lab;
@@ -50,18 +50,19 @@ async fn power(lab: &Lab) -> Verdict {
 }
 
 async fn replay(lab: &Lab, files: &[File]) -> Verdict {
+    let birth = Birth::of(lab).await?;
     for (name, text) in files {
         let steps = Step::parse_numbered(text).map_err(|error| {
             Failure::new(Kind::Kit, format!("counter-example {name}: {error}"), "", "")
         })?;
-        model::replay(lab, &steps).await.map_err(|mut failure| {
+        model::replay(lab, &steps, &birth).await.map_err(|mut failure| {
             failure.what = format!("counter-example {name}: {}", failure.what);
             failure.steps = lab.record.steps();
             failure.history = Some(failure.steps.join("\n"));
             failure
         })?;
     }
-    Ok(())
+    birth.beside(Ok(()))
 }
 
 /// Histories of `fixtures/model/store`.

@@ -16,6 +16,7 @@ use crate::lab::Lab;
 use crate::model::Step;
 use crate::outcome::Verdict;
 use crate::subject::Subject;
+use crate::words::Keeps;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
@@ -155,6 +156,7 @@ fn choice(kinds: &'static [Kind]) -> impl Strategy<Value = Choice> {
 
 /// Histories of these kinds. The first failure ends it, shrunk.
 fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
+    let birth = lab.block_on(Birth::of(lab))?;
     let config = Config {
         cases: lab.budget.pick(30, 120, 5_000),
         max_shrink_time: 4_000,
@@ -175,7 +177,7 @@ fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
         if seen.borrow().is_none() && lab.enough() {
             return Ok(());
         }
-        let outcome = caught(lab, &choices);
+        let outcome = caught(lab, &choices, &birth);
         if let Err(untold) = outcome.as_ref()
             && untold.kind == failure::Kind::Untold
         {
@@ -192,16 +194,53 @@ fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
             TestCaseError::fail(reason)
         })
     });
-    match (outcome, seen.into_inner()) {
+    birth.beside(match (outcome, seen.into_inner()) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(Failure::error("making random histories", error)),
+    })
+}
+
+/// What a fresh store shows that is wrong, and what it shows when it is opened again. Taken as read
+/// in every history, which otherwise would all end there, and said once.
+pub(crate) struct Birth(Vec<Failure>);
+
+impl Birth {
+    /// Looks at a fresh store.
+    ///
+    /// # Errors
+    /// It can't be looked at.
+    pub(crate) async fn of(lab: &Lab) -> Result<Self, Failure> {
+        let mut subject = Subject::fresh(lab).await?;
+        let mut flaws = subject.flaws().await?;
+        let keeps = lab.driver.capabilities();
+        if !flaws.is_empty() && keeps.log_survives_restart && keeps.machine_keeps != Keeps::Nothing
+        {
+            flaws.extend(subject.perform(Step::Restart).await.err());
+        }
+        Ok(Self(flaws))
+    }
+
+    fn knows(&self, failure: &Failure) -> bool {
+        self.0.contains(failure)
+    }
+
+    /// A verdict that was found with these flaws taken as read.
+    pub(crate) fn beside(&self, verdict: Verdict) -> Verdict {
+        let Some(first) = self.0.first() else { return verdict };
+        let Err(mut failure) = verdict else {
+            let steps = vec!["# a fresh store".to_owned()];
+            return Err(Failure { steps, ..first.clone() });
+        };
+        failure.got.push_str("\nbeside it, and taken as read, of a fresh store: ");
+        failure.got.push_str(&first.what);
+        Err(failure)
     }
 }
 
 /// One history. A panic of the store is a failure like any other, with its steps.
-fn caught(lab: &Lab, choices: &[Choice]) -> Verdict {
-    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices)));
+fn caught(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
+    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices, birth)));
     catch_unwind(run).unwrap_or_else(|_| {
         let panics = lab.record.panics();
         lab.record.forgive_panics();
@@ -211,36 +250,50 @@ fn caught(lab: &Lab, choices: &[Choice]) -> Verdict {
         let mut failure = Failure::new(failure::Kind::Panic, format!("{call} panicked"), "", said);
         failure.history = Some(steps.join("\n"));
         failure.steps = steps;
+        failure.asked = lab.record.asked();
         Err(failure)
     })
 }
 
 /// One history, looked at after every choice.
-async fn history(lab: &Lab, choices: &[Choice]) -> Verdict {
+async fn history(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    let outcome = follow(&mut subject, choices).await;
+    let outcome = follow(&mut subject, choices, birth).await;
     outcome.map_err(|mut failure| {
         failure.steps = lab.record.steps();
         failure.history = Some(failure.steps.join("\n"));
+        failure.asked = failure.asked.or_else(|| lab.record.asked());
         failure
     })
 }
 
-async fn follow(subject: &mut Subject<'_>, choices: &[Choice]) -> Verdict {
+async fn follow(subject: &mut Subject<'_>, choices: &[Choice], birth: &Birth) -> Verdict {
     for choice in choices {
         for step in history::steps(&subject.model, *choice) {
-            subject.perform(step).await?;
-            subject.verify().await?;
+            if !performed(subject, step, birth).await? {
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+/// Performs a step and looks. `false` if a flaw that is known ends the history here: what a
+/// restart left undone, the oracle can't follow.
+async fn performed(subject: &mut Subject<'_>, step: Step, birth: &Birth) -> Result<bool, Failure> {
+    match subject.perform(step).await {
+        Err(failure) if birth.knows(&failure) => return Ok(false),
+        other => other?,
+    }
+    subject.verify_beside(&birth.0).await?;
+    Ok(true)
 }
 
 /// Performs a recorded history, lines numbered, on a fresh store, looking after every step.
 ///
 /// # Errors
 /// The store fails it; or the history isn't legal.
-pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)]) -> Verdict {
+pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)], birth: &Birth) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (line, step) in steps {
         // Not known before: what is legal after a restart depends on what the store kept.
@@ -248,8 +301,9 @@ pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)]) -> Verdict {
             let what = format!("line {line}: {step}: {error}");
             return Err(Failure::new(failure::Kind::Kit, what, "", ""));
         }
-        subject.perform(step.clone()).await?;
-        subject.verify().await?;
+        if !performed(&mut subject, step.clone(), birth).await? {
+            return Ok(());
+        }
     }
     Ok(())
 }

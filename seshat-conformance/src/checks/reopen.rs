@@ -227,6 +227,7 @@ async fn purge(lab: &Lab) -> Verdict {
         let purge = Step::Purge(story::id_of(12, upto));
         subject.run([purge, Step::Restart, Step::Restart]).await?;
         subject.verify().await?;
+        subject.verify_purged().await?;
     }
     Ok(())
 }
@@ -236,6 +237,7 @@ async fn purge_all(lab: &Lab) -> Verdict {
         let mut subject = Subject::with(lab, purgeable(count, count)).await?;
         let purge = Step::Purge(story::id_of(count, count - 1));
         subject.run([purge, Step::Restart, Step::Restart]).await?;
+        subject.verify_purged().await?;
         subject.perform(Step::Append(story::entries(4, 3, count, count + 3))).await?;
         subject.perform(Step::Restart).await?;
     }

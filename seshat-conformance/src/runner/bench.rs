@@ -33,8 +33,6 @@ const PULSE: Duration = Duration::from_millis(100);
 const ENDLESS: u32 = 12;
 /// What a call may take that is known to hang.
 const KNOWN: Duration = Duration::from_millis(300);
-/// A failure shows this many steps, the last ones.
-const STEPS: usize = 40;
 
 /// A back end, the checks, and how to run them.
 pub(crate) struct Bench {
@@ -239,12 +237,10 @@ fn runtime(record: &Arc<Record>) -> io::Result<Runtime> {
 
 fn settle(end: End<Verdict>, record: &Record, hanging: &[String]) -> Outcome {
     let panics = record.panics();
-    let failure = match end {
+    let mut failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
         End::Hung(still) => match record.doing() {
-            Some(call) if hanging.contains(&call) => {
-                return Outcome::Inconclusive { reason: Failure::known_to_hang(&call).what };
-            }
+            Some(call) if hanging.contains(&call) => Failure::known_to_hang(&call),
             doing => {
                 let mut hang = hang(&record.steps(), still);
                 let call = doing.map(|call| format!("{UNDER_WAY}{call}"));
@@ -269,6 +265,7 @@ fn settle(end: End<Verdict>, record: &Record, hanging: &[String]) -> Outcome {
         }
         End::Returned(Err(failure)) => failure,
     };
+    failure.asked = failure.asked.or_else(|| record.asked());
     Outcome::Failed(with_context(failure, &record.steps(), &panics))
 }
 
@@ -305,14 +302,10 @@ fn panicked(what: &str, panics: &[String]) -> Failure {
     Failure::new(Kind::Panic, what, "no panic", got)
 }
 
-/// Adds the last steps, and panics that the failure itself doesn't tell of.
+/// Adds the steps, and panics that the failure itself doesn't tell of.
 pub(crate) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
     if failure.steps.is_empty() {
-        let left_out = steps.len().saturating_sub(STEPS);
-        if left_out > 0 {
-            failure.steps.push(format!("# {left_out} earlier steps are left out"));
-        }
-        failure.steps.extend(steps.iter().skip(left_out).cloned());
+        failure.steps = steps.to_vec();
     }
     for panic in panics.iter().take(3) {
         if !failure.got.contains(panic) {

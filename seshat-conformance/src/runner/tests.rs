@@ -158,8 +158,7 @@ fn a_hang_names_the_step_and_leaves_no_directory() {
     }));
     assert_eq!(failure.kind, Kind::Hang);
     assert!(failure.got.contains("truncate 49"), "{failure:?}");
-    assert_eq!(failure.steps.len(), 41);
-    assert_eq!(failure.steps[0], "# 10 earlier steps are left out");
+    assert_eq!(failure.steps.len(), 50);
     let dir = dir.lock().unwrap().take().unwrap();
     assert!(!dir.exists());
 }

@@ -45,7 +45,7 @@ impl Subject<'_> {
 
 /// What is waited for after an append.
 #[cfg(feature = "storage-v2")]
-const CALLBACK: &str = "append returned, but its callback";
+const CALLBACK: &str = "callback";
 
 #[cfg(feature = "storage-v2")]
 impl Lab {

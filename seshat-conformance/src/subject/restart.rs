@@ -115,7 +115,11 @@ impl Subject<'_> {
             let got =
                 format!("last purged {:?}, last {:?}, vote {vote:?}", state.purged, state.last);
             let what = "after a power cut the log is none that acknowledged writes allow";
-            Failure::broken(what, expected.join("; or "), got)
+            // Where the log is one of them, it is the vote that isn't.
+            let log = survivors.iter().any(|model| lab.is_state_of(&state, model));
+            let asked = if log { "read_vote" } else { "get_log_state" };
+            let asked = Some(asked.to_owned());
+            Failure { asked, ..Failure::broken(what, expected.join("; or "), got) }
         })?;
         if let Some(found) = found {
             self.model.log = found.clone();
@@ -274,6 +278,6 @@ impl Subject<'_> {
     /// Reads a range, by whichever reader.
     pub(crate) async fn read(&mut self, from: u64, to: u64) -> Result<Vec<Entry>, Failure> {
         let read = self.log.read(from..to);
-        self.lab.call("try_get_log_entries", read).await
+        self.lab.call(&format!("try_get_log_entries({from}..{to})"), read).await
     }
 }

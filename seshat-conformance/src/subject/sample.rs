@@ -22,7 +22,7 @@ impl Work {
     /// The call.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Append => "append",
+            Self::Append => "append with its callback",
             Self::Apply => "apply",
         }
     }
@@ -60,9 +60,9 @@ impl Lab {
         let (mut log, mut machine) = open(self, &dir).await?;
         let items = story::entries(1, 1, 0, FEW as u64);
         let (appended, applied) = (self.entries(&items)?, self.entries(&items)?);
-        self.call_of(FEW, "append", log.append(appended)).await?;
+        self.call_of(FEW, Work::Append.name(), log.append(appended)).await?;
         if work == Work::Apply {
-            self.call_of(FEW, "apply", machine.apply(applied)).await?;
+            self.call_of(FEW, Work::Apply.name(), machine.apply(applied)).await?;
         }
         Ok(())
     }

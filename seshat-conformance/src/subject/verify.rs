@@ -5,16 +5,79 @@ use std::time::{Duration, Instant};
 use super::{Fields, Origin, Subject, log_id};
 use crate::driver::seen::{Entry, LogId, LogState, Membership};
 use crate::driver::store::Reader;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Id, Item, LogModel, Payload};
 
+/// What is looked at by itself, in this order.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Log,
+    Vote,
+    Committed,
+    Applied,
+    CurrentSnapshot,
+}
+
+impl Part {
+    const ALL: [Self; 5] =
+        [Self::Log, Self::Vote, Self::Committed, Self::Applied, Self::CurrentSnapshot];
+}
+
 impl Subject<'_> {
+    /// All that is wrong with what the store shows, a failure for each part; none of them knows
+    /// of the others.
+    ///
+    /// # Errors
+    /// A call hung, so that it is better not to ask again.
+    pub(crate) async fn flaws(&mut self) -> Result<Vec<Failure>, Failure> {
+        let mut flaws = Vec::new();
+        for part in Part::ALL {
+            match self.verify_part(part).await {
+                Err(failure) if matches!(failure.kind, Kind::Broken | Kind::Error) => {
+                    flaws.push(failure);
+                }
+                other => other?,
+            }
+        }
+        Ok(flaws)
+    }
+
+    /// Everything the store shows, but for answers that are known to be wrong.
+    pub(crate) async fn verify_beside(&mut self, known: &[Failure]) -> Result<(), Failure> {
+        for part in Part::ALL {
+            match self.verify_part(part).await {
+                Err(failure) if known.contains(&failure) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify_part(&mut self, part: Part) -> Result<(), Failure> {
+        match part {
+            Part::Log => self.verify_log().await,
+            Part::Vote => self.verify_vote().await,
+            Part::Committed => self.verify_saved().await.map(drop),
+            Part::Applied => self.verify_applied().await,
+            Part::CurrentSnapshot => self.verify_current_snapshot().await,
+        }
+    }
+
     /// Everything the store shows.
     pub(crate) async fn verify(&mut self) -> Result<(), Failure> {
+        self.verify_beside(&[]).await
+    }
+
+    /// Everything that the log store shows. For promises of which the state machine has no part.
+    pub(crate) async fn verify_log_half(&mut self) -> Result<(), Failure> {
         self.verify_log().await?;
         self.verify_vote().await?;
-        self.verify_saved().await?;
+        self.verify_saved().await.map(drop)
+    }
+
+    /// Everything that the state machine shows. Likewise for promises without a log.
+    pub(crate) async fn verify_machine_half(&mut self) -> Result<(), Failure> {
         self.verify_applied().await?;
         self.verify_current_snapshot().await
     }

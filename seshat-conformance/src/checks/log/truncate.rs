@@ -53,7 +53,7 @@ pub(crate) fn checks() -> Vec<Check> {
 async fn inclusive(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for from in 1..COUNT {
-        let mut subject = Subject::with(lab, story::log_of(COUNT)).await?;
+        let mut subject = Subject::with_log(lab, story::log_of(COUNT)).await?;
         subject.perform(Step::Truncate(from)).await?;
         subject.verify_log().await?;
         subject.verify_vote().await?;
@@ -65,7 +65,7 @@ async fn keeps_marker(lab: &Lab) -> Verdict {
     const COUNT: u64 = 12;
     for upto in [0, 3, 4, 7] {
         for from in upto + 1..COUNT {
-            let mut subject = Subject::with(lab, story::purged_of(COUNT, upto)).await?;
+            let mut subject = Subject::with_log(lab, story::purged_of(COUNT, upto)).await?;
             subject.perform(Step::Truncate(from)).await?;
             subject.verify_log().await?;
         }
@@ -79,7 +79,7 @@ async fn then_append(lab: &Lab) -> Verdict {
         for from in [4, 5, 8, 11] {
             for appended in [1, 2, 7, 20] {
                 let start = purge.map_or(story::log_of(COUNT), |p| story::purged_of(COUNT, p));
-                let mut subject = Subject::with(lab, start).await?;
+                let mut subject = Subject::with_log(lab, start).await?;
                 subject.run([Step::Truncate(from), story::leader(6, 2)]).await?;
                 let entries = story::entries(6, 2, from, from + appended);
                 subject.perform(Step::Append(entries)).await?;
@@ -91,7 +91,7 @@ async fn then_append(lab: &Lab) -> Verdict {
 }
 
 async fn again(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::purged_of(30, 2)).await?;
+    let mut subject = Subject::with_log(lab, story::purged_of(30, 2)).await?;
     for from in [29, 28, 20, 19, 9, 4, 3] {
         subject.perform(Step::Truncate(from)).await?;
         subject.verify_log().await?;

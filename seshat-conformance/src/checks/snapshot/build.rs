@@ -100,7 +100,7 @@ pub(crate) fn checks() -> Vec<Check> {
 
 async fn build_meta(lab: &Lab) -> Verdict {
     for applied in [1, 2, 4, 5, 9, 12] {
-        let mut subject = Subject::with(lab, story::applied_of(12, applied)).await?;
+        let mut subject = Subject::with_machine(lab, story::applied_of(12, applied)).await?;
         let snapshot = subject.build().await?;
         verify_meta(lab, &subject.model, &snapshot.meta)?;
     }
@@ -111,7 +111,7 @@ async fn build_meta(lab: &Lab) -> Verdict {
         items.push(story::item(story::id(1, 1, 2), payload));
         items.extend(story::commands(1, 1, 3, 6));
         let steps = [story::leader(1, 1), Step::Append(items), Step::Commit(5), Step::Apply(4)];
-        let mut subject = Subject::with(lab, steps).await?;
+        let mut subject = Subject::with_machine(lab, steps).await?;
         let snapshot = subject.build().await?;
         verify_data(lab, &subject.model, snapshot).await?;
     }
@@ -128,7 +128,8 @@ pub(super) fn verify_meta(lab: &Lab, model: &Model, meta: &Meta) -> Verdict {
 
 async fn build_data(lab: &Lab) -> Verdict {
     for applied in [1, 3, 8, 40, lab.budget.pick(300, 2_000, 20_000)] {
-        let mut subject = Subject::with(lab, story::applied_of(applied + 3, applied)).await?;
+        let mut subject =
+            Subject::with_machine(lab, story::applied_of(applied + 3, applied)).await?;
         let snapshot = subject.build().await?;
         verify_data(lab, &subject.model, snapshot).await?;
         // Building changes nothing.
@@ -139,7 +140,7 @@ async fn build_data(lab: &Lab) -> Verdict {
 
 async fn build_empty(lab: &Lab) -> Verdict {
     for applied in [0, 1, 4] {
-        let mut subject = Subject::with(lab, story::applied_of(6, applied)).await?;
+        let mut subject = Subject::with_machine(lab, story::applied_of(6, applied)).await?;
         subject.perform(Step::Build).await?;
         subject.verify_applied().await?;
         subject.verify_current_snapshot().await?;
@@ -152,7 +153,7 @@ async fn build_empty(lab: &Lab) -> Verdict {
 }
 
 async fn build_current(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(30, 3)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(30, 3)).await?;
     lab.assert(current(&mut subject).await?.is_none(), || {
         Failure::broken("there is a snapshot before any was made", "None", "a snapshot")
     })?;
@@ -174,7 +175,7 @@ async fn build_current(lab: &Lab) -> Verdict {
 }
 
 async fn build_ids(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(40, 1)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(40, 1)).await?;
     subject.perform(Step::Commit(39)).await?;
     let mut ids = std::collections::BTreeSet::new();
     for count in [1, 1, 2, 5, 1, 10] {
@@ -196,7 +197,7 @@ async fn build_view(lab: &Lab) -> Verdict {
         if lab.enough() {
             break;
         }
-        let mut subject = Subject::with(lab, changing(200)).await?;
+        let mut subject = Subject::with_machine(lab, changing(200)).await?;
         subject.run([Step::Commit(199), Step::Apply(20)]).await?;
         let snapshot = if round % 2 == 0 {
             // Most of it between the making of the builder and the build.
@@ -277,7 +278,7 @@ async fn joined(lab: &Lab, building: Building) -> Result<Snapshot, Failure> {
 }
 
 async fn build_late(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(12, 6)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(12, 6)).await?;
     let building = build_soon(&mut subject).await?;
     let items: Vec<Item> = story::entries(7, 2, 6, 30);
     subject.run([Step::Truncate(6), Step::Install(items)]).await?;
@@ -293,7 +294,7 @@ async fn build_late(lab: &Lab) -> Verdict {
 }
 
 async fn build_abandoned(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(40, 5)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(40, 5)).await?;
     subject.perform(Step::Commit(39)).await?;
     for round in 0..6_u32 {
         let making = subject.machine.builder();
@@ -317,7 +318,7 @@ async fn build_abandoned(lab: &Lab) -> Verdict {
 }
 
 async fn own_cursor(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(30, 20)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(30, 20)).await?;
     let mut built = subject.build().await?;
     let mut one = expect_current(&mut subject).await?;
     let mut two = expect_current(&mut subject).await?;
@@ -345,7 +346,7 @@ async fn own_cursor(lab: &Lab) -> Verdict {
 }
 
 async fn handle_stays(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, story::applied_of(30, 10)).await?;
+    let mut subject = Subject::with_machine(lab, story::applied_of(30, 10)).await?;
     subject.perform(Step::Commit(15)).await?;
     let mut built = subject.build().await?;
     subject.follow(&Step::Build)?;
@@ -372,7 +373,7 @@ async fn shapes(lab: &Lab) -> Verdict {
     let count = items.len();
     let last = count as u64 - 1;
     let steps = [story::leader(1, 1), Step::Append(items), Step::Commit(last)];
-    let mut subject = Subject::with(lab, steps).await?;
+    let mut subject = Subject::with_machine(lab, steps).await?;
     for _ in 0..count {
         subject.run([Step::Apply(1), Step::Build]).await?;
         let snapshot = expect_current(&mut subject).await?;

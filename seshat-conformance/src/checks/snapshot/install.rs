@@ -111,7 +111,7 @@ fn news(from: u64, to: u64) -> Vec<Item> {
     story::entries(9, 2, from, to)
 }
 
-/// Installs, purges as openraft does, and looks at everything.
+/// Installs, purges as openraft does, and looks at the state machine before and after.
 pub(super) async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
     let last = items.last().map(|item| item.id);
     subject.perform(Step::Install(items)).await?;
@@ -120,7 +120,7 @@ pub(super) async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verd
     if let Some(last) = last {
         subject.perform(Step::Purge(last)).await?;
     }
-    subject.verify().await
+    subject.verify_machine_half().await
 }
 
 async fn fresh(lab: &Lab) -> Verdict {
@@ -133,7 +133,7 @@ async fn fresh(lab: &Lab) -> Verdict {
 
 async fn replaces(lab: &Lab) -> Verdict {
     for applied in [1, 6, 40] {
-        let mut subject = Subject::with(lab, before(applied)).await?;
+        let mut subject = Subject::with_machine(lab, before(applied)).await?;
         // The other node has deleted and overwritten much of it.
         let commands = (0..60).map(|n| Command { n, shape: Shape::Delete });
         let commands = commands.filter(|c| lab.driver.has(c));
@@ -147,7 +147,7 @@ async fn replaces(lab: &Lab) -> Verdict {
 
 async fn install_current(lab: &Lab) -> Verdict {
     for built in [false, true] {
-        let mut subject = Subject::with(lab, before(5)).await?;
+        let mut subject = Subject::with_machine(lab, before(5)).await?;
         if built {
             subject.perform(Step::Build).await?;
         }
@@ -161,14 +161,14 @@ async fn install_current(lab: &Lab) -> Verdict {
 
 async fn membership(lab: &Lab) -> Verdict {
     for members in crate::checks::log::memberships() {
-        let mut subject = Subject::with(lab, before(3)).await?;
+        let mut subject = Subject::with_machine(lab, before(3)).await?;
         let mut items = news(3, 6);
         items.push(story::item(story::id(9, 2, 6), Payload::Members(members)));
         items.extend(news(7, 9));
         install(&mut subject, items).await?;
     }
     // The membership of the state is the snapshot's, also if the snapshot's is older.
-    let mut subject = Subject::with(lab, before(8)).await?;
+    let mut subject = Subject::with_machine(lab, before(8)).await?;
     install(&mut subject, news(8, 12)).await?;
     let joint = Payload::Members(Members::joint(&[&[1], &[1, 2]], &[5]));
     let items = vec![story::item(story::id(9, 2, 12), joint)];
@@ -176,7 +176,7 @@ async fn membership(lab: &Lab) -> Verdict {
 }
 
 async fn again(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, before(4)).await?;
+    let mut subject = Subject::with_machine(lab, before(4)).await?;
     let mut from = 4;
     for count in [3, 1, 20, 7] {
         install(&mut subject, news(from, from + count)).await?;
@@ -189,7 +189,7 @@ async fn again(lab: &Lab) -> Verdict {
 
 async fn then_apply(lab: &Lab) -> Verdict {
     for applied in [0, 5] {
-        let mut subject = Subject::with(lab, before(applied)).await?;
+        let mut subject = Subject::with_machine(lab, before(applied)).await?;
         install(&mut subject, news(applied, 20)).await?;
         subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 50))]).await?;
         subject.perform(Step::Commit(49)).await?;
@@ -197,7 +197,7 @@ async fn then_apply(lab: &Lab) -> Verdict {
             subject.perform(Step::Apply(count)).await?;
             subject.verify_applied().await?;
         }
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
     }
     Ok(())
 }
@@ -209,7 +209,7 @@ async fn same_replies(lab: &Lab) -> Verdict {
     let snapshot = origin.snapshot().await?;
     let behind =
         [story::leader(9, 2), Step::Append(news(0, 12)), Step::Commit(11), Step::Apply(12)];
-    let mut subject = Subject::with(lab, behind).await?;
+    let mut subject = Subject::with_machine(lab, behind).await?;
     lab.record.step("install the snapshot of another node; apply the same on both");
     subject.receive(snapshot).await?;
     for item in &suffix {
@@ -224,7 +224,7 @@ async fn same_replies(lab: &Lab) -> Verdict {
 }
 
 async fn then_build(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, before(5)).await?;
+    let mut subject = Subject::with_machine(lab, before(5)).await?;
     install(&mut subject, news(5, 20)).await?;
     subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 30))]).await?;
     subject.perform(Step::Commit(29)).await?;
@@ -267,7 +267,7 @@ async fn arrive(
     pieces: &[Piece<'_>],
     how: &str,
 ) -> Verdict {
-    let mut subject = Subject::with(lab, before(0)).await?;
+    let mut subject = Subject::with_machine(lab, before(0)).await?;
     let step = Step::Install(truth.to_vec());
     lab.record.step(format!("{step} ({how})"));
     let beginning = subject.machine.receive();
@@ -325,14 +325,14 @@ async fn blank(lab: &Lab) -> Verdict {
 
 async fn no_effect(lab: &Lab) -> Verdict {
     let (_, bytes) = bytes_of(lab, &news(0, 60)).await?;
-    let mut subject = Subject::with(lab, before(8)).await?;
+    let mut subject = Subject::with_machine(lab, before(8)).await?;
     subject.perform(Step::Build).await?;
     for part in [0, 1, bytes.len() / 2, bytes.len()] {
         lab.record.step(format!("receive {part} bytes of a snapshot, then give up"));
         let data = subject.receive_bytes(bytes.get(..part).unwrap_or(&bytes)).await?;
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
         drop(data);
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
     }
     let snapshot = expect_current(&mut subject).await?;
     verify_data(lab, &subject.model, snapshot).await
