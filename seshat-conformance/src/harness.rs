@@ -19,8 +19,8 @@
 //!   nothing don't fail their test: `cargo test` shows it as ignored, with what happened; nextest
 //!   knows no such outcome, so there it passes, and its output tells.
 //! - Every check runs in a child process: an abort fails one test, with steps and last words.
-//! - The test `backend` says whether checks can rest on what the back end answers by itself. Where
-//!   they can't it is the only test there is; it runs, whatever was asked for, and fails.
+//! - The test `backend` says whether checks can rest on what the back end answers. Where they
+//!   can't it is the only test there is; it runs, whatever was asked for, and fails.
 //! - `SESHAT_CONFORMANCE_SEED`, `_BUDGET` (`quick`, `default`, `long`), `_EDITION`, `_LIMIT_SCALE`
 //!   and `_PATIENCE` (seconds) are what options are to the command line.
 //! - `SESHAT_CONFORMANCE_REPLAY=FILE` runs the history in that file, as a failure prints it, as the
@@ -100,7 +100,10 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
     let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
     let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
-    if let Err(unfit) = fit(driver, &options) {
+    // nextest starts a process for each test, after one that lists them, which has tried.
+    let listed = nextest && arguments.exact;
+    let tried = || if listed { Ok(()) } else { warden.cell().trial() };
+    if let Err(unfit) = fit(driver, &options).and_then(|()| tried()) {
         let what = unfit.to_string();
         return Ok(alone(arguments, Trial::test(preflight::ID, || Err(Failed::from(what)))));
     }

@@ -1,6 +1,8 @@
 //! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
 //! what it did and how much it asserted.
 
+mod opening;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +48,7 @@ pub struct Record {
     steps: Mutex<Vec<String>>,
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
+    notes: Mutex<Vec<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
@@ -65,6 +68,11 @@ impl Record {
     /// Why nothing was learnt, if the check said so.
     pub fn inconclusive(&self) -> Option<String> {
         self.inconclusive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What whoever reads the report should know, whatever became of the check.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Panics of every thread that works for the check, its runtime's included, caught or not.
@@ -119,6 +127,12 @@ impl Record {
         let step = step.into();
         self.trace(|file| file.write_all(format!("{step}\n").as_bytes()));
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// Says something beside the steps, and among them.
+    pub(crate) fn note(&self, note: String) {
+        self.step(format!("# {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
     pub(crate) fn forget_steps(&self) {

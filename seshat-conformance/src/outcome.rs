@@ -58,6 +58,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// How many checks an interruption kept from running.
     pub not_run: usize,
+    /// What checks noted beside their outcomes, after their ids.
+    pub notes: Vec<String>,
     /// How a check of this run is run again.
     pub rerun: Rerun,
     /// Entries of the known-failing list that name no check.
@@ -126,6 +128,7 @@ impl Report {
             results: Vec::new(),
             elapsed: Duration::ZERO,
             not_run: 0,
+            notes: Vec::new(),
             rerun: Rerun::Library,
             unknown_known_failures: Vec::new(),
         }

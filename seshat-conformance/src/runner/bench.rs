@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::lab::{Lab, Means, Record};
 use crate::options::Options;
 use crate::outcome::{Outcome, Verdict};
-use crate::preflight::{self, Asking, Unfit};
+use crate::preflight::{self, Asking, PATIENCES, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
 const STACK: usize = 8 << 20;
@@ -34,6 +34,7 @@ pub(crate) struct Bench {
     checks: Arc<Vec<Check>>,
     options: Options,
     gifts: OnceLock<Gifts>,
+    notes: Mutex<Vec<String>>,
 }
 
 /// How a thread under test ended.
@@ -48,7 +49,7 @@ enum End<T> {
 impl Bench {
     pub(crate) fn new(driver: Arc<dyn Driver>, checks: Arc<Vec<Check>>, options: Options) -> Self {
         panics::install();
-        Self { driver, checks, options, gifts: OnceLock::new() }
+        Self { driver, checks, options, gifts: OnceLock::new(), notes: Mutex::default() }
     }
 
     /// Runs the check of that id below `dir`, or says why not.
@@ -62,6 +63,8 @@ impl Bench {
         }
         let limit = self.options.limit(check.spec.limit);
         let end = self.attempt(place, dir, limit, &record);
+        let noted = record.notes().into_iter().map(|note| format!("{id}: {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(noted);
         settle(end, &record, limit)
     }
 
@@ -80,6 +83,30 @@ impl Bench {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),
         })
+    }
+
+    /// What of the back end's answers can't be right, tried on its own store below `dir`.
+    ///
+    /// # Errors
+    /// Which method to change, and how.
+    pub(crate) fn trial(&self, dir: &Path) -> Result<(), Unfit> {
+        let (record, asking) = (Arc::default(), Arc::<Asking>::default());
+        let (driver, noted, dir) = (Arc::clone(&self.driver), Arc::clone(&asking), dir.to_owned());
+        let patience = self.options.patience;
+        let trial = within(patience * PATIENCES, &record, move |runtime| {
+            runtime.block_on(preflight::trial(&*driver, &dir, &noted, patience))
+        });
+        match trial {
+            End::Returned(fit) => fit,
+            End::Panicked => asking.panicked(&record.panics()),
+            // Checks know better how long to wait.
+            End::Hung | End::NotStarted(_) => Ok(()),
+        }
+    }
+
+    /// What checks noted since this was asked last, after their ids.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the store gives, asked below `dir` unless it is known.
@@ -109,12 +136,8 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
     let patience = options.patience;
     match within(patience, &record, move |_| preflight::look(&*asked, &noted)) {
         End::Returned(fit) => fit,
-        End::Panicked => {
-            let panics = record.panics();
-            let panic = panics.first().map_or("a panic without a message", String::as_str);
-            Err(asking.unfit(format!("panicked: {panic}")))
-        }
-        End::Hung => Err(asking.unfit(format!("did not return within {patience:?}"))),
+        End::Panicked => asking.panicked(&record.panics()),
+        End::Hung => asking.unfit(format!("did not return within {patience:?}")),
         // Then no check can run either, and each says why.
         End::NotStarted(_) => Ok(()),
     }

@@ -151,7 +151,7 @@ async fn snapshot(lab: &Lab) -> Verdict {
         }
         lab.record.step("open");
         lab.record.case();
-        if subject.open_again().await.is_err() {
+        if subject.open_once().await.is_err() {
             continue;
         }
         let Ok(state) = subject.machine.applied().await else { continue };
