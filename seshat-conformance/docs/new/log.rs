@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use openraft::{BasicNode, Entry};
-use seshat_conformance::backend::{Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite};
+use seshat_conformance::backend::{
+    Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite,
+};
 use seshat_conformance::reference::{self, ReferenceMachine, ReferenceMachines};
 
 // FILL IN 1: your log store, right of the last `=`, and its crate in Cargo.toml. Until then it is

@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use openraft::{BasicNode, Entry};
-use seshat_conformance::backend::{Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite};
+use seshat_conformance::backend::{
+    Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite,
+};
 use seshat_conformance::reference::{self, ReferenceLog, ReferenceLogs};
 
 // FILL IN 1: your own types, right of each `=`, and your state machine's crate in Cargo.toml. Until
