@@ -46,6 +46,7 @@ use crate::model::Step;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
+use crate::preflight::Unfit;
 use crate::registry::registry;
 use crate::report::{self, excuse, failure_text};
 use crate::runner::fit;
@@ -100,16 +101,16 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
     let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
     let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
-    // nextest starts a process for each test, after one that lists them, which has tried.
-    let listed = nextest && arguments.exact;
-    let tried = || if listed { Ok(()) } else { warden.cell().trial() };
-    if let Err(unfit) = fit(driver, &options).and_then(|()| tried()) {
-        let what = unfit.to_string();
-        return Ok(alone(arguments, Trial::test(preflight::ID, || Err(Failed::from(what)))));
+    if let Err(unfit) = fit(driver, &options) {
+        return Ok(alone(arguments, unfit_trial(&unfit)));
     }
     if !arguments.list {
         no_near_miss(arguments, &ids)?;
         halt.listen(Halt::leave, |code| std::process::exit(code.into()))?;
+    }
+    let tried = if nextest && is_listed(arguments) { Ok(()) } else { warden.cell().trial() };
+    if let Err(unfit) = tried {
+        return Ok(alone(arguments, unfit_trial(&unfit)));
     }
     let marked = arguments.list || arguments.ignored || arguments.include_ignored;
     let skips =
@@ -139,6 +140,17 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
         trials.push(Trial::test("known_failures", || Err(Failed::from(what))));
     }
     Ok(trials)
+}
+
+/// nextest starts a process for each test, after one that lists them, which has tried the answers.
+fn is_listed(arguments: &Arguments) -> bool {
+    let only = arguments.filter.as_deref().filter(|_| arguments.exact);
+    only.is_some_and(|only| only != preflight::ID)
+}
+
+fn unfit_trial(unfit: &Unfit) -> Trial {
+    let what = unfit.to_string();
+    Trial::test(preflight::ID, || Err(Failed::from(what)))
 }
 
 /// A test that runs, whatever was asked for: a run that is green because it was filtered out would
