@@ -107,7 +107,7 @@ fn other_words(method: &'static str, given: &str, pairs: &[Pair<'_>]) -> Unfit {
     let examples: Vec<_> = examples.collect();
     let what = format!(
         "never says what `Backend::{given}` gives, though both tell the same states apart: {}: \
-         make them speak the same language",
+         make them speak the same language, unless it is the store that is wrong every time",
         examples.join("; ")
     );
     Unfit::new(method, what)
