@@ -12,8 +12,8 @@ use std::fmt;
 /// to a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Command {
-    /// Its number, up to the greatest there is. Plain commands of different numbers differ; it
-    /// alone doesn't tell what to do.
+    /// Its number, which may be beyond 2^63. Plain commands of different numbers differ; it alone
+    /// doesn't tell what to do.
     pub n: u64,
     /// What is odd about it.
     pub shape: Shape,
