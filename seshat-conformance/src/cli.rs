@@ -16,6 +16,7 @@
 //! not be written, and 130 after Ctrl-C.
 
 mod args;
+mod new;
 mod print;
 mod progress;
 
@@ -70,6 +71,8 @@ enum Stop {
     Start(io::Error),
     #[error("no check can rest on what the back end answers: {0}")]
     Unfit(#[from] Unfit),
+    #[error(transparent)]
+    New(#[from] new::NewError),
 }
 
 /// What may have been meant by a word that names no check.
@@ -113,6 +116,7 @@ fn face(driver: Arc<dyn Driver>) -> ExitCode {
         Some(Command::Run(args)) => run(&driver, &program, &args),
         Some(Command::List { checks }) => list(&checks),
         Some(Command::Explain { check }) => explain(&check),
+        Some(Command::New(args)) => new_crate(&args),
         Some(Command::Replay { file, how }) => replay_file(&driver, &program, &file, &how),
     };
     match done {
@@ -146,6 +150,7 @@ fn run(driver: &Arc<dyn Driver>, program: &str, args: &RunArgs) -> Result<u8, St
     fit(driver, &options)?;
     let output = Output::open(&args.how)?;
     let (halt, warden) = warden(&options, &args.how)?;
+    warden.cell().trial()?;
     let mut progress = progress::Progress::new(options.jobs);
     let mut report = warden.run(&**driver, &mut |event| progress.show(&event));
     progress.clear();
@@ -175,6 +180,7 @@ fn replay_file(
     fit(driver, &options)?;
     let output = Output::open(how)?;
     let (halt, warden) = warden(&options, how)?;
+    warden.cell().trial()?;
     let started = std::time::Instant::now();
     let outcome = warden.cell().replay(&history);
     if let Some(Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })) = outcome {
@@ -184,6 +190,7 @@ fn replay_file(
     report.elapsed = started.elapsed();
     let flags = report.flags();
     report.rerun = Rerun::Replay(format!("{} replay {}{flags}", quoted(program), file.display()));
+    report.notes = warden.take_notes();
     report.not_run = usize::from(outcome.is_none());
     let result =
         outcome.map(|outcome| CheckResult { spec: replay::SPEC, outcome, elapsed: report.elapsed });
@@ -205,6 +212,11 @@ fn explain(id: &str) -> Result<u8, Stop> {
         return Err(Stop::NoCheck(id.to_owned(), Near(args::near(id, &ids(&specs)))));
     };
     print(&print::explain(spec))?;
+    Ok(0)
+}
+
+fn new_crate(args: &new::NewArgs) -> Result<u8, Stop> {
+    print(&new::new(args)?)?;
     Ok(0)
 }
 
@@ -236,7 +248,7 @@ fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
             near.truncate(5);
             let commands = Cli::command();
             let is_near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
-            let names = ["run", "list", "explain", "replay"];
+            let names = ["run", "list", "explain", "replay", "new"];
             debug_assert!(names.iter().all(|name| commands.find_subcommand(name).is_some()));
             near.extend(names.into_iter().filter(|name| is_near(name)));
             Err(Stop::NoSuchCheck { word: (*word).to_owned(), near: Near(near) })

@@ -1,6 +1,7 @@
 //! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
 //! what it did and how much it asserted.
 
+mod opening;
 mod waits;
 
 use std::fs::File;
@@ -59,6 +60,7 @@ pub struct Record {
     steps: Mutex<Vec<String>>,
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
+    notes: Mutex<Vec<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
     asked: Mutex<Option<String>>,
@@ -76,6 +78,7 @@ impl Default for Record {
             panics: Mutex::default(),
             doing: Mutex::default(),
             asked: Mutex::default(),
+            notes: Mutex::default(),
             trace: Mutex::default(),
         }
     }
@@ -95,6 +98,11 @@ impl Record {
     /// Why nothing was learnt, if the check said so.
     pub fn inconclusive(&self) -> Option<String> {
         self.inconclusive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What whoever reads the report should know, whatever became of the check.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Panics of every thread that works for the check, its runtime's included, caught or not.
@@ -170,6 +178,12 @@ impl Record {
         let step = step.into();
         self.trace(|file| file.write_all(format!("{step}\n").as_bytes()));
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// Says something beside the steps, and among them.
+    pub(crate) fn note(&self, note: String) {
+        self.step(format!("# {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
     pub(crate) fn forget_steps(&self) {

@@ -36,7 +36,8 @@
 //! - as a program, with [`cli::main`];
 //! - as a call that returns a [`Report`](report::Report), with [`runner::run`].
 //!
-//! The README tells how to read a report; `CHECKS.md` lists every check.
+//! `docs/plug-in.md` leads to a plug-in from an empty folder, by the command `new`. The README
+//! tells how to read a report; `CHECKS.md` lists every check.
 //!
 //! # The house
 //!

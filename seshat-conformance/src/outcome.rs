@@ -60,6 +60,8 @@ pub struct Report {
     pub not_run: usize,
     /// Whether it was a failure that ended it, as was asked.
     pub failed_fast: bool,
+    /// What checks noted beside their outcomes, after their ids.
+    pub notes: Vec<String>,
     /// How a check of this run is run again.
     pub rerun: Rerun,
     /// Entries of the known-failing list that name no check.
@@ -129,6 +131,7 @@ impl Report {
             elapsed: Duration::ZERO,
             not_run: 0,
             failed_fast: false,
+            notes: Vec::new(),
             rerun: Rerun::Library,
             unknown_known_failures: Vec::new(),
         }

@@ -24,6 +24,7 @@ use crate::driver::{self, Driver};
 use crate::model::{ParseError, Step};
 pub use crate::options::{Filter, Options};
 use crate::outcome::{CheckResult, Outcome, Report};
+use crate::preflight::Unfit;
 use crate::registry::{registry, specs};
 use crate::spec::Spec;
 use crate::{baseline, preflight, replay};
@@ -95,13 +96,15 @@ fn run_all(
 ) -> Report {
     let checks = Arc::new(registry());
     let specs = specs(options.edition);
-    if let Err(unfit) = fit(driver, options) {
+    let shared = Bench::new(Arc::clone(driver), checks, options.clone());
+    if let Err(unfit) = fit(driver, options).and_then(|()| tried(&shared)) {
         let results = vec![unfit.result()];
         // Not by its own name: asking for it may be what panics.
         return Report { results, ..Report::empty(driver.type_name(), options) };
     }
-    let shared = Bench::new(Arc::clone(driver), checks, options.clone());
-    run_with(&**driver, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
+    let run = |spec: &Spec| Some(in_process(&shared, spec.id));
+    let report = run_with(&**driver, &specs, options, watch, || run);
+    Report { notes: shared.take_notes(), ..report }
 }
 
 fn replay_all(
@@ -110,11 +113,17 @@ fn replay_all(
     history: &str,
 ) -> Result<Outcome, ParseError> {
     let check = replay::check(Step::parse_numbered(history)?);
-    if let Err(unfit) = fit(&driver, options) {
+    let bench = Bench::new(Arc::clone(&driver), Arc::new(vec![check]), options.clone());
+    if let Err(unfit) = fit(&driver, options).and_then(|()| tried(&bench)) {
         return Ok(unfit.result().outcome);
     }
-    let bench = Bench::new(driver, Arc::new(vec![check]), options.clone());
     Ok(in_process(&bench, replay::ID))
+}
+
+/// The trial, in a directory that is gone afterwards.
+fn tried(bench: &Bench) -> Result<(), Unfit> {
+    // Without one no check can run either, and each says why.
+    tempfile::tempdir().map_or(Ok(()), |dir| bench.trial(dir.path()))
 }
 
 pub(crate) fn in_process(bench: &Bench, id: &str) -> Outcome {

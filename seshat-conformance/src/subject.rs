@@ -255,7 +255,7 @@ impl<'l> Subject<'l> {
 
 /// Opens the store in `dir`.
 pub(crate) async fn open(lab: &Lab, dir: &Path) -> Result<Opened, Failure> {
-    lab.call("open", lab.driver.open(dir)).await
+    lab.open(dir).await
 }
 
 impl Lab {

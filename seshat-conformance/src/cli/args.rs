@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::new::NewArgs;
 use crate::budget::Budget;
 use crate::options::Options;
 use crate::spec::Edition;
@@ -37,6 +38,8 @@ pub(super) enum Command {
         /// Id of a check
         check: String,
     },
+    /// Write a crate that plugs in a store of yours, with the lines to fill in
+    New(NewArgs),
     /// Run a history again, as a failure prints it
     Replay {
         /// A history as a failure prints it, one step a line; `-` for standard input
@@ -231,6 +234,8 @@ mod tests {
             &["p", "--format", "xml"],
             &["p", "explain"],
             &["p", "replay"],
+            &["p", "new"],
+            &["p", "new", "--log", "--machine"],
         ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use super::wire::{self, Orders, Request, Trace};
+use super::wire::{self, Ended, Orders, Request, Trace};
 use crate::check::Check;
 use crate::driver::Driver;
 use crate::lab::Record;
 use crate::model::Step;
 use crate::options::Options;
-use crate::outcome::Outcome;
 use crate::registry::registry;
 use crate::replay;
 use crate::runner::{Asked, Bench};
@@ -82,6 +81,7 @@ impl Child {
 
     fn answer(&self, bench: &Bench, line: &str, beat: &dyn Fn()) -> io::Result<String> {
         match Request::read(line)? {
+            Request::Trial(dir) => wire::write_answer(&bench.trial(&dir)),
             Request::Gifts(dir) => wire::write_answer(&bench.gifts(&dir)),
             Request::Check(id, dir, hanging) => {
                 wire::write_answer(&run(bench, &Asked::new(&id, hanging), &dir, beat))
@@ -96,8 +96,9 @@ impl Child {
     }
 }
 
-fn run(bench: &Bench, asked: &Asked<'_>, dir: &Path, beat: &dyn Fn()) -> Outcome {
+fn run(bench: &Bench, asked: &Asked<'_>, dir: &Path, beat: &dyn Fn()) -> Ended {
     // Without a trace an abort is told without steps, which is better than not at all.
     let trace = std::fs::File::create(Trace::path(dir)).ok();
-    bench.run(asked, dir, Arc::new(Record::traced(trace)), beat)
+    let outcome = bench.run(asked, dir, Arc::new(Record::traced(trace)), beat);
+    Ended { outcome, notes: bench.take_notes() }
 }

@@ -174,6 +174,9 @@ fn grouped(
 }
 
 /// What a reader must know beside the results.
+/// So many notes of checks are shown.
+const NOTES: usize = 4;
+
 pub(super) fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
     for id in &report.unknown_known_failures {
@@ -190,6 +193,11 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
                 .push(format!("{} fails through a fault of the kit, please report it", spec.id)),
             _ => {}
         }
+    }
+    let (shown, rest) = report.notes.split_at(report.notes.len().min(NOTES));
+    warnings.extend(shown.iter().cloned());
+    if !rest.is_empty() {
+        warnings.push(format!("{} more such notes", rest.len()));
     }
     let newer = report.results.iter().filter(|result| result.spec.since > report.edition).count();
     if newer > 0 {

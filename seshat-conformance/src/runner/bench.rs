@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::lab::{Lab, Means, Record};
 use crate::options::Options;
 use crate::outcome::{Outcome, Verdict};
 use crate::pace::Pace;
-use crate::preflight::{self, Asking, Unfit};
+use crate::preflight::{self, Asking, PATIENCES, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
 const STACK: usize = 8 << 20;
@@ -42,6 +42,7 @@ pub(crate) struct Bench {
     gifts: OnceLock<Gifts>,
     pace: Arc<Pace>,
     pub(crate) hangs: Hangs,
+    notes: Mutex<Vec<String>>,
 }
 
 /// A check that is asked for.
@@ -95,7 +96,7 @@ impl Bench {
     pub(crate) fn new(driver: Arc<dyn Driver>, checks: Arc<Vec<Check>>, options: Options) -> Self {
         panics::install();
         let (gifts, pace, hangs) = (OnceLock::new(), Pace::beside(), Hangs::default());
-        Self { driver, checks, options, gifts, pace, hangs }
+        Self { driver, checks, options, gifts, pace, hangs, notes: Mutex::default() }
     }
 
     /// Runs a check below `dir`, or says why not. Calls `beat` while it does.
@@ -117,6 +118,8 @@ impl Bench {
         let limit = self.options.limit(check.spec.limit);
         let limits = Limits { limit, hanging: &asked.hanging, pace: &self.pace, beat };
         let end = self.attempt(place, dir, &limits, &record);
+        let noted = record.notes().into_iter().map(|note| format!("{id}: {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(noted);
         let outcome = settle(end, &record, &asked.hanging);
         self.hangs.note(&outcome);
         outcome
@@ -139,6 +142,31 @@ impl Bench {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),
         })
+    }
+
+    /// What of the back end's answers can't be right, tried on its own store below `dir`.
+    ///
+    /// # Errors
+    /// Which method to change, and how.
+    pub(crate) fn trial(&self, dir: &Path) -> Result<(), Unfit> {
+        let (record, asking) = (Arc::default(), Arc::<Asking>::default());
+        let (driver, noted, dir) = (Arc::clone(&self.driver), Arc::clone(&asking), dir.to_owned());
+        let patience = self.options.patience;
+        let limits = Limits::of(patience * PATIENCES, &self.pace);
+        let trial = within(&limits, &record, move |runtime| {
+            runtime.block_on(preflight::trial(&*driver, &dir, &noted, patience))
+        });
+        match trial {
+            End::Returned(fit) => fit,
+            End::Panicked => asking.panicked(&record.panics()),
+            // Checks know better how long to wait.
+            End::Hung(_) | End::Endless | End::NotStarted(_) => Ok(()),
+        }
+    }
+
+    /// What checks noted since this was asked last, after their ids.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the store gives, asked below `dir` unless it is known.
@@ -170,14 +198,8 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
     let pace = Pace::beside();
     match within(&Limits::of(patience, &pace), &record, move |_| preflight::look(&*asked, &noted)) {
         End::Returned(fit) => fit,
-        End::Panicked => {
-            let panics = record.panics();
-            let panic = panics.first().map_or("a panic without a message", String::as_str);
-            Err(asking.unfit(format!("panicked: {panic}")))
-        }
-        End::Hung(_) | End::Endless => {
-            Err(asking.unfit(format!("did not return within {patience:?}")))
-        }
+        End::Panicked => asking.panicked(&record.panics()),
+        End::Hung(_) | End::Endless => asking.unfit(format!("did not return within {patience:?}")),
         // Then no check can run either, and each says why.
         End::NotStarted(_) => Ok(()),
     }

@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Subject, log_id, open};
+use crate::driver::Opened;
 use crate::driver::seen::{Entry, Initial, Meta};
 use crate::failure::{Failure, Kind};
 use crate::model::{Item, LogModel, Payload, SnapshotModel, Step, count_of};
@@ -69,8 +70,18 @@ impl Subject<'_> {
 
     /// Opens a closed store.
     pub(crate) async fn open_again(&mut self) -> Result<(), Failure> {
+        let opened = open(self.lab, &self.dir).await?;
+        self.hold(opened).await
+    }
+
+    /// Opens a closed store that was damaged: one that refuses does right, and isn't asked twice.
+    pub(crate) async fn open_once(&mut self) -> Result<(), Failure> {
+        let opened = self.lab.open_once(&self.dir).await?;
+        self.hold(opened).await
+    }
+
+    async fn hold(&mut self, (mut log, machine): Opened) -> Result<(), Failure> {
         let lab = self.lab;
-        let (mut log, machine) = open(lab, &self.dir).await?;
         let reader = lab.call("get_log_reader", log.reader()).await?;
         self.log = Held::new(log);
         self.machine = Held::new(machine);

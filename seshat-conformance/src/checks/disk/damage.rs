@@ -167,7 +167,7 @@ pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Ver
     let lab = subject.lab;
     lab.record.step("open");
     lab.record.case();
-    if subject.open_again().await.is_err() {
+    if subject.open_once().await.is_err() {
         return Ok(());
     }
     let Ok(state) = subject.machine.applied().await else { return Ok(()) };
