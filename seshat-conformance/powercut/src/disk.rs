@@ -11,7 +11,7 @@ use crate::costs::Costs;
 use crate::error::WatchError;
 use crate::fault::Fault;
 use crate::model::{Cut, History, Image, Moment, Picture, State};
-use crate::trap::{self, Registry, Shared, Watched, lock};
+use crate::trap::{self, Family, Registry, Shared, Watched, lock};
 use crate::unseen::Unseen;
 
 /// A directory, and everything that is done below it by this thread and all that it starts.
@@ -37,9 +37,9 @@ impl Disk {
     /// lies within or around one that is.
     pub fn watch(dir: impl AsRef<Path>) -> Result<Self, WatchError> {
         let dir = dir.as_ref();
-        trap::ensure()?;
+        let family = trap::ensure()?;
         let picture = Picture::read(dir).map_err(WatchError::io(dir))?;
-        Self::over(dir, &picture, State::durable(&picture))
+        Self::over(family, dir, &picture, State::durable(&picture))
     }
 
     /// A process was killed at an image's moment, and the next one starts: writes into `dir`, which
@@ -50,15 +50,20 @@ impl Disk {
     /// As [`Disk::watch`], and where `dir` can't be written.
     pub fn revive(image: &Image, dir: impl AsRef<Path>) -> Result<Self, WatchError> {
         let dir = dir.as_ref();
-        trap::ensure()?;
+        let family = trap::ensure()?;
         let picture = image.killed();
         picture.write_to(dir).map_err(WatchError::io(dir))?;
-        Self::over(dir, &picture, image.state.clone())
+        Self::over(family, dir, &picture, image.state.clone())
     }
 
-    fn over(dir: &Path, picture: &Picture, state: State) -> Result<Self, WatchError> {
+    fn over(
+        family: Family,
+        dir: &Path,
+        picture: &Picture,
+        state: State,
+    ) -> Result<Self, WatchError> {
         let dir = fs::canonicalize(dir).map_err(WatchError::io(dir))?;
-        let watched = Watched::new(&dir, picture, state).map_err(WatchError::io(&dir))?;
+        let watched = Watched::new(family, &dir, picture, state).map_err(WatchError::io(&dir))?;
         let shared = Arc::new(Mutex::new(watched));
         if !Registry::lock().add(&shared) {
             return Err(WatchError::Nested { dir });
@@ -130,12 +135,15 @@ impl Disk {
     /// # Errors
     /// The directory can't be written.
     pub fn power_on(&self, cut: Cut) -> io::Result<()> {
-        let picture = lock(&self.shared).state().cut(cut);
+        let (family, picture) = {
+            let watched = lock(&self.shared);
+            (watched.family(), watched.state().cut(cut))
+        };
         if fs::exists(&self.dir)? {
             bury(&self.dir)?;
         }
         picture.write_to(&self.dir)?;
-        let new = Watched::new(&self.dir, &picture, State::durable(&picture))?;
+        let new = Watched::new(family, &self.dir, &picture, State::durable(&picture))?;
         lock(&self.shared).replace(new);
         tracing::debug!(dir = %self.dir.display(), ?cut, "power on");
         Ok(())

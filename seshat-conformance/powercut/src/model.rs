@@ -21,7 +21,7 @@ pub use self::history::{History, Image, Side};
 pub use self::names::{Entry, Listing, NameChange, Names, PendingName, Tree};
 pub(crate) use self::picture::read as read_file;
 pub use self::picture::{Item, Kind, Picture};
-pub use self::report::{Trace, Unsynced};
+pub use self::report::{Became, Trace, Unsynced};
 pub use self::state::{Body, Node, State};
 
 /// When a name is on the disk.

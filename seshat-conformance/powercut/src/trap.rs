@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::keeper::{bystanders, ensure};
-pub(crate) use self::sys::data;
+pub(crate) use self::sys::{Family, data};
 pub(crate) use self::watched::Watched;
 use crate::model::NodeId;
 
@@ -54,6 +54,13 @@ impl Registry {
 
     pub(crate) fn remove(&mut self, disk: &Shared) {
         self.disks.retain(|other| !Arc::ptr_eq(other, disk));
+    }
+
+    /// Those that a call without a file is about: the family's own, so that tests side by side
+    /// don't meet each other's.
+    fn of(&self, notice: &sys::Notice<'_>) -> impl Iterator<Item = &Shared> {
+        let family = notice.family();
+        self.disks.iter().filter(move |disk| lock(disk).family() == family)
     }
 
     /// The node that an inode is, and where.

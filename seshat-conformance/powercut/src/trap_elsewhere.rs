@@ -14,7 +14,11 @@ use crate::unseen::Unseen;
 
 pub(crate) type Shared = Arc<Mutex<Watched>>;
 
-pub(crate) fn ensure() -> Result<(), Unsupported> {
+/// There is none.
+#[derive(Clone, Copy)]
+pub(crate) enum Family {}
+
+pub(crate) fn ensure() -> Result<Family, Unsupported> {
     Err(Unsupported::Platform)
 }
 
@@ -49,8 +53,12 @@ impl Registry {
 pub(crate) enum Watched {}
 
 impl Watched {
-    pub(crate) fn new(_: &Path, _: &Picture, _: State) -> io::Result<Self> {
+    pub(crate) fn new(_: Family, _: &Path, _: &Picture, _: State) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        match *self {}
     }
 
     pub(crate) fn state(&self) -> &State {

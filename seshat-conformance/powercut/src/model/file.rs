@@ -1,6 +1,7 @@
 //! [`File`]: what a file holds, and what of it a power cut leaves.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::random::Dice;
 pub const SECTOR: u64 = 512;
 
 /// One change of a file's contents or size.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Bytes at a place; the file grows if it is too short.
     Write {
@@ -59,6 +60,19 @@ impl Change {
                     Some(Self::Write { offset: part.start, bytes: bytes.get(within)?.into() })
                 })
                 .collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write { bytes, .. } => {
+                let first = bytes.first().copied().unwrap_or_default();
+                write!(f, "Write({:?}, {first:#04x} first)", self.range())
+            }
+            Self::Zero(range) => write!(f, "Zero({range:?})"),
+            Self::Resize(size) => write!(f, "Resize({size})"),
         }
     }
 }

@@ -130,6 +130,11 @@ impl Names {
         Self { model, durable, pending: Vec::new() }
     }
 
+    /// The names that are on the disk.
+    pub fn durable(&self) -> &Tree {
+        &self.durable
+    }
+
     /// Changes that no completed sync covers, oldest first.
     pub fn pending(&self) -> &[PendingName] {
         &self.pending

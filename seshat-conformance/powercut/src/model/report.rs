@@ -10,7 +10,7 @@ use super::blocks::BLOCK;
 use super::event::{Act, Event, Moment, NodeId, Outcome};
 use super::file::Change;
 use super::history::History;
-use super::names::{NameChange, Tree};
+use super::names::{NameChange, PendingName, Tree};
 use super::state::State;
 
 /// Something that is not on the disk, and the sync that is missing.
@@ -47,11 +47,22 @@ pub enum Unsynced {
         path: PathBuf,
         /// Its directory, which wants a sync.
         dir: PathBuf,
-        /// The name is gone, though the disk still has it.
-        gone: bool,
+        /// What has become of it.
+        became: Became,
         /// The call that changed it, counted from 1.
         call: u64,
     },
+}
+
+/// What has become of a name that the disk doesn't know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    /// It is there, and the disk has none.
+    There,
+    /// It means another file than on the disk.
+    Another,
+    /// It is gone, and the disk still has it.
+    Gone,
 }
 
 impl fmt::Display for Unsynced {
@@ -77,12 +88,16 @@ impl fmt::Display for Unsynced {
                 path.display(),
                 list(ranges)
             ),
-            Self::Name { path, dir, gone, call } => write!(
+            Self::Name { path, dir, became, call } => write!(
                 f,
-                "{}: that the name is {} is not on the disk: no fsync of its directory {} after \
+                "{}: that the name {} is not on the disk: no fsync of its directory {} after \
                  call {call}",
                 path.display(),
-                if *gone { "gone" } else { "there" },
+                match became {
+                    Became::There => "is there",
+                    Became::Another => "means another file",
+                    Became::Gone => "is gone",
+                },
                 dir.display()
             ),
         }
@@ -111,14 +126,24 @@ pub(crate) fn unsynced(state: &State, model: Model) -> Vec<Unsynced> {
             all.push(Unsynced::Lost { path: path(), ranges: lost });
         }
     }
-    for pending in state.names(model).pending() {
-        for entry in &pending.change.entries {
-            // In a directory that is gone itself nothing is missed.
-            let Some(dir) = state.live().path_of(entry.dir) else { continue };
-            let path = join(&dir, &entry.name);
-            let (gone, call) = (entry.node.is_none(), pending.event + 1);
-            all.push(Unsynced::Name { path, dir, gone, call });
-        }
+    let names = state.names(model);
+    let entries = |pending: &'_ PendingName| (pending.event + 1, pending.change.entries.clone());
+    let mut last = BTreeMap::new();
+    for (call, entries) in names.pending().iter().map(entries) {
+        last.extend(entries.into_iter().map(|entry| ((entry.dir, entry.name), (entry.node, call))));
+    }
+    for ((dir, name), (node, call)) in last {
+        // Made and removed, or in a directory that is gone: nothing is missed.
+        let old = names.durable().get(dir, &name);
+        let missed = old != node;
+        let Some(dir) = state.live().path_of(dir).filter(|_| missed) else { continue };
+        let path = join(&dir, &name);
+        let became = match (old, node) {
+            (_, None) => Became::Gone,
+            (None, _) => Became::There,
+            _ => Became::Another,
+        };
+        all.push(Unsynced::Name { path, dir, became, call });
     }
     all
 }

@@ -10,7 +10,7 @@ pub(super) fn handle(notice: &Notice<'_>) -> Answer {
         return Answer::Continue;
     }
     if matches!(notice.name(), "io_uring_setup" | "io_setup") {
-        for disk in &registry.disks {
+        for disk in registry.of(notice) {
             lock(disk).note(Unseen::Ring(notice.name()));
         }
         return Answer::Error(libc::ENOSYS);

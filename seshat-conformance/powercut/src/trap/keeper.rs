@@ -5,14 +5,14 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::handle::handle;
-use super::sys::{self, Listener};
+use super::sys::{self, Family, Listener};
 use crate::error::Unsupported;
 
 /// Makes sure that calls of this thread stop, and of all that it starts from now on. A keeper ends
 /// with the last thread that it serves.
-pub(crate) fn ensure() -> Result<(), Unsupported> {
-    if sys::is_filtered() {
-        return Ok(());
+pub(crate) fn ensure() -> Result<Family, Unsupported> {
+    if let Some(family) = sys::family() {
+        return Ok(family);
     }
     // The keeper is there first: it must not be filtered itself.
     let (give, take) = mpsc::channel();
@@ -20,11 +20,9 @@ pub(crate) fn ensure() -> Result<(), Unsupported> {
     let keeper = thread::Builder::new().name(NAME.to_owned());
     keeper.spawn(serve).map_err(Unsupported::Thread)?;
     let sent = give.send(sys::listen()?);
-    if sent.is_err() || !sys::is_filtered() {
-        return Err(Unsupported::NoEffect);
-    }
+    let family = sent.ok().and_then(|()| sys::family()).ok_or(Unsupported::NoEffect)?;
     tracing::debug!("calls of this thread are watched from now on");
-    Ok(())
+    Ok(family)
 }
 
 const NAME: &str = "powercut-keeper";

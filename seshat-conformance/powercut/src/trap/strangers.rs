@@ -47,7 +47,7 @@ fn named<'a>(registry: &'a Registry, notice: &Notice<'_>) -> Vec<&'a Shared> {
     let mut disks = Vec::new();
     for (base, path) in arguments(notice.name()) {
         let Some(path) = notice.path(notice.arg(*path)) else {
-            return registry.disks.iter().collect();
+            return registry.of(notice).collect();
         };
         let base = match base.map(|base| notice.fd(base)) {
             None | Some(libc::AT_FDCWD) => process.join("cwd"),

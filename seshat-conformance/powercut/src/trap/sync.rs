@@ -24,13 +24,13 @@ pub(super) fn one(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
     Some(finish(&mut disk, notice, kind, Act::Sync { node }, Act::LoseSync { node }))
 }
 
-/// `sync` and `syncfs`. Made as well, for other files than ours are meant too.
+/// `sync` and `syncfs`, of the family's directories. Made as well, for other files than ours are meant too.
 pub(super) fn all(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
     let device = match notice.name() {
         "sync" => None,
         _ => Some(sys::stat(notice.fd(0))?.key.0),
     };
-    for disk in &registry.disks {
+    for disk in registry.of(notice) {
         let mut disk = lock(disk);
         if device.is_none_or(|device| disk.is_on(device)) {
             disk.catch_up();

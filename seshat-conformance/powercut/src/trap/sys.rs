@@ -41,6 +41,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::filter::{self, Does, Rule};
 use crate::error::Unsupported;
@@ -80,21 +81,32 @@ pub(super) fn listen() -> Result<Listener, Unsupported> {
         return Err(if taken { Unsupported::Taken } else { Unsupported::Kernel(error) });
     }
     // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
-    Ok(Listener(unsafe { OwnedFd::from_raw_fd(fd as c_int) }))
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as c_int) };
+    static FAMILIES: AtomicU32 = AtomicU32::new(0);
+    Ok(Listener { fd, family: Family(FAMILIES.fetch_add(1, Ordering::Relaxed)) })
 }
 
-/// True if calls of this thread stop: one that means nothing is made, and a keeper knows it.
-pub(super) fn is_filtered() -> bool {
+/// The family of this thread, if calls of it stop: one that means nothing is made, and the keeper
+/// knows it.
+pub(super) fn family() -> Option<Family> {
     // SAFETY: no descriptor is -1, so that this fails at once where nobody answers.
-    unsafe { libc::syscall(libc::SYS_fsync, -1, QUESTION) == REPLY }
+    let reply = unsafe { libc::syscall(libc::SYS_fsync, -1, QUESTION) };
+    reply.checked_sub(REPLY).and_then(|number| u32::try_from(number).ok()).map(Family)
 }
 
 const QUESTION: c_long = 0x5e5_4a7;
-const REPLY: c_long = 0x9ec;
+const REPLY: c_long = 1 << 20;
+
+/// The threads that one keeper serves: the one that was filtered, and all that it has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Family(u32);
 
 /// Where notices come from.
 #[derive(Debug)]
-pub(super) struct Listener(OwnedFd);
+pub(super) struct Listener {
+    fd: OwnedFd,
+    family: Family,
+}
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +127,7 @@ impl From<Result<i64, Errno>> for Answer {
 
 impl Listener {
     /// Waits for the next call; `None` once no thread is left that could make one. The question of
-    /// [`is_filtered`] is answered here.
+    /// [`family`] is answered here.
     pub(super) fn next(&self) -> Option<Notice<'_>> {
         loop {
             let notice = self.receive()?;
@@ -123,7 +135,11 @@ impl Listener {
                 && notice.arg(0) as c_int == -1
                 && notice.arg(1) as c_long == QUESTION;
             match asks {
-                true => notice.answer(Answer::Value(REPLY)),
+                // Another process asks for a keeper of its own.
+                true if notice.own => {
+                    notice.answer(Answer::Value(REPLY + i64::from(self.family.0)))
+                }
+                true => notice.answer(Answer::Continue),
                 false => return Some(notice),
             }
         }
@@ -182,7 +198,7 @@ impl Listener {
     }
 
     fn fd(&self) -> c_int {
-        self.0.as_raw_fd()
+        self.fd.as_raw_fd()
     }
 }
 
@@ -203,6 +219,11 @@ impl Notice<'_> {
     /// The thread, as the kernel counts them.
     pub(super) fn thread(&self) -> u32 {
         self.raw.pid
+    }
+
+    /// Whose calls come the same way.
+    pub(super) fn family(&self) -> Family {
+        self.listener.family
     }
 
     /// True if the thread is one of this process.

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Inode;
-use super::sys::{self, Notice};
+use super::sys::{self, Family, Notice};
 use crate::costs::Costs;
 use crate::fault::{Fault, Faults, Harm};
 use crate::model::{
@@ -24,6 +24,7 @@ const PIECE: u64 = 64 << 10;
 
 /// A directory that is watched.
 pub(crate) struct Watched {
+    family: Family,
     root: PathBuf,
     history: History,
     state: State,
@@ -43,7 +44,12 @@ pub(crate) struct Watched {
 
 impl Watched {
     /// Watches `root`, which holds what `picture` shows, with the durable state of `state`.
-    pub(crate) fn new(root: &Path, picture: &Picture, state: State) -> io::Result<Self> {
+    pub(crate) fn new(
+        family: Family,
+        root: &Path,
+        picture: &Picture,
+        state: State,
+    ) -> io::Result<Self> {
         let root = root.to_owned();
         let key = |path: &Path| fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
         let mut index = HashMap::from([(key(&root)?, NodeId::ROOT)]);
@@ -51,6 +57,7 @@ impl Watched {
             index.insert(key(&root.join(path))?, item.node);
         }
         Ok(Self {
+            family,
             root,
             history: History::new(state.clone()),
             state,
@@ -63,6 +70,11 @@ impl Watched {
             costs: Costs::default(),
             off: false,
         })
+    }
+
+    /// The threads by one of which it is watched.
+    pub(crate) fn family(&self) -> Family {
+        self.family
     }
 
     pub(crate) fn root(&self) -> &Path {
