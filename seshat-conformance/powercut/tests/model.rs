@@ -1,5 +1,7 @@
 //! Laws of the model, against oracles too dumb to be wrong.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::single_range_in_vec_init)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::ops::Range;

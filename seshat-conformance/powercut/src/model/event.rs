@@ -75,8 +75,13 @@ pub enum Outcome {
 /// What a call does to the state of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Nothing that counts: `sync_file_range` and `msync(MS_ASYNC)` promise nothing.
+    /// Nothing.
     Nothing,
+    /// Nothing that counts: `sync_file_range` and `msync(MS_ASYNC)` promise nothing.
+    Hint {
+        /// The file.
+        node: NodeId,
+    },
     /// A node comes to be.
     Born {
         /// Its number, used for the first time.

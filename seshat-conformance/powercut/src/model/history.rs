@@ -139,6 +139,7 @@ impl Act {
         match self {
             Self::Nothing | Self::SyncAll => Vec::new(),
             Self::Born { node, .. }
+            | Self::Hint { node }
             | Self::Change { node, .. }
             | Self::Sync { node }
             | Self::SyncRange { node, .. }

@@ -152,10 +152,11 @@ impl Names {
     pub(crate) fn sync(&mut self, node: NodeId) {
         match self.model {
             Model::Posix => {
-                let synced = |pending: &mut PendingName| pending.change.is_in(node);
-                for done in self.pending.extract_if(.., synced) {
-                    self.durable.apply(&done.change);
-                }
+                let pending = std::mem::take(&mut self.pending);
+                let (synced, left) = pending.into_iter().partition(|p| p.change.is_in(node));
+                self.pending = left;
+                let synced: Vec<PendingName> = synced;
+                synced.iter().for_each(|done| self.durable.apply(&done.change));
             }
             // The journal is written up to what concerns the node, in order.
             Model::Ext4 => {

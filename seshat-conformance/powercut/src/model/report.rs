@@ -212,7 +212,10 @@ fn describe(
         None => format!("a file without a name ({})", node.0),
     };
     let what = match &event.act {
-        Act::Nothing if event.outcome == Outcome::Done => "promises nothing".to_owned(),
+        Act::Hint { node } if event.outcome == Outcome::Done => {
+            format!("{}, which promises nothing", name(node))
+        }
+        Act::Hint { node } => name(node),
         Act::Nothing => String::new(),
         Act::Born { name: Some(change), .. } => names(change, &name, event.outcome),
         Act::Born { node, .. } => name(node),

@@ -132,7 +132,7 @@ impl State {
     /// Does what an event did.
     pub fn apply(&mut self, event: u64, act: &Act) {
         match act {
-            Act::Nothing => {}
+            Act::Nothing | Act::Hint { .. } => {}
             Act::Born { node, born, mode, name } => {
                 self.bear(*node, born, *mode);
                 name.iter().for_each(|change| self.rename(event, change));

@@ -43,8 +43,8 @@ pub(super) fn all(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
 /// `sync_file_range` waits for pages, but neither for sizes nor for the disk's own cache: its
 /// manual says that nothing is durable by it.
 pub(super) fn hint(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
-    let (disk, _) = registry.find(sys::stat(notice.fd(0))?)?;
-    lock(disk).push(notice, Act::Nothing, Outcome::Done);
+    let (disk, node) = registry.find(sys::stat(notice.fd(0))?)?;
+    lock(disk).push(notice, Act::Hint { node }, Outcome::Done);
     Some(Answer::Continue)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn mapping(registry: &Registry, notice: &Notice<'_>) -> Option<Answer
         };
         let mut disk = lock(disk);
         if !waits {
-            disk.push(notice, Act::Nothing, Outcome::Done);
+            disk.push(notice, Act::Hint { node }, Outcome::Done);
             continue;
         }
         disk.catch_up();

@@ -27,11 +27,13 @@ pub(super) fn bytes(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> 
         None => notice.repeat(),
     };
     let count = result.map_or(wanted, |count| count as u64);
-    let change = capture(notice, &pieces, offset, count)?;
-    let range = change.range();
-    disk.push(notice, Act::Change { node, change }, outcome(result, blow));
-    if result.is_ok() && is_synchronous(notice, flags) {
-        disk.push(notice, Act::SyncRange { node, range }, Outcome::Done);
+    // The bytes are gone if another thread took their memory back in the middle of the call.
+    if let Some(change) = capture(notice, &pieces, offset, count) {
+        let range = change.range();
+        disk.push(notice, Act::Change { node, change }, outcome(result, blow));
+        if result.is_ok() && is_synchronous(notice, flags) {
+            disk.push(notice, Act::SyncRange { node, range }, Outcome::Done);
+        }
     }
     Some(result.into())
 }
@@ -105,18 +107,22 @@ pub(super) fn reserve(registry: &Registry, notice: &Notice<'_>) -> Option<Answer
     let (mode, start) = (notice.arg(1) as i32, notice.arg(2));
     let blow = disk.faults.meet(Kind::Reserve);
     let result = blow.map_or_else(|| notice.repeat(), |blow| Err(errno(blow)));
-    let size = sys::stat(fd)?.size;
-    let mut act = Act::Nothing;
-    if mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0 {
-        let range = start..start.saturating_add(notice.arg(3)).min(size);
-        act = Act::Change { node, change: Change::Zero(range) };
-    }
-    disk.push(notice, act, outcome(result, blow));
+    let empties = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE;
     let moves = libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE;
-    if result.is_ok() && mode & moves != 0 {
+    let size = sys::stat(fd).map_or(0, |stat| stat.size);
+    if result.is_err() {
+        disk.push(notice, Act::Hint { node }, outcome(result, blow));
+        return Some(result.into());
+    }
+    if mode & moves != 0 {
         disk.make_readable(node, fd);
         disk.compare(node, start..u64::MAX, notice.name(), notice.thread());
-    } else if result.is_ok() && disk.state().file(node).is_some_and(|f| f.live().size() != size) {
+    }
+    if mode & empties != 0 {
+        let range = start..start.saturating_add(notice.arg(3)).min(size);
+        disk.push(notice, Act::Change { node, change: Change::Zero(range) }, Outcome::Done);
+    }
+    if disk.state().file(node).is_some_and(|file| file.live().size() != size) {
         let act = Act::Change { node, change: Change::Resize(size) };
         disk.push(notice, act, Outcome::Done);
     }
@@ -133,7 +139,7 @@ pub(super) fn copy(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
     let fd = notice.fd(target);
     let (disk, node) = registry.find(sys::stat(fd).filter(|stat| stat.is_file)?)?;
     if source.is_some_and(|source| sys::stat(notice.fd(source)).is_none_or(|s| !s.is_file)) {
-        return splice_into(&mut lock(disk), notice, node, fd);
+        return splice_into(&mut lock(disk), node, fd);
     }
     let start = match (notice.name(), at) {
         ("ioctl", _) => 0,
@@ -152,7 +158,7 @@ pub(super) fn copy(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
             let range = start..start + count as u64;
             disk.compare(node, range, notice.name(), notice.thread());
         }
-        Err(_) => disk.push(notice, Act::Nothing, outcome(result, blow)),
+        Err(_) => disk.push(notice, Act::Hint { node }, outcome(result, blow)),
     }
     Some(result.into())
 }
@@ -161,15 +167,14 @@ pub(super) fn copy(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
 pub(super) fn splice(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
     let fd = notice.fd(2);
     let (disk, node) = registry.find(sys::stat(fd).filter(|stat| stat.is_file)?)?;
-    splice_into(&mut lock(disk), notice, node, fd)
+    splice_into(&mut lock(disk), node, fd)
 }
 
-fn splice_into(disk: &mut Watched, notice: &Notice<'_>, node: NodeId, fd: i32) -> Option<Answer> {
+fn splice_into(disk: &mut Watched, node: NodeId, fd: i32) -> Option<Answer> {
     let path = disk.path(node);
     disk.note(Unseen::Spliced(path));
     disk.make_readable(node, fd);
     disk.compare_always(node);
-    disk.push(notice, Act::Nothing, Outcome::Done);
     Some(Answer::Continue)
 }
 

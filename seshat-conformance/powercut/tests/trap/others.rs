@@ -45,11 +45,14 @@ fn what_an_older_thread_writes_is_found_in_the_end() {
     let (done, wait) = mpsc::channel();
     let old = thread::Builder::new().name("older".to_owned());
     let old = old.spawn(move || {
+        // It has its name by now.
+        done.send(()).unwrap();
         for path in told {
             File::options().write(true).open(path).unwrap().write_all(b"unseen").unwrap();
             done.send(()).unwrap();
         }
     });
+    wait.recv().unwrap();
     let Some(bench) = Bench::new() else { return };
     bench.durable("f", b"watched");
     bench.all_seen();

@@ -55,8 +55,10 @@ impl Mapping {
 
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= self.len);
-        // SAFETY: within the mapping, which only this thread writes to.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(at), bytes.len()) };
+        // SAFETY: within the mapping.
+        let target = unsafe { self.start.add(at) };
+        // SAFETY: as long as `bytes`, by the line above, and only this thread writes to it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
     }
 
     pub(crate) fn sync(&self, at: usize, len: usize, flags: i32) -> io::Result<()> {
