@@ -42,6 +42,20 @@ impl Disk {
         Self::over(family, dir, &picture, State::durable(&picture))
     }
 
+    /// Writes a picture into `dir`, which is not there or empty, and watches it: the disk after a
+    /// power cut, on which the store starts again. The power can be cut there as well, in the
+    /// middle of a recovery; and the syncs of a recovery are not waited for, as they would be in a
+    /// directory that isn't watched.
+    ///
+    /// # Errors
+    /// As [`Disk::watch`], and where `dir` can't be written.
+    pub fn restore(picture: &Picture, dir: impl AsRef<Path>) -> Result<Self, WatchError> {
+        let dir = dir.as_ref();
+        let family = trap::ensure()?;
+        picture.write_to(dir).map_err(WatchError::io(dir))?;
+        Self::over(family, dir, picture, State::durable(picture))
+    }
+
     /// A process was killed at an image's moment, and the next one starts: writes into `dir`, which
     /// is not there or empty, what the page cache had, and watches it. On the disk is what was on
     /// the disk at that moment, so what the next process merely finds, the next power cut takes.

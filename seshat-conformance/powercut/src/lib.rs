@@ -39,7 +39,7 @@
 //!    store: what its threads do is seen, by whatever library or language they do it.
 //! 2. Run the store. At each acknowledgement keep [`Disk::now`] beside what was acknowledged.
 //! 3. Go through [`History::images`], the moments before and after each sync; for each a few
-//!    [`Cut`]s, [`Picture::write_to`] an empty directory, and open the store there. It must have
+//!    [`Cut`]s, [`Disk::restore`] into an empty directory, and open the store there. It must have
 //!    what was acknowledged up to [`Image::at`], may have what was asked for by then, and must not
 //!    have anything else. What fails under [`Model::Ext4`] loses data on most machines; what fails
 //!    under [`Model::Posix`] alone rests on a kindness of the file system.

@@ -19,7 +19,6 @@ pub use self::event::{Act, Born, Event, Moment, NodeId, Outcome};
 pub use self::file::{Change, File, Pending, SECTOR};
 pub use self::history::{History, Image, Side};
 pub use self::names::{Entry, Listing, NameChange, Names, PendingName, Tree};
-pub(crate) use self::picture::read as read_file;
 pub use self::picture::{Item, Kind, Picture};
 pub use self::report::{Became, Trace, Unsynced};
 pub use self::state::{Body, Node, State};

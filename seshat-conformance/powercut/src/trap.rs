@@ -4,6 +4,7 @@
 //! the result and the order of all of them, and tells the model. Syncs it answers without making
 //! them: what is on the disk is decided by the model, and no test has to wait for a real one.
 
+mod faults;
 mod filter;
 mod handle;
 mod keeper;

@@ -15,8 +15,7 @@ use crate::unseen::Unseen;
 pub(crate) type Shared = Arc<Mutex<Watched>>;
 
 /// There is none.
-#[derive(Clone, Copy)]
-pub(crate) enum Family {}
+pub(crate) type Family = ();
 
 pub(crate) fn ensure() -> Result<Family, Unsupported> {
     Err(Unsupported::Platform)

@@ -155,7 +155,7 @@ impl Dumb {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn blocks_are_bytes(changes in prop::collection::vec(change(), 0..12), from in 0..MOST, len in 0..MOST) {
@@ -331,7 +331,7 @@ fn listing(picture: &Picture) -> Listing {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn names_are_durable_by_their_model(namings in prop::collection::vec(naming(), 0..20), seed: u64) {

@@ -147,7 +147,7 @@ impl Reader {
         } else if meta.is_symlink() {
             Kind::Link(fs::read_link(path)?)
         } else if meta.is_file() {
-            Kind::File(read(&File::open(path)?)?)
+            Kind::File(Blocks::read_file(&File::open(path)?)?)
         } else {
             return Ok(());
         };
@@ -163,28 +163,33 @@ impl Reader {
     }
 }
 
-/// Reads a file; its holes are not read.
-pub(crate) fn read(file: &File) -> io::Result<Blocks> {
-    let mut blocks = Blocks::default();
-    let size = file.metadata()?.len();
-    blocks.resize(size);
-    let mut buffer = vec![0; 64 << 10];
-    let mut source = file;
-    for mut data in crate::trap::data(file, 0..size) {
-        source.seek(SeekFrom::Start(data.start))?;
-        while data.start < data.end {
-            let len = buffer.len().min((data.end - data.start) as usize);
-            let count = source.read(buffer.get_mut(..len).unwrap_or_default())?;
-            if count == 0 {
-                break;
+impl Blocks {
+    /// Reads a file, from its beginning; its holes are not read.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn read_file(file: &File) -> io::Result<Self> {
+        let mut blocks = Self::default();
+        let size = file.metadata()?.len();
+        blocks.resize(size);
+        let mut buffer = vec![0; 64 << 10];
+        let mut source = file;
+        for mut data in crate::trap::data(file, 0..size) {
+            source.seek(SeekFrom::Start(data.start))?;
+            while data.start < data.end {
+                let len = buffer.len().min((data.end - data.start) as usize);
+                let count = source.read(buffer.get_mut(..len).unwrap_or_default())?;
+                if count == 0 {
+                    break;
+                }
+                blocks.write(data.start, buffer.get(..count).unwrap_or_default());
+                data.start += count as u64;
             }
-            blocks.write(data.start, buffer.get(..count).unwrap_or_default());
-            data.start += count as u64;
         }
+        // One that is being written to may have grown meanwhile.
+        blocks.resize(size);
+        Ok(blocks)
     }
-    // One that is being written to may have grown meanwhile.
-    blocks.resize(size);
-    Ok(blocks)
 }
 
 fn write(blocks: &Blocks, path: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! [`State`]: a directory at one moment, as a reader sees it and as the disk has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,14 +117,19 @@ impl State {
     }
 
     fn picture(&self, tree: &Tree, contents: impl Fn(NodeId, &File) -> Blocks) -> Picture {
+        // Half of a rename can leave a directory in two places, which are two from then on.
+        let mut seen = BTreeSet::new();
+        let mut twins = (self.next..).map(NodeId);
         let items = tree.paths().into_iter().filter_map(|(path, id)| {
             let node = self.node(id)?;
+            let is_twin = matches!(node.body, Body::Dir) && !seen.insert(id);
+            let number = if is_twin { twins.next()? } else { id };
             let kind = match &node.body {
                 Body::Dir => Kind::Dir,
                 Body::Link(target) => Kind::Link(target.clone()),
                 Body::File(file) => Kind::File(contents(id, file)),
             };
-            Some((path, Item { node: id, mode: node.mode, kind }))
+            Some((path, Item { node: number, mode: node.mode, kind }))
         });
         items.collect()
     }

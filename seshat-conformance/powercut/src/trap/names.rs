@@ -7,11 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::faults::Kind;
 use super::sys::{self, Answer, Errno, Notice};
 use super::watched::Watched;
 use super::write::{errno, outcome, resize_to};
 use super::{Inode, Registry, Shared, lock};
-use crate::fault::Kind;
 use crate::model::{Act, Blocks, Born, Change, NameChange, NodeId, Outcome};
 use crate::unseen::Unseen;
 
@@ -260,5 +260,5 @@ fn adopt(
 /// A file that was made by the call has nothing yet.
 fn contents(path: &Path, from_outside: bool) -> Blocks {
     let file = from_outside.then(|| fs::File::open(path)).and_then(Result::ok);
-    file.and_then(|file| crate::model::read_file(&file).ok()).unwrap_or_default()
+    file.and_then(|file| Blocks::read_file(&file).ok()).unwrap_or_default()
 }

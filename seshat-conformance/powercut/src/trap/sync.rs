@@ -3,10 +3,10 @@
 use std::fs;
 use std::ops::Range;
 
+use super::faults::{Blow, Kind};
 use super::sys::{self, Answer, Notice};
 use super::watched::Watched;
 use super::{Registry, lock};
-use crate::fault::{Blow, Kind};
 use crate::model::{Act, Outcome};
 
 /// `fsync` and `fdatasync` of a file or directory. They are one: what the second leaves out is no

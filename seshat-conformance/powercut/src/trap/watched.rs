@@ -10,9 +10,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Inode;
+use super::faults::Faults;
 use super::sys::{self, Family, Notice};
 use crate::costs::Costs;
-use crate::fault::{Fault, Faults, Harm};
+use crate::fault::{Fault, Harm};
 use crate::model::{
     Act, BLOCK, Blocks, Born, Change, Event, History, Kind, Moment, NameChange, NodeId, Outcome,
     Picture, State,

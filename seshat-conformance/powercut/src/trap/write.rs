@@ -1,9 +1,9 @@
 //! Calls that change what a file holds.
 
+use super::faults::{Blow, Kind};
 use super::sys::{self, Answer, Errno, Notice};
 use super::watched::Watched;
 use super::{Registry, lock};
-use crate::fault::{Blow, Kind};
 use crate::model::{Act, BLOCK, Change, NodeId, Outcome};
 use crate::unseen::Unseen;
 

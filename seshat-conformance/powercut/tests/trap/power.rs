@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use seshat_powercut::{Cut, Disk, Model, Picture, Survives};
+use seshat_powercut::{Cut, Disk, Model, Picture, Survives, WatchError};
 
 use crate::{Bench, strict};
 
@@ -59,6 +59,45 @@ fn a_process_that_is_killed_leaves_what_a_later_power_cut_takes() {
     assert!(next.unseen().unwrap().is_empty());
     // The first one is as it was.
     assert_eq!(left(&bench), [("log".to_owned(), b"1".to_vec())]);
+}
+
+#[test]
+fn the_power_can_fail_again_during_the_recovery() {
+    let Some(bench) = Bench::new() else { return };
+    let file = bench.durable("log", b"12");
+    file.write_all_at(b"3", 2).unwrap();
+    let picture = bench.image().cut(Cut { model: Model::Ext4, survives: Survives::Everything });
+    let again = Disk::restore(&picture, bench.outside("again")).unwrap();
+    // The recovery cuts off what it doesn't trust, and forgets to sync that.
+    let log = File::options().write(true).open(again.dir().join("log")).unwrap();
+    log.set_len(2).unwrap();
+    let left = again.image().cut(strict(Model::Ext4));
+    assert_eq!(left.file("log").unwrap().to_vec(), b"123");
+    log.sync_all().unwrap();
+    let left = again.image().cut(strict(Model::Ext4));
+    assert_eq!(left.file("log").unwrap().to_vec(), b"12");
+    assert!(again.unseen().unwrap().is_empty());
+    assert!(
+        matches!(Disk::restore(&picture, again.dir()), Err(WatchError::Io { .. })),
+        "not empty"
+    );
+}
+
+#[test]
+fn a_directory_that_is_left_in_two_places_is_two() {
+    let Some(bench) = Bench::new() else { return };
+    fs::create_dir_all(bench.path("a/moved")).unwrap();
+    fs::create_dir(bench.path("b")).unwrap();
+    fs::write(bench.path("a/moved/f"), b"1").unwrap();
+    ["", "a", "a/moved"].iter().for_each(|dir| bench.sync_dir(dir));
+    fs::rename(bench.path("a/moved"), bench.path("b/moved")).unwrap();
+    bench.sync_dir("b");
+    let left = bench.image().cut(strict(Model::Posix));
+    let twins = Disk::restore(&left, bench.outside("twins")).unwrap();
+    fs::write(twins.dir().join("a/moved/g"), b"2").unwrap();
+    assert!(!twins.dir().join("b/moved/g").exists());
+    assert!(twins.unseen().unwrap().is_empty());
+    bench.all_seen();
 }
 
 #[test]
