@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::costs::Costs;
-use crate::error::WatchError;
+use crate::error::{Unsupported, WatchError};
 use crate::fault::Fault;
-use crate::model::{Cut, History, Image, Moment, Picture, State};
+use crate::model::{Cut, History, Image, Moment, Picture, Side, State};
 use crate::trap::{self, Family, Registry, Shared, Watched, lock};
 use crate::unseen::Unseen;
 
 /// A directory, and everything that is done below it by this thread and all that it starts.
 ///
-/// The watch is on *threads*: the one that calls [`Disk::watch`], and every thread and process
-/// that it starts from then on, until each ends. It can't be taken off a thread, so give each test
+/// The watch is on *threads*: the one that calls [`Disk::watch`] or [`watch_thread`], and every
+/// thread and process that it starts from then on, until each ends. It can't be taken off a thread, so give each test
 /// a thread of its own; the process need not be. Threads that were there before are not seen:
 /// see [`Disk::bystanders`] and [`Disk::unseen`].
 ///
@@ -106,8 +106,9 @@ impl Disk {
 
     /// The image of now.
     pub fn image(&self) -> Image {
-        let history = self.history();
-        history.image(history.now())
+        let mut watched = lock(&self.shared);
+        let at = watched.catch_up();
+        Image { at, side: Side::At, state: watched.state().clone() }
     }
 
     /// From now on the disk fails in this way, and in no other. Calls are counted from 1 again.
@@ -196,6 +197,17 @@ impl Disk {
     pub fn costs(&self) -> Costs {
         lock(&self.shared).costs()
     }
+}
+
+/// Has this thread's calls stop from now on, and those of all threads and processes that it starts,
+/// so that directories can be watched later, by any of them. Call it before the store's threads
+/// are there, such as those of an async runtime; where [`Disk::watch`] comes first, there is no
+/// need. Done twice, it is done once.
+///
+/// # Errors
+/// Why nothing can be watched here.
+pub fn watch_thread() -> Result<(), Unsupported> {
+    trap::ensure().map(drop)
 }
 
 impl Drop for Disk {

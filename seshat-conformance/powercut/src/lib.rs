@@ -81,7 +81,7 @@ mod unseen;
 mod trap;
 
 pub use self::costs::Costs;
-pub use self::disk::Disk;
+pub use self::disk::{Disk, watch_thread};
 pub use self::error::{Unsupported, WatchError};
 pub use self::fault::{Fault, Harm};
 pub use self::model::{Cut, History, Image, Model, Moment, Picture, Survives};

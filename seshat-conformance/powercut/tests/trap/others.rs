@@ -40,6 +40,24 @@ fn threads_that_it_starts_are_watched() {
 }
 
 #[test]
+fn a_directory_can_be_watched_by_a_thread_that_came_later() {
+    if let Err(why) = seshat_powercut::watch_thread() {
+        eprintln!("inconclusive: {why}");
+        return;
+    }
+    seshat_powercut::watch_thread().expect("twice is once");
+    let (tell, told) = mpsc::channel::<std::path::PathBuf>();
+    let worker = thread::spawn(move || told.iter().for_each(|path| fs::write(path, b"1").unwrap()));
+    // Only now does anyone know which directory it is.
+    let bench = thread::spawn(Bench::new).join().unwrap().unwrap();
+    tell.send(bench.path("f")).unwrap();
+    drop(tell);
+    worker.join().unwrap();
+    assert_eq!(bench.image().killed().file("f").unwrap().to_vec(), b"1");
+    bench.all_seen();
+}
+
+#[test]
 fn what_an_older_thread_writes_is_found_in_the_end() {
     let (tell, told) = mpsc::channel::<std::path::PathBuf>();
     let (done, wait) = mpsc::channel();
