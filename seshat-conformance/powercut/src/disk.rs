@@ -21,6 +21,9 @@ use crate::unseen::Unseen;
 /// a thread of its own; the process need not be. Threads that were there before are not seen:
 /// see [`Disk::bystanders`] and [`Disk::unseen`].
 ///
+/// Everything that is written is kept in memory, until the disk is dropped or its power goes on again.
+/// A watched thread, and what it executes, can gain no privileges (`no_new_privs`).
+///
 /// Every method may be called from any thread, watched or not, and returns without waiting for
 /// what is watched. Dropping it ends the watch of the directory, and leaves the directory as it is.
 pub struct Disk {

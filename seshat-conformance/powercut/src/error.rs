@@ -38,7 +38,13 @@ pub enum Unsupported {
     /// Not Linux, or another processor.
     #[error("power cuts need Linux on x86_64 or aarch64")]
     Platform,
-    /// No seccomp with user notification, which Linux has since 5.5.
+    /// A Linux before 5.5.
+    #[error("this kernel is Linux {release}, and a trap that lets calls go on needs 5.5")]
+    Old {
+        /// What it calls itself.
+        release: String,
+    },
+    /// No seccomp with user notification, or it isn't allowed.
     #[error("this kernel or sandbox has no seccomp user notification: {0}")]
     Kernel(#[source] io::Error),
     /// Something around this process has a notification filter already, and there can be one.
