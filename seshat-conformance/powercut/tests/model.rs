@@ -442,6 +442,19 @@ fn seeds_reach_torn_and_unordered_sectors_and_every_size() {
 }
 
 #[test]
+fn one_seed_leaves_other_parts_at_other_moments() {
+    let mut history = history(&[]);
+    let mut there = BTreeSet::new();
+    for n in 2..40 {
+        history.push(born(NodeId(n), NodeId::ROOT, "g", Born::File(Blocks::default())));
+        there.insert(cut(&now(&history), Model::Ext4, Survives::Some(1)).file("g").is_some());
+        history.push(event(Act::Name(NameChange::unlink(NodeId::ROOT, OsStr::new("g")))));
+        history.push(event(Act::Sync { node: NodeId::ROOT }));
+    }
+    assert_eq!(there.len(), 2, "the name is always there, or never");
+}
+
+#[test]
 fn what_is_missing_is_said_with_its_call() {
     let mut history = history(&[Op::Change(Change::Write { offset: 3, bytes: b"abc"[..].into() })]);
     history.push(born(NodeId(2), NodeId::ROOT, "g", Born::File(Blocks::default())));

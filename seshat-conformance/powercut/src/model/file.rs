@@ -176,12 +176,14 @@ impl File {
     }
 
     /// What a power cut leaves.
-    pub(crate) fn after_cut(&self, survives: Survives, thing: u64) -> Blocks {
+    pub(crate) fn after_cut(&self, survives: Survives, node: u64) -> Blocks {
         match survives {
             Survives::Nothing => self.durable.clone(),
             Survives::Everything => self.written_back(),
-            Survives::Some(_) if self.pending.is_empty() => self.durable.clone(),
-            Survives::Some(seed) => self.some(Dice::new(seed, thing)),
+            Survives::Some(seed) => match self.pending.last() {
+                None => self.durable.clone(),
+                Some(last) => self.some(Dice::new(seed, node, last.event)),
+            },
         }
     }
 

@@ -182,7 +182,8 @@ impl Names {
             Survives::Nothing => {}
             Survives::Everything => all.for_each(|p| tree.apply(&p.change)),
             Survives::Some(seed) => {
-                let mut dice = Dice::new(seed, u64::MAX);
+                let last = self.pending.last().map_or(0, |pending| pending.event);
+                let mut dice = Dice::new(seed, u64::MAX, last);
                 let first = dice.below(self.pending.len() as u64 + 1) as usize;
                 if self.model == Model::Ext4 || dice.coin() {
                     all.take(first).for_each(|p| tree.apply(&p.change));

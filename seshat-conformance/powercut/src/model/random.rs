@@ -6,11 +6,10 @@
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// Dice for one thing, independent of those for every other.
-    pub(crate) fn new(seed: u64, thing: u64) -> Self {
-        let mut dice = Self(seed ^ thing.wrapping_mul(0xD6E8_FEB8_6659_FD93));
-        dice.next();
-        dice
+    /// Dice for one thing at one event, independent of those for every other: one seed must not
+    /// leave the same name in every image of a history.
+    pub(crate) fn new(seed: u64, thing: u64, event: u64) -> Self {
+        [thing, event].into_iter().fold(Self(seed), |mut dice, of| Self(dice.next() ^ of))
     }
 
     fn next(&mut self) -> u64 {
