@@ -13,6 +13,8 @@ mod random;
 mod report;
 mod state;
 
+use std::fmt;
+
 pub use self::blocks::{BLOCK, Blocks};
 pub use self::damage::{Flip, Record, Spot};
 pub use self::event::{Act, Born, Event, Moment, NodeId, Outcome};
@@ -36,8 +38,8 @@ pub enum Model {
     Ext4,
 }
 
-impl std::fmt::Display for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Posix => "posix",
             Self::Ext4 => "ext4",
@@ -57,6 +59,16 @@ pub enum Survives {
     Some(u64),
 }
 
+impl fmt::Display for Survives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing that was not synced survives"),
+            Self::Everything => f.write_str("all that was written survives"),
+            Self::Some(seed) => write!(f, "a part of what was not synced survives, by seed {seed}"),
+        }
+    }
+}
+
 /// A power cut. The same cut of the same state leaves the same, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cut {
@@ -64,4 +76,10 @@ pub struct Cut {
     pub model: Model,
     /// What of the rest is.
     pub survives: Survives,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.model, self.survives)
+    }
 }

@@ -37,7 +37,8 @@ impl History {
         Moment(self.events.len() as u64)
     }
 
-    /// The state at a moment; that of now for a later one.
+    /// The state at a moment; that of now for a later one. Found from the beginning: to go through
+    /// many, take [`History::images`].
     pub fn state(&self, at: Moment) -> State {
         let mut state = (*self.base).clone();
         for (number, event) in (0..at.0).zip(self.events()) {

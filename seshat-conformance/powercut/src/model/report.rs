@@ -173,20 +173,23 @@ impl History {
     /// model.
     pub fn trace(&self, upto: Moment, model: Model) -> Trace {
         let mut state = self.state(Moment(0));
-        let mut waiting = BTreeSet::new();
+        let mut known = paths(state.live());
         let mut synced_by = BTreeMap::new();
         let mut texts = Vec::new();
         for (number, event) in (0..upto.0).zip(self.events()) {
-            let before = paths(state.live());
+            let waiting = if event.is_sync() { pending(&state, model) } else { BTreeSet::new() };
             state.apply(number, event.done());
-            let text = describe(event, &before, &paths(state.live()));
-            texts.push(format!("{:>4} T{} {text}", number + 1, event.thread));
-            let now = pending(&state, model);
             if event.is_sync() {
-                synced_by.extend(waiting.difference(&now).map(|done| (*done, number)));
+                let still = pending(&state, model);
+                synced_by.extend(waiting.difference(&still).map(|done| (*done, number)));
             }
-            waiting = now;
+            let names = matches!(event.done(), Act::Born { .. } | Act::Name(_));
+            let new = names.then(|| paths(state.live()));
+            let text = describe(event, &known, new.as_ref().unwrap_or(&known));
+            texts.push(format!("{:>4} T{} {text}", number + 1, event.thread));
+            known = new.unwrap_or(known);
         }
+        let waiting = pending(&state, model);
         let lines = texts.into_iter().zip(0..).map(|(text, number)| match synced_by.get(&number) {
             _ if waiting.contains(&number) => format!("{text} (not synced)"),
             Some(sync) => format!("{text} (synced by {})", sync + 1),

@@ -40,6 +40,41 @@ fn threads_that_it_starts_are_watched() {
 }
 
 #[test]
+fn a_call_that_waits_holds_up_nobody_and_nothing_deadlocks() {
+    let Some(bench) = Bench::new() else { return };
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    thread::scope(|scope| {
+        // Sleeps in a write until the pipe is read, which is not before the rest is done.
+        let stuck = scope.spawn(move || writer.write_all(&vec![7; 1 << 20]).unwrap());
+        let store = |n: u8| {
+            let bench = &bench;
+            move || {
+                for round in 0..100 {
+                    let file = bench.create(&format!("{n}-{round}"));
+                    file.write_all_at(&[n; 1000], 0).unwrap();
+                    file.sync_all().unwrap();
+                    fs::rename(bench.path(&format!("{n}-{round}")), bench.path(&n.to_string()))
+                        .unwrap();
+                    // Standard output's lock is held while its write stops.
+                    println!("{n} {round}");
+                }
+            }
+        };
+        let look = || {
+            let moments: Vec<_> = (0..100).map(|_| (bench.now(), bench.image().at)).collect();
+            assert!(moments.is_sorted() && moments.iter().all(|(now, at)| now <= at));
+        };
+        let busy = [scope.spawn(store(1)), scope.spawn(store(2)), scope.spawn(look)];
+        busy.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(!stuck.is_finished());
+        let mut bytes = vec![0; 1 << 20];
+        std::io::Read::read_exact(&mut reader, &mut bytes).unwrap();
+    });
+    assert_eq!(bench.image().killed().items().count(), 2);
+    bench.all_seen();
+}
+
+#[test]
 fn a_directory_can_be_watched_by_a_thread_that_came_later() {
     if let Err(why) = seshat_powercut::watch_thread() {
         eprintln!("inconclusive: {why}");
