@@ -12,7 +12,10 @@ use seshat_powercut::{Cut, Disk, Fault, Harm, Model, Survives, WatchError};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let disk = match Disk::watch(dir.path()) {
-        Err(WatchError::Unsupported(why)) => return Ok(println!("inconclusive: {why}")),
+        Err(WatchError::Unsupported(why)) => {
+            println!("inconclusive: {why}");
+            return Ok(());
+        }
         disk => disk?,
     };
     let (current, new) = (dir.path().join("current"), dir.path().join("new"));
