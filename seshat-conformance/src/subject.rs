@@ -3,6 +3,7 @@
 //! Guarantees: only calls that openraft can make; every call is recorded before it is made and
 //! given up when it hangs; the oracle has followed every call that succeeded.
 
+mod data;
 mod fields;
 mod flight;
 mod forgotten;
@@ -22,6 +23,7 @@ use crate::lab::Lab;
 use crate::model::{Id, Item, Model, Step};
 use crate::words::pieces;
 
+pub(crate) use self::data::verify_data;
 pub(crate) use self::fields::Fields;
 use self::held::Held;
 pub(crate) use self::origin::Origin;

@@ -2,12 +2,11 @@
 
 use super::{command, log_with, members};
 use crate::check::{Check, check};
-use crate::checks::snapshot::verify_data;
 use crate::lab::Lab;
 use crate::model::{Members, Payload, Step};
 use crate::outcome::Verdict;
 use crate::story;
-use crate::subject::Subject;
+use crate::subject::{Subject, verify_data};
 use crate::words::{Capabilities, Keeps};
 
 pub(super) fn checks() -> Vec<Check> {

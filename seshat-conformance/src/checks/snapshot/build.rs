@@ -1,7 +1,5 @@
 //! Building: one moment, all of the state, an id of its own, and current afterwards.
 
-use std::time::Duration;
-
 use super::{current, expect_current, verify_data};
 use crate::check::{Check, check};
 use crate::checks::machine;
@@ -201,8 +199,9 @@ async fn build_view(lab: &Lab) -> Verdict {
         subject.run([Step::Commit(199), Step::Apply(20)]).await?;
         let snapshot = if round % 2 == 0 {
             // Most of it between the making of the builder and the build.
-            let building = build_soon(&mut subject).await?;
+            let (now, building) = build_later(&mut subject).await?;
             subject.run([Step::Apply(1), Step::Apply(30), Step::Apply(1 + round % 100)]).await?;
+            drop(now);
             joined(lab, building).await?
         } else {
             let making = subject.machine.builder();
@@ -235,19 +234,26 @@ fn changing(count: u64) -> Vec<Step> {
     vec![story::leader(1, 1), Step::Append(items)]
 }
 
+/// Says that it is time to build, if only by being dropped.
+type Now = tokio::sync::oneshot::Sender<()>;
 type Building = tokio::task::JoinHandle<Result<Snapshot, BoxError>>;
 
-/// Makes a builder now and lets it build in a moment, as openraft does on a busy machine. A
-/// builder that holds a lock instead of a view is not left idle for ever.
-async fn build_soon(subject: &mut Subject<'_>) -> Result<Building, Failure> {
+/// Makes a builder now and lets it build when `now` is said, as openraft does on a busy machine. A
+/// builder that holds a lock instead of a view is not left idle for ever: it is what `now` may
+/// wait for.
+async fn build_later(subject: &mut Subject<'_>) -> Result<(Now, Building), Failure> {
     let lab = subject.lab;
     let making = subject.machine.builder();
     let mut builder = lab.call("get_snapshot_builder", making).await?;
-    lab.record.step("get_snapshot_builder; build_snapshot in a moment");
-    Ok(tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    lab.record.step("get_snapshot_builder; build_snapshot later");
+    let (now, said) = tokio::sync::oneshot::channel();
+    let patience = lab.patience() / 4;
+    let building = tokio::spawn(async move {
+        // Said, or never to be: both are answered by a build.
+        drop(tokio::time::timeout(patience, said).await);
         builder.build().await
-    }))
+    });
+    Ok((now, building))
 }
 
 /// The current snapshot, after a build that may have ended after an install: the installed one,
@@ -279,9 +285,10 @@ async fn joined(lab: &Lab, building: Building) -> Result<Snapshot, Failure> {
 
 async fn build_late(lab: &Lab) -> Verdict {
     let mut subject = Subject::with_machine(lab, story::applied_of(12, 6)).await?;
-    let building = build_soon(&mut subject).await?;
+    let (now, building) = build_later(&mut subject).await?;
     let items: Vec<Item> = story::entries(7, 2, 6, 30);
     subject.run([Step::Truncate(6), Step::Install(items)]).await?;
+    drop(now);
     subject.verify_applied().await?;
     // The build may fail: what it would give is of no use any more.
     let late = lab.wait("build_snapshot", building).await;
