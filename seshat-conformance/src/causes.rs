@@ -129,7 +129,28 @@ pub fn causes(results: &[CheckResult]) -> Vec<Cause<'_>> {
         }
     }
     groups.sort_by_key(|group| group.first().map(Suspect::loss));
+    let mut groups = joined(groups);
+    groups.retain(|group| !group.is_empty());
     groups.into_iter().filter_map(cause).collect()
+}
+
+/// So many parts of a store don't go wrong by themselves in one step.
+const PARTS: usize = 3;
+
+/// What that many parts lose in the same step is lost by the step: one cause, the first.
+fn joined<'r>(mut groups: Vec<Vec<Suspect<'r>>>) -> Vec<Vec<Suspect<'r>>> {
+    let step = |group: &[Suspect<'r>]| group.first().and_then(|cause| cause.place.step);
+    for number in 0..groups.len() {
+        let Some((first, rest)) = groups.get_mut(number..).and_then(<[_]>::split_first_mut) else {
+            break;
+        };
+        let Some(last) = step(first) else { continue };
+        let mut same: Vec<_> = rest.iter_mut().filter(|group| step(group) == Some(last)).collect();
+        if same.len() + 1 >= PARTS {
+            same.iter_mut().for_each(|group| first.append(group));
+        }
+    }
+    groups
 }
 
 fn cause(mut group: Vec<Suspect<'_>>) -> Option<Cause<'_>> {

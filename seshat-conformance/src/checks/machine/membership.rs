@@ -2,6 +2,7 @@
 
 use super::{command, log_with, members};
 use crate::check::{Check, check};
+use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Members, Payload, Step};
 use crate::outcome::Verdict;
@@ -34,12 +35,18 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn node_zero(lab: &Lab) -> Verdict {
+    // What is wrong of any node isn't wrong of node 0.
+    memberships_with(lab, 7).await.map_err(Failure::beforehand)?;
+    memberships_with(lab, 0).await
+}
+
+async fn memberships_with(lab: &Lab, n: u64) -> Verdict {
     let forms = [
-        Members::new(&[0], &[]),
-        Members::new(&[0, 1, 2], &[]),
-        Members::new(&[1, 2], &[0]),
-        Members::joint(&[&[0, 1, 2], &[1, 2, 3]], &[]),
-        Members::joint(&[&[1], &[0]], &[2]),
+        Members::new(&[n], &[]),
+        Members::new(&[n, 1, 2], &[]),
+        Members::new(&[1, 2], &[n]),
+        Members::joint(&[&[n, 1, 2], &[1, 2, 3]], &[]),
+        Members::joint(&[&[1], &[n]], &[2]),
     ];
     let count = forms.len();
     let payloads = forms.map(Payload::Members);

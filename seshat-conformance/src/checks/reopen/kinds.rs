@@ -4,12 +4,13 @@
 use crate::check::{Check, check};
 use crate::checks::machine::shaped;
 use crate::checks::snapshot::identity::apply;
+use crate::failure::Failure;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
 use crate::outcome::Verdict;
 use crate::story;
-use crate::subject::{Origin, Subject};
+use crate::subject::{Origin, Subject, verify_data};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -113,7 +114,10 @@ async fn shapes(lab: &Lab) -> Verdict {
     for purged in [false, true] {
         let mut subject = Subject::with(lab, story::applied_of(6, 6)).await?;
         apply(&mut subject, &payloads).await?;
-        subject.perform(Step::Build).await?;
+        let built = subject.build().await?;
+        subject.follow(&Step::Build)?;
+        // What no snapshot carries isn't lost by a restart.
+        verify_data(lab, &subject.model, built).await.map_err(Failure::beforehand)?;
         let upto = subject.model.applied_id().filter(|_| purged);
         subject.run(upto.map(Step::Purge)).await?;
         subject.run([Step::Restart, Step::Restart]).await?;

@@ -4,7 +4,8 @@
 use crate::check::{Check, check};
 use crate::checks::snapshot::bytes_of;
 use crate::checks::snapshot::identity::{Ids, apply};
-use crate::checks::snapshot::overtaken::{Overtaken, most, overtake};
+use crate::checks::snapshot::overtaken::{Overtaken, most, overtake, overtaken};
+use crate::failure::Failure;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
 use crate::model::{Item, Payload, Step};
@@ -134,13 +135,15 @@ async fn receive(lab: &Lab) -> Verdict {
 }
 
 async fn build_overtaken(lab: &Lab) -> Verdict {
+    // What is wrong before a restart isn't the restart's.
+    overtaken(lab).await.map_err(Failure::beforehand)?;
     for polls in 1..=most(lab) {
-        let (mut subject, overtaken) = overtake(lab, polls).await?;
+        let (mut subject, whether) = overtake(lab, polls).await?;
         let upto = subject.model.applied_id();
         subject.run(upto.map(Step::Purge)).await?;
         subject.perform(Step::Restart).await?;
         subject.verify().await?;
-        if overtaken == Overtaken::No || lab.enough() {
+        if whether == Overtaken::No || lab.enough() {
             break;
         }
     }

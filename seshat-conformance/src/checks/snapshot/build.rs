@@ -172,7 +172,7 @@ async fn build_current(lab: &Lab) -> Verdict {
     subject.verify_current_snapshot().await
 }
 
-async fn build_ids(lab: &Lab) -> Verdict {
+pub(super) async fn build_ids(lab: &Lab) -> Verdict {
     let mut subject = Subject::with_machine(lab, story::applied_of(40, 1)).await?;
     subject.perform(Step::Commit(39)).await?;
     let mut ids = std::collections::BTreeSet::new();

@@ -92,7 +92,7 @@ pub(crate) fn most(lab: &Lab) -> u32 {
     lab.budget.pick(8, 16, 64)
 }
 
-async fn overtaken(lab: &Lab) -> Verdict {
+pub(crate) async fn overtaken(lab: &Lab) -> Verdict {
     for polls in 1..=most(lab) {
         let (mut subject, overtaken) = overtake(lab, polls).await?;
         subject.verify_applied().await?;
