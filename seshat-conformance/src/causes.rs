@@ -139,7 +139,11 @@ const PARTS: usize = 3;
 
 /// What that many parts lose in the same step is lost by the step: one cause, the first.
 fn joined<'r>(mut groups: Vec<Vec<Suspect<'r>>>) -> Vec<Vec<Suspect<'r>>> {
-    let step = |group: &[Suspect<'r>]| group.first().and_then(|cause| cause.place.step);
+    // What is cut off from power is started again.
+    let step = |group: &[Suspect<'r>]| {
+        let step = group.first().and_then(|cause| cause.place.step);
+        step.map(|step| if step == "cut" { "restart" } else { step })
+    };
     for number in 0..groups.len() {
         let Some((first, rest)) = groups.get_mut(number..).and_then(<[_]>::split_first_mut) else {
             break;
