@@ -58,7 +58,7 @@ fn after_calls() -> Vec<Check> {
         ),
         check!(
             "reopen/purge", Must, [4, 37, 51, 63], needs: [Log, LogSurvivesRestart, MachineSurvivesRestart],
-            promise: "The purge marker is there after a restart, with its term, and purged entries aren't; or all is as before the purge.",
+            promise: "The purge marker is there after a restart, with its term, and what was gone stays gone; or all is as before the purge.",
             consequence: "A node can't start again after its first compaction.",
             relies: [START_LOG, START_LOG_IDS],
             run: purge,
