@@ -67,7 +67,9 @@ impl<'r> Suspect<'r> {
     }
 
     fn explains(&self, other: &Self) -> bool {
-        self.place.lies_behind(&other.place)
+        // What fails a run, and is at home nowhere, is not explained by what doesn't fail it.
+        let outweighed = self.weight() > other.weight() && !other.is_at_home();
+        !outweighed && self.place.lies_behind(&other.place)
     }
 
     fn weight(&self) -> u8 {

@@ -173,6 +173,11 @@ impl Record {
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Those beyond the first `count` are no failure, as what they ended was tried again and worked.
+    pub(crate) fn forgive_panics_since(&self, count: usize) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).truncate(count);
+    }
+
     pub(crate) fn step(&self, step: impl Into<String>) {
         self.tick();
         let step = step.into();

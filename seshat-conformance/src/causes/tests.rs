@@ -88,6 +88,18 @@ fn a_must_is_not_explained_by_a_may() {
 }
 
 #[test]
+fn a_must_that_is_at_home_nowhere_goes_with_a_must() {
+    let mut advice = failed("log/range/inverted", Kind::Panic, "try_get_log_entries(3..1)", &[]);
+    advice.spec.level = Level::May;
+    let must =
+        failed("log/truncate/inclusive", Kind::Broken, "get_log_state", &["append", "truncate 1"]);
+    let id = "cluster/caught-up-by-snapshot";
+    let cluster = failed(id, Kind::Broken, "Raft::new", &["start node 2"]);
+    let expected = [("log/truncate/inclusive", vec![id]), ("log/range/inverted", vec![])];
+    assert_eq!(named(&[advice, must, cluster]), expected);
+}
+
+#[test]
 fn where_nothing_was_tried_the_first_is_shown() {
     let results = [
         failed("log/isolated", Kind::NotTried, "open", &[]),

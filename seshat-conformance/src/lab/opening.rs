@@ -21,6 +21,7 @@ impl Lab {
         let holding = self.driver.holding();
         let wait = holding.wait(dir, self.patience());
         let began = Instant::now();
+        let panics = self.record.panics().len();
         let mut first: Option<String> = None;
         let mut tries = 0;
         loop {
@@ -29,6 +30,8 @@ impl Lab {
                 Ok(opened) => {
                     if let Some(error) = first {
                         holding.waited(true);
+                        // A store may find the lock by a panic in a task of its own.
+                        self.record.forgive_panics_since(panics);
                         self.record.note(waited(&error, tries, began));
                     }
                     return Ok(opened);

@@ -47,11 +47,13 @@ struct Locking {
     held: Held,
     /// How much later than the store it is let go; `None` if it never is.
     late: Option<Duration>,
+    /// Whether a task of its own finds the lock, and panics.
+    panics: bool,
 }
 
 impl Locking {
     fn new(late: Option<Duration>) -> Self {
-        Self { inner: Embedded::default(), held: Held::default(), late }
+        Self { inner: Embedded::default(), held: Held::default(), late, panics: false }
     }
 }
 
@@ -64,6 +66,9 @@ impl Backend for Locking {
 
     async fn open(&self, dir: &Path) -> Result<(LogStore, Self::Machine), BoxError> {
         if !self.held.lock().unwrap().insert(dir.to_owned()) {
+            if self.panics {
+                tokio::spawn(async { panic!("locked") }).await?;
+            }
             return Err("Database already open.\nCannot acquire lock.".into());
         }
         let (log, machine) = self.inner.open(dir).await?;
@@ -120,6 +125,17 @@ fn a_directory_that_is_let_go_late_is_waited_for_and_it_is_noted() {
     let first = &report.notes[0];
     assert!(text(&report, false).contains(first), "{}", text(&report, false));
     assert!(json(&report).contains(first), "{}", json(&report));
+}
+
+#[test]
+fn a_panic_that_was_waited_away_accuses_nobody() {
+    let store = Locking { panics: true, ..Locking::new(Some(Duration::from_millis(50))) };
+    let report = checked(store, &["reopen/vote", "cluster/leader-killed"]);
+    assert_eq!(report.results.len(), 2, "{report:#?}");
+    for result in &report.results {
+        assert!(matches!(result.outcome, Outcome::Passed { .. }), "{result:#?}");
+    }
+    assert!(report.notes.iter().any(|note| note.contains("panicked")), "{:#?}", report.notes);
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(super) fn checks() -> Vec<Check> {
 async fn snapshot_ids(lab: &Lab) -> Verdict {
     let mut ids = Ids::default();
     let mut subject = Subject::with(lab, story::applied_of(6, 6)).await?;
+    lab.record.step(Step::Build.to_string());
     ids.note(lab, subject.build().await?.meta)?;
     subject.follow(&Step::Build)?;
     for restarted in [true, false, true, true] {
@@ -77,6 +78,7 @@ async fn snapshot_ids(lab: &Lab) -> Verdict {
         // What was applied may have been forgotten.
         subject.run(history::steps(&subject.model, Kind::ApplyAll.choice())).await?;
         apply(&mut subject, &[Payload::Blank]).await?;
+        lab.record.step(Step::Build.to_string());
         ids.note(lab, subject.build().await?.meta)?;
         subject.follow(&Step::Build)?;
     }

@@ -95,9 +95,11 @@ pub(crate) async fn apply(subject: &mut Subject<'_>, payloads: &[Payload]) -> Ve
 async fn ids_of_every_kind(lab: &Lab) -> Verdict {
     let mut ids = Ids::default();
     let mut subject = Subject::with(lab, story::applied_of(6, 6)).await?;
+    lab.record.step(Step::Build.to_string());
     ids.note(lab, subject.build().await?.meta)?;
     for payloads in story::without_commands() {
         apply(&mut subject, &payloads).await?;
+        lab.record.step(Step::Build.to_string());
         ids.note(lab, subject.build().await?.meta)?;
     }
     // A new leader begins with a blank entry.
@@ -106,6 +108,7 @@ async fn ids_of_every_kind(lab: &Lab) -> Verdict {
         let blank = story::carrying(term, 1, next, &[Payload::Blank]);
         subject.run([story::leader(term, 1), Step::Append(blank)]).await?;
         subject.run([Step::Commit(next), Step::Apply(1)]).await?;
+        lab.record.step(Step::Build.to_string());
         ids.note(lab, subject.build().await?.meta)?;
     }
     Ok(())
@@ -122,8 +125,9 @@ async fn ids_over_nodes(lab: &Lab) -> Verdict {
     lab.record.step("two nodes apply the same entries and build by turns");
     for (round, counts) in [[1, 2], [4, 5], [8, 9], [13, 14], [20, 24]].into_iter().enumerate() {
         for (node, count) in nodes.iter_mut().zip(counts) {
+            lab.record.step(format!("apply on one of them, round {round}, until it has {count}"));
             node.apply(truth.get(..count).unwrap_or(&truth)).await?;
-            lab.record.step(format!("round {round}: build after {count} entries"));
+            lab.record.step("build there");
             ids.note(lab, node.snapshot().await?.meta)?;
         }
     }

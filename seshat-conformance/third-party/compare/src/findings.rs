@@ -4,12 +4,12 @@
 //! # From here to the end of the line is for people.
 //! log/truncate/inclusive  `truncate` begins behind the entry that it is given
 //!     log/truncate/again
-//!     maybe concurrency/readers-beside-truncate
+//! maybe concurrency/readers-beside-truncate  `truncate` lets go of its lock in the middle
 //! ```
 //!
-//! A line that isn't indented is a cause: the check that says it best, and why it fails. Those
-//! below fail of it, too. What is marked with `maybe` fails at times: it takes a race to be lost, or
-//! a machine that is fast enough to come to the case that fails.
+//! A line that isn't indented is a cause: the check by which a report names it, and why it fails.
+//! What is marked with `maybe` is named at times: it takes a race to be lost. Those below fail as
+//! well, of something else that a report doesn't tell from it: README.md says of what.
 
 use std::str::FromStr;
 
@@ -20,17 +20,13 @@ pub struct Findings {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cause {
-    pub why: String,
-    /// The first says it best; it is never empty.
-    pub found_by: Vec<Finding>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// A check's id.
+    /// Of the check by which it is named.
     pub id: String,
-    /// Whether it fails at times only.
+    pub why: String,
+    /// Whether it is named at times only.
     pub maybe: bool,
+    /// The ids of checks that fail as well.
+    pub others: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,43 +64,40 @@ impl Findings {
             None => (false, got),
         };
         let (id, why) = said.split_once(' ').unwrap_or((said, ""));
-        if self.all().any(|known| known.id == id) {
+        if self.knows(id) {
             return Err(ParseError::Twice { line, id: id.into() });
         }
-        let finding = Finding { id: id.into(), maybe };
         let indented = got.len() < text.len();
         match (indented, why.trim(), self.causes.last_mut()) {
-            (true, "", Some(cause)) => cause.found_by.push(finding),
+            (true, "", Some(cause)) if !maybe => cause.others.push(id.into()),
             (true, "", None) => return Err(ParseError::NoCause { line, got: got.into() }),
             (true, ..) => return Err(ParseError::NoId { line, got: got.into() }),
             (false, "", _) => return Err(ParseError::NoReason { line, got: got.into() }),
             (false, why, _) => {
-                self.causes.push(Cause { why: why.into(), found_by: vec![finding] });
+                let (id, why) = (id.into(), why.into());
+                self.causes.push(Cause { id, why, maybe, others: Vec::new() });
             }
         }
         Ok(())
     }
 
-    fn all(&self) -> impl Iterator<Item = &Finding> {
-        self.causes.iter().flat_map(|cause| &cause.found_by)
+    /// Whether a check is written down, as a cause or below one.
+    pub fn knows(&self, id: &str) -> bool {
+        let is_it = |other: &String| other == id;
+        self.causes.iter().any(|cause| cause.id == id || cause.others.iter().any(is_it))
     }
 
-    /// The checks that must fail.
-    pub fn failing(&self) -> impl Iterator<Item = &str> {
-        self.all().filter(|finding| !finding.maybe).map(|finding| finding.id.as_str())
-    }
-
-    /// Whether a check may fail, and of what.
+    /// The cause that is named by a check.
     pub fn cause(&self, id: &str) -> Option<&Cause> {
-        let finds = |cause: &&Cause| cause.found_by.iter().any(|finding| finding.id == id);
-        self.causes.iter().find(finds)
+        self.causes.iter().find(|cause| cause.id == id)
     }
 
     /// For people.
     pub fn summary(&self) -> String {
         match self.causes.len() {
             0 => "conforms".to_owned(),
-            causes => format!("failing checks: {}, known causes: {causes}", self.failing().count()),
+            1 => "1 cause, a known one".to_owned(),
+            causes => format!("{causes} causes, all known"),
         }
     }
 }
@@ -116,22 +109,21 @@ mod tests {
     #[test]
     fn causes_and_what_fails_of_them() {
         let text = "# A store.\n\nlog/fresh  invents a log # README.md, 1\n    log/isolated\n\n    \
-                    maybe model/log\nmaybe vote/save forgets at times\n";
+                    model/log\nmaybe vote/save forgets at times\n";
         let findings: Findings = text.parse().unwrap();
-        let finding = |id: &str, maybe| Finding { id: id.into(), maybe };
-        let invents = vec![
-            finding("log/fresh", false),
-            finding("log/isolated", false),
-            finding("model/log", true),
-        ];
-        let forgets = vec![finding("vote/save", true)];
-        let cause = |why: &str, found_by| Cause { why: why.into(), found_by };
-        let expected = [cause("invents a log", invents), cause("forgets at times", forgets)];
-        assert_eq!(findings.causes, expected);
-        assert_eq!(Vec::from_iter(findings.failing()), ["log/fresh", "log/isolated"]);
-        assert_eq!(findings.cause("model/log"), expected.first());
-        assert_eq!(findings.cause("model"), None);
-        assert_eq!(findings.summary(), "failing checks: 2, known causes: 2");
+        let cause = |id: &str, why: &str, maybe, others: &[&str]| Cause {
+            id: id.into(),
+            why: why.into(),
+            maybe,
+            others: others.iter().map(|&id| id.into()).collect(),
+        };
+        let invents = cause("log/fresh", "invents a log", false, &["log/isolated", "model/log"]);
+        let forgets = cause("vote/save", "forgets at times", true, &[]);
+        assert_eq!(findings.causes, [invents, forgets]);
+        assert_eq!(findings.cause("log/fresh"), findings.causes.first());
+        assert_eq!(findings.cause("model/log"), None);
+        assert!(findings.knows("model/log") && !findings.knows("model"));
+        assert_eq!(findings.summary(), "2 causes, all known");
     }
 
     #[test]
@@ -147,9 +139,11 @@ mod tests {
         let got = |text: &str| text.to_owned();
         assert_eq!(error("\nlog/fresh"), ParseError::NoReason { line: 2, got: got("log/fresh") });
         assert_eq!(error("  log/fresh"), ParseError::NoCause { line: 1, got: got("log/fresh") });
-        let two = "log/fresh why\n  log/isolated too";
-        assert_eq!(error(two), ParseError::NoId { line: 2, got: got("log/isolated too") });
-        let twice = "log/fresh why\n  vote/save\n  maybe log/fresh";
-        assert_eq!(error(twice), ParseError::Twice { line: 3, id: got("log/fresh") });
+        for more in ["log/isolated too", "maybe log/isolated"] {
+            let two = format!("log/fresh why\n  {more}");
+            assert_eq!(error(&two), ParseError::NoId { line: 2, got: got(more) });
+        }
+        let twice = "log/fresh why\n  vote/save\nmaybe vote/save why";
+        assert_eq!(error(twice), ParseError::Twice { line: 3, id: got("vote/save") });
     }
 }

@@ -5,7 +5,18 @@ use serde::Deserialize;
 /// One run. Fields that aren't needed here are skipped, those of later kits too.
 #[derive(Debug, Deserialize)]
 pub struct Report {
+    pub causes: Vec<Cause>,
     pub checks: Vec<Check>,
+}
+
+/// What the kit names as one thing that is wrong.
+#[derive(Debug, Deserialize)]
+pub struct Cause {
+    /// The id of the check that names it.
+    pub check: String,
+    pub what: String,
+    /// The ids of checks that fail of it, too.
+    pub explains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,9 +38,5 @@ pub struct Failure {
 impl Report {
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
-    }
-
-    pub fn check(&self, id: &str) -> Option<&Check> {
-        self.checks.iter().find(|check| check.id == id)
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use openraft::{BasicNode, Entry};
 use rivven_cluster::raft::{RaftRequest, RaftResponse, StateMachine, TypeConfig};
@@ -24,7 +23,7 @@ impl Backend for RivvenCluster {
 
     /// As its `RaftNode::start` does, to which a snapshot that can't be loaded is none.
     async fn open(&self, dir: &Path) -> Result<(RedbLogStore, StateMachine), BoxError> {
-        let log = unlocked(&dir.join("log.redb")).await?;
+        let log = RedbLogStore::new(dir.join("log.redb"))?;
         let machine = StateMachine::new(dir.join("snapshots"));
         drop(machine.load_latest_snapshot().await);
         Ok((log, machine))
@@ -84,20 +83,6 @@ impl Backend for RivvenCluster {
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, snapshot_checksum: true, ..Capabilities::default() }
-    }
-}
-
-/// openraft drops a store, and its tasks let go of the database a moment later.
-async fn unlocked(path: &Path) -> Result<RedbLogStore, BoxError> {
-    let mut patience = 100;
-    loop {
-        match RedbLogStore::new(path) {
-            Err(error) if patience > 0 && error.to_string().contains("already open") => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                patience -= 1;
-            }
-            opened => return Ok(opened?),
-        }
     }
 }
 

@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use openraft::{BasicNode, Entry};
 use serde::{Deserialize, Serialize};
 use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, Keeps, OpenraftSuite, Shape,
 };
-use zlayer_consensus::ConsensusError;
 use zlayer_consensus::storage::redb_store::{RedbLogStore, RedbStateMachine};
 
 openraft::declare_raft_types!(
@@ -65,9 +63,9 @@ impl Backend for ZlayerConsensus {
     type Suite = OpenraftSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Self::Log, Self::Machine), BoxError> {
-        let log = unlocked(|| RedbLogStore::new(dir.join("log.redb"))).await?;
+        let log = RedbLogStore::new(dir.join("log.redb"))?;
         let apply: Apply = State::apply;
-        let machine = unlocked(|| RedbStateMachine::new(dir.join("machine.redb"), apply)).await?;
+        let machine = RedbStateMachine::new(dir.join("machine.redb"), apply)?;
         Ok((log, machine))
     }
     fn command(&self, command: &Command) -> Option<Write> {
@@ -115,20 +113,6 @@ impl ZlayerConsensus {
             state.apply(&write);
         }
         state
-    }
-}
-
-/// openraft drops a store, and its tasks let go of the database a moment later.
-async fn unlocked<T>(open: impl Fn() -> Result<T, ConsensusError>) -> Result<T, BoxError> {
-    let mut patience = 100;
-    loop {
-        match open() {
-            Err(error) if patience > 0 && error.to_string().contains("already open") => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                patience -= 1;
-            }
-            opened => return Ok(opened?),
-        }
     }
 }
 
