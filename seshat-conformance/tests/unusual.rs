@@ -24,6 +24,8 @@ const HEAVY: &[&str] = &[
     "cluster",
     "log/append/entry-sizes",
     "log/append/huge-entry",
+    "log/append/batch-sizes",
+    "log/range/long",
     "log/range/limited-large",
     "callback/every-size",
     "machine/applied/many",
