@@ -31,7 +31,7 @@ use crate::preflight::{PATIENCES, Unfit};
 use crate::registry::specs;
 use crate::replay;
 use crate::runner::{self, Gifts, Hangs, Progress};
-use crate::spec::{Need, Spec};
+use crate::spec::Spec;
 
 /// The first argument of a child; its orders are the second.
 pub(crate) const CHILD: &str = "__seshat-conformance-child";
@@ -110,7 +110,7 @@ impl Cell<'_> {
     }
 
     /// Why each check will be skipped, if it will.
-    pub(crate) fn skips(&mut self, driver: &dyn Driver, specs: &[Spec]) -> Vec<Option<Need>> {
+    pub(crate) fn skips(&mut self, driver: &dyn Driver, specs: &[Spec]) -> Vec<Option<String>> {
         let mut asked = None;
         let mut gifts = || *asked.get_or_insert_with(|| self.gifts());
         specs.iter().map(|spec| runner::missing(driver, spec.needs, &mut gifts)).collect()

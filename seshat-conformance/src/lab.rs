@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::pace::Pace;
+use crate::power::Power;
 
 use self::waits::Rates;
 
@@ -31,6 +32,8 @@ pub struct Lab {
     rates: Rates,
     /// Calls that are known to hang.
     hanging: Vec<String>,
+    /// Its stores' disks.
+    pub(crate) power: Power,
     /// What the check did, for whoever watches it.
     pub record: Arc<Record>,
     dir: PathBuf,
@@ -49,6 +52,8 @@ pub(crate) struct Means {
     pub(crate) limit: Duration,
     /// Calls that hung in other checks.
     pub(crate) hanging: Vec<String>,
+    /// Whether the calls of its stores are watched.
+    pub(crate) watches: bool,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -213,7 +218,7 @@ impl Lab {
         means: Means,
         record: Arc<Record>,
     ) -> Self {
-        let Means { budget, seed, patience, limit, hanging } = means;
+        let Means { budget, seed, patience, limit, hanging, watches } = means;
         Self {
             driver,
             budget,
@@ -222,6 +227,7 @@ impl Lab {
             pace: Pace::beside(),
             rates: Rates::default(),
             hanging,
+            power: Power::new(watches, seed),
             record,
             limit,
             dir: dir.to_owned(),
@@ -230,13 +236,18 @@ impl Lab {
         }
     }
 
+    /// A path for a directory that is not there yet.
+    pub(crate) fn place(&self) -> PathBuf {
+        let store = self.stores.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!("store-{store}"))
+    }
+
     /// A fresh directory.
     ///
     /// # Errors
     /// It can't be made.
     pub(crate) fn directory(&self) -> Result<PathBuf, Failure> {
-        let store = self.stores.fetch_add(1, Ordering::Relaxed);
-        let dir = self.dir.join(format!("store-{store}"));
+        let dir = self.place();
         std::fs::create_dir_all(&dir)
             .map_err(|error| Failure::error(format!("making {}", dir.display()), error))?;
         Ok(dir)

@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 
 use crate::costs::Costs;
 use crate::error::{Unsupported, WatchError};
@@ -196,6 +197,13 @@ impl Disk {
         trap::bystanders()
     }
 
+    /// Names that begin with `prefix` are on the disk as soon as they are made, moved or removed,
+    /// in any order, and no fault meets such a call. For files of a test's own beside the store's.
+    /// Their contents aren't spared. Call it before there are any.
+    pub fn spare(&self, prefix: &str) {
+        lock(&self.shared).spare(prefix);
+    }
+
     /// What watching has cost.
     pub fn costs(&self) -> Costs {
         lock(&self.shared).costs()
@@ -211,6 +219,19 @@ impl Disk {
 /// Why nothing can be watched here.
 pub fn watch_thread() -> Result<(), Unsupported> {
     trap::ensure().map(drop)
+}
+
+/// Whether directories can be watched here. Tried once a process, on a thread that ends.
+///
+/// # Errors
+/// Why not.
+pub fn supported() -> Result<(), &'static Unsupported> {
+    static SUPPORTED: OnceLock<Result<(), Unsupported>> = OnceLock::new();
+    let tried = SUPPORTED.get_or_init(|| {
+        let tried = thread::Builder::new().spawn(watch_thread).map_err(Unsupported::Thread)?;
+        tried.join().unwrap_or(Err(Unsupported::NoEffect))
+    });
+    tried.as_ref().copied()
 }
 
 impl Drop for Disk {

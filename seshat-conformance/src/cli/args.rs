@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::new::NewArgs;
 use crate::budget::Budget;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::spec::Edition;
 
 /// Tells whether this openraft storage keeps openraft's storage contract.
@@ -93,6 +93,10 @@ pub(super) struct How {
     /// End with the first failure that fails the run
     #[arg(long)]
     fail_fast: bool,
+    /// Where directories are kept that a power cut left to a check that failed [default: a folder for
+    /// temporary files]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Show what the store itself prints, on standard error
     #[arg(long)]
     pub(super) show_output: bool,
@@ -133,6 +137,7 @@ impl How {
             jobs: self.jobs.map_or(default.jobs, NonZeroUsize::get),
             limit_scale: self.limit_scale.get(),
             fail_fast: self.fail_fast,
+            images: Some(self.images.clone().unwrap_or_else(options::images)),
             filter: default.filter,
         }
     }

@@ -6,6 +6,7 @@ use crate::driver::Opened;
 use crate::driver::seen::{Entry, Initial, Meta};
 use crate::failure::{Failure, Kind};
 use crate::model::{Item, LogModel, Payload, SnapshotModel, Step, count_of};
+use crate::power::Cut;
 use crate::words::Keeps;
 
 /// How the store was closed.
@@ -29,8 +30,14 @@ impl Subject<'_> {
     }
 
     /// Cuts the power, opens the store again, checks what it shows and lets openraft start on it.
+    ///
+    /// Where the disk is watched, another cut of the same moment is tried beside it.
     pub(crate) async fn cut_power(&mut self) -> Result<(), Failure> {
-        self.lose_power()?;
+        let [cut, other] = self.lab.power.cuts();
+        if self.disk.is_watched() && !self.disk.has_hook() {
+            self.try_cut(other).await?;
+        }
+        self.lose_power_by(cut)?;
         self.open_again().await?;
         self.verify_reopened(Closed::Powerless).await?;
         self.start().await
@@ -52,14 +59,25 @@ impl Subject<'_> {
         self.lab.call("close", self.lab.driver.close(&self.dir, log, machine)).await
     }
 
+    /// What a cut of this moment leaves, opened in a directory of its own.
+    async fn try_cut(&self, cut: Cut) -> Result<(), Failure> {
+        let (lab, dir) = (self.lab, self.lab.place());
+        let disk = lab.power.restored(&self.disk, &self.disk.image()?, cut, &dir)?;
+        let mut other = Subject::open_on(lab, disk, dir, self.model.clone()).await?;
+        other.verify_reopened(Closed::Powerless).await?;
+        other.start().await
+    }
+
     /// Cuts the power and drops the store without closing it.
     pub(crate) fn lose_power(&mut self) -> Result<(), Failure> {
-        let Some(cut) = self.lab.driver.hooks().cut_power else {
-            return Err(Failure::new(Kind::Kit, "no hook `cut_power`", "", ""));
-        };
-        cut.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))?;
+        let [cut, _] = self.lab.power.cuts();
+        self.lose_power_by(cut)
+    }
+
+    fn lose_power_by(&mut self, cut: Cut) -> Result<(), Failure> {
+        self.disk.off(cut)?;
         self.vanish();
-        Ok(())
+        self.disk.on(cut)
     }
 
     /// Drops the store without closing it, as the end of its process does.

@@ -22,6 +22,11 @@ impl History {
         Self { base: Arc::new(base), events: Vec::new() }
     }
 
+    /// See [`Disk::spare`](crate::Disk::spare).
+    pub fn spare(&mut self, prefix: &str) {
+        Arc::make_mut(&mut self.base).spare(prefix);
+    }
+
     /// The next event.
     pub fn push(&mut self, event: Event) {
         self.events.push(Arc::new(event));

@@ -106,8 +106,15 @@ impl Watched {
     /// Goes on with another disk, and what is known of the old one.
     pub(crate) fn replace(&mut self, new: Self) {
         let unseen = std::mem::take(&mut self.unseen);
-        let costs = self.costs;
+        let (costs, spared) = (self.costs, self.state.spared().map(str::to_owned));
         *self = Self { unseen, costs, ..new };
+        spared.iter().for_each(|prefix| self.spare(prefix));
+    }
+
+    /// See [`Disk::spare`](crate::Disk::spare).
+    pub(crate) fn spare(&mut self, prefix: &str) {
+        self.history.spare(prefix);
+        self.state.spare(prefix);
     }
 
     /// The node that an inode is.
