@@ -16,7 +16,7 @@ pub struct Edition(pub u16);
 
 impl Edition {
     /// The newest.
-    pub const LATEST: Self = Self(2);
+    pub const LATEST: Self = Self(3);
 }
 
 impl fmt::Display for Edition {
