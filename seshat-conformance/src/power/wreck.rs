@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use seshat_powercut::{Cut, History, Image, Model, Moment, Picture};
 
+use super::SPARED;
 use crate::failure::Wreck;
 
 /// What a check did last to a disk.
@@ -51,6 +52,10 @@ const KILLED: &str = "     the process is killed, and the store is opened again"
 fn keep(picture: &Picture, images: &Path) -> Option<PathBuf> {
     std::fs::create_dir_all(images).ok()?;
     let dir = tempfile::Builder::new().prefix("image-").tempdir_in(images).ok()?;
+    // What is the kit's own means nothing to another process.
+    let own = |path: &Path| path.to_string_lossy().starts_with(SPARED);
+    let items = picture.items().filter(|(path, _)| !own(path));
+    let picture: Picture = items.map(|(path, item)| (path.to_owned(), item.clone())).collect();
     picture.write_to(dir.path()).ok()?;
     Some(dir.keep())
 }
