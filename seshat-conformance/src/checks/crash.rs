@@ -7,6 +7,7 @@ mod killed;
 mod killed_then_cut;
 mod kinds;
 mod midway;
+mod posix;
 
 use super::reopen::each_pair;
 use crate::check::{Check, check};
@@ -25,6 +26,7 @@ pub(crate) fn checks() -> Vec<Check> {
         in_flight::checks(),
         midway::checks(),
         images::checks(),
+        posix::checks(),
         killed::checks(),
         killed_then_cut::checks(),
     ];
