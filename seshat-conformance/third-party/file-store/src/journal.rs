@@ -29,17 +29,18 @@ pub struct Journal {
 pub type Record = (u64, Vec<u8>);
 
 impl Journal {
-    /// Opens the file, or makes one of `first` alone, and gives its records. They are written anew:
-    /// a process that was killed, or whose sync failed, may have left them in the page cache alone.
+    /// Opens the file, or makes one of `first` alone, and gives its records.
     pub fn open(path: &Path, first: &[u8]) -> io::Result<(Self, Vec<Record>)> {
-        let bodies = match durable::read(path)? {
-            Some(bytes) => scan(&bytes)?,
-            None => vec![first.to_vec()],
+        let bytes = match durable::settle(path)? {
+            Some(bytes) => bytes,
+            None => {
+                let (bytes, _) = written(&[first.to_vec()])?;
+                durable::replace(path, &bytes)?;
+                bytes
+            }
         };
-        let (bytes, places) = written(&bodies)?;
-        durable::replace(path, &bytes)?;
-        let journal = Self::of(path, bytes.len() as u64)?;
-        Ok((journal, places.into_iter().zip(bodies).collect()))
+        let (records, end) = scan(&bytes)?;
+        Ok((Self::of(path, end)?, records))
     }
 
     fn of(path: &Path, end: u64) -> io::Result<Self> {
@@ -113,8 +114,8 @@ fn sum(length: [u8; 4], body: &[u8]) -> [u8; 4] {
     crc32fast::hash(&[&length, body].concat()).to_le_bytes()
 }
 
-/// The records' bodies.
-fn scan(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+/// The records, and where they end.
+fn scan(bytes: &[u8]) -> io::Result<(Vec<Record>, u64)> {
     let damaged =
         |place: usize| io::Error::new(ErrorKind::InvalidData, format!("damaged at {place}"));
     let (&[e0, e1, e2, e3, e4, e5, e6, e7, c0, c1, c2, c3], _) =
@@ -124,7 +125,7 @@ fn scan(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         return Err(damaged(0));
     }
     let end = usize::try_from(u64::from_le_bytes(end)).map_err(io::Error::other)?;
-    let (mut bodies, mut place) = (Vec::new(), START);
+    let (mut records, mut place) = (Vec::new(), START);
     while place < end {
         let rest = bytes.get(place..end).ok_or_else(|| damaged(place))?;
         let (head, after) = rest.split_first_chunk::<HEAD>().ok_or_else(|| damaged(place))?;
@@ -133,8 +134,8 @@ fn scan(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let body = after.get(..u32::from_le_bytes(length) as usize);
         let body = body.filter(|body| sum(length, body) == [s0, s1, s2, s3]);
         let body = body.ok_or_else(|| damaged(place))?;
-        bodies.push(body.to_vec());
+        records.push((place as u64, body.to_vec()));
         place += HEAD + body.len();
     }
-    Ok(bodies)
+    Ok((records, end as u64))
 }

@@ -138,7 +138,12 @@ impl<'l> Past<'l> {
             // Shown is shown: at the end it has to last.
             let ended = image.at == opened;
             let models = if ended { vec![subject.model.clone()] } else { models.to_vec() };
-            for cut in super::cuts(self.lab, image, Persistence::Ext4) {
+            // The one and the other by turns, and both where more than one part is tried.
+            let mut cuts = super::cuts(self.lab, image, Persistence::Ext4);
+            if let [strict, part] = cuts[..] {
+                cuts = vec![if number % 2 == 0 { part } else { strict }];
+            }
+            for cut in cuts {
                 self.lab.record.forget_steps_since(mark);
                 self.lab.record.step(format!("cut power (while it is opened, {image})"));
                 let mut again = subject.after_cut(image, cut).await?;
@@ -146,7 +151,7 @@ impl<'l> Past<'l> {
                 tried += 1;
                 // Going down from each would take for ever.
                 let deeper = more > 0 && number == images.len() / 2;
-                if deeper && cut.survives != Survives::Nothing {
+                if deeper {
                     tried += Box::pin(self.recover(&mut again, &models, more - 1)).await?;
                 }
                 again.close().await?;
