@@ -205,6 +205,11 @@ impl Record {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// What was done beyond the first `count` steps led nowhere.
+    pub(crate) fn forget_steps_since(&self, count: usize) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).truncate(count);
+    }
+
     pub(crate) fn case(&self) {
         self.tick();
         self.cases.fetch_add(1, Ordering::Relaxed);
