@@ -8,10 +8,12 @@
 mod wreck;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use seshat_powercut::model::Flip;
 pub(crate) use seshat_powercut::{
     Cut, Fault, Harm, History, Image, Model as Persistence, Moment, Survives,
 };
@@ -81,6 +83,22 @@ impl Power {
         let disk = seshat_powercut::Disk::revive(image, dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
         of.set(Scene::new(of.history()?, image.clone(), None));
+        Ok(self.over(dir, of.hooks.clone(), Some(disk)))
+    }
+
+    /// A disk in `dir`, which is not there yet: all that another holds, with one bit flipped.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn flipped(&self, of: &Disk, flip: &Flip, dir: &Path) -> Result<Disk, Failure> {
+        let (history, image) = (of.history()?, of.image()?);
+        let mut picture = image.killed();
+        if !flip.apply_to(&mut picture) {
+            return Err(Failure::new(Kind::Kit, format!("there is no {flip}"), "", ""));
+        }
+        let disk = seshat_powercut::Disk::restore(&picture, dir);
+        let disk = disk.map_err(|error| failed("restoring", dir, error))?;
+        of.set(Scene::new(history, image, None).with(flip.clone()));
         Ok(self.over(dir, of.hooks.clone(), Some(disk)))
     }
 
@@ -172,6 +190,20 @@ impl Disk {
     /// It is not watched.
     pub(crate) fn image(&self) -> Result<Image, Failure> {
         Ok(self.watched()?.image())
+    }
+
+    /// About `count` single bits, evenly spread, of what was written during an operation and is
+    /// still there.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn flips(&self, operation: Range<Moment>, count: u64) -> Result<Vec<Flip>, Failure> {
+        let history = self.history()?;
+        let flips = history.record(operation, history.now()).flips(count);
+        let most = usize::try_from(count).unwrap_or(usize::MAX);
+        // There is one in each run of bytes at least, and some formats write very many.
+        let stride = flips.len().div_ceil(most.saturating_mul(2).max(1)).max(1);
+        Ok(flips.into_iter().step_by(stride).collect())
     }
 
     /// Whether a hook cuts the power, and not the kit.
