@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use seshat_powercut::model::Event;
 pub(crate) use seshat_powercut::model::Flip;
 pub(crate) use seshat_powercut::{
     Cut, Fault, Harm, History, Image, Model as Persistence, Moment, Survives,
@@ -266,6 +267,48 @@ impl Disk {
     pub(crate) fn fail(&self, fault: Fault) -> Result<(), Failure> {
         self.watched()?.fail(fault);
         Ok(())
+    }
+
+    /// Whether a disk that refuses writes was asked for one; taken for given where that isn't
+    /// known.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn refused_any(&self) -> Result<bool, Failure> {
+        match self.hooks.refuse_writes {
+            Some(_) => Ok(true),
+            None => Ok(self.refused()? > 0),
+        }
+    }
+
+    /// How many calls the fault has met since it was set.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn refused(&self) -> Result<u64, Failure> {
+        Ok(self.watched()?.refused())
+    }
+
+    /// How many calls it could have met.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn met(&self) -> Result<u64, Failure> {
+        Ok(self.watched()?.met())
+    }
+
+    /// The first call that a fault has met, in words.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn hit(&self) -> Result<Option<String>, Failure> {
+        let history = self.history()?;
+        let Some(place) = history.events().position(Event::is_hit) else { return Ok(None) };
+        let upto = Moment(place as u64 + 1);
+        let line = history.trace(upto, Persistence::Ext4).lines().last().cloned();
+        // Without the number and the thread.
+        let words = line.unwrap_or_default().trim_start().splitn(3, ' ').last().map(str::to_owned);
+        Ok(words.map(|words| format!("call {}, {words}", upto.0)))
     }
 
     /// The disk is well again. How many calls have failed.
