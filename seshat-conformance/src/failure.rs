@@ -52,6 +52,19 @@ pub struct Wreck {
     pub image: Option<PathBuf>,
 }
 
+impl Wreck {
+    /// What it has to tell, each with a label.
+    pub(crate) fn parts(&self) -> [(&'static str, Vec<&str>); 3] {
+        let calls = self.calls.iter().map(String::as_str).collect();
+        let cut = self.cut.as_deref().unwrap_or("none: the process was killed, or the disk failed");
+        let missing = match self.missing.is_empty() {
+            true => vec!["nothing: all was synced"],
+            false => self.missing.iter().map(String::as_str).collect(),
+        };
+        [("power cut", vec![cut]), ("not on disk", missing), ("calls", calls)]
+    }
+}
+
 /// How a check that failed ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

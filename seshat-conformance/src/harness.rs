@@ -195,7 +195,9 @@ impl Target {
     fn replay(&self, file: &Path, history: &str) -> Result<(), Failed> {
         let started = std::time::Instant::now();
         let outcome = self.warden.cell().replay(history).unwrap_or_else(|| interrupted());
-        if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. }) = &outcome {
+        if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. })
+        | Outcome::Skipped { reason: what } = &outcome
+        {
             return Err(format!("can't replay {}: {what}", file.display()).into());
         }
         let mut result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };

@@ -73,7 +73,10 @@ impl Warden {
         let specs = specs(self.options.edition);
         let report = runner::run_with(driver, &specs, &self.options, watch, || {
             let mut cell = self.cell();
-            move |spec: &Spec| cell.run(spec)
+            move |spec: &Spec| match runner::watches(driver, spec.needs) {
+                true => cell.run_alone(spec),
+                false => cell.run(spec),
+            }
         });
         Report { notes: self.take_notes(), ..report }
     }
@@ -102,6 +105,15 @@ impl Cell<'_> {
         let outcome = self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir, hanging))?;
         self.warden.hangs.note(&outcome);
         Some(outcome)
+    }
+
+    /// Runs a check in a child of its own: a thread that an earlier check left behind would work for
+    /// the store out of sight.
+    fn run_alone(&mut self, spec: &Spec) -> Option<Outcome> {
+        self.process = None;
+        let outcome = self.run(spec);
+        self.process = None;
+        outcome
     }
 
     /// Replays a history, likewise.

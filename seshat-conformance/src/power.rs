@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seshat_powercut::model::Event;
-pub(crate) use seshat_powercut::model::Flip;
+pub(crate) use seshat_powercut::model::{Flip, Side};
 pub(crate) use seshat_powercut::{
     Cut, Fault, Harm, History, Image, Model as Persistence, Moment, Survives,
 };
 
-use self::wreck::Scene;
+pub(crate) use self::wreck::Scene;
 use crate::failure::{Failure, Kind};
 use crate::outcome::Verdict;
 use crate::words::Hooks;
@@ -71,7 +71,7 @@ impl Power {
     ) -> Result<Disk, Failure> {
         let disk = seshat_powercut::Disk::restore(&image.cut(cut), dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
-        of.set(Scene::new(of.history()?, image.clone(), Some(cut)));
+        of.set(of.scene(image.clone(), Some(cut))?);
         Ok(self.over(dir, of.hooks.clone(), Some(disk)))
     }
 
@@ -81,10 +81,10 @@ impl Power {
     /// # Errors
     /// It can't be written.
     pub(crate) fn revived(&self, of: &Disk, image: &Image, dir: &Path) -> Result<Disk, Failure> {
-        let disk = seshat_powercut::Disk::revive(image, dir);
+        let disk = seshat_powercut::Disk::revive(&of.history()?, image, dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
-        of.set(Scene::new(of.history()?, image.clone(), None));
-        Ok(self.over(dir, of.hooks.clone(), Some(disk)))
+        of.set(of.scene(image.clone(), None)?);
+        Ok(Disk { killed: Some(image.at), ..self.over(dir, of.hooks.clone(), Some(disk)) })
     }
 
     /// A disk in `dir`, which is not there yet: all that another holds, with one bit flipped.
@@ -92,14 +92,14 @@ impl Power {
     /// # Errors
     /// It can't be written.
     pub(crate) fn flipped(&self, of: &Disk, flip: &Flip, dir: &Path) -> Result<Disk, Failure> {
-        let (history, image) = (of.history()?, of.image()?);
+        let image = of.image()?;
         let mut picture = image.killed();
         if !flip.apply_to(&mut picture) {
             return Err(Failure::new(Kind::Kit, format!("there is no {flip}"), "", ""));
         }
         let disk = seshat_powercut::Disk::restore(&picture, dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
-        of.set(Scene::new(history, image, None).with(flip.clone()));
+        of.set(Scene { flip: Some(flip.clone()), ..of.scene(image, None)? });
         Ok(self.over(dir, of.hooks.clone(), Some(disk)))
     }
 
@@ -108,7 +108,7 @@ impl Power {
             disk.spare(SPARED);
             Arc::new(Watched { disk, seen: Arc::clone(&self.seen) })
         });
-        Disk { dir: dir.to_owned(), hooks, watched }
+        Disk { dir: dir.to_owned(), hooks, killed: None, watched }
     }
 
     /// Two cuts for the next moment: nothing of what was not synced survives, and a part, by turns
@@ -124,6 +124,16 @@ impl Power {
     /// Before a fresh store: what was before has nothing to do with what comes.
     pub(crate) fn forget(&self) {
         self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// What would be told if the check failed now.
+    pub(crate) fn scene(&self) -> Option<Scene> {
+        self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has that told, whatever came between.
+    pub(crate) fn tell(&self, scene: Option<Scene>) {
+        *self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner) = scene;
     }
 
     /// How a check ended, given what of its disks was seen; `images` is where an image is kept.
@@ -148,6 +158,8 @@ impl Power {
 pub(crate) struct Disk {
     dir: PathBuf,
     hooks: Hooks,
+    /// When the process before the present one was killed, if it was.
+    killed: Option<Moment>,
     watched: Option<Arc<Watched>>,
 }
 
@@ -222,8 +234,7 @@ impl Disk {
                 hook.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))
             }
             (None, Some(watched)) => {
-                let image = watched.disk.image();
-                self.set(Scene::new(watched.disk.history(), image, Some(cut)));
+                self.set(self.scene(watched.disk.image(), Some(cut))?);
                 let off = watched.disk.power_off();
                 off.map_err(|error| failed("cutting the power of", &self.dir, error))
             }
@@ -319,13 +330,17 @@ impl Disk {
         let disk = self.watched()?;
         let refused = disk.refused();
         disk.heal();
-        self.set(Scene::new(disk.history(), disk.image(), None));
+        self.set(self.scene(disk.image(), None)?);
         Ok(refused)
     }
 
     fn watched(&self) -> Result<&seshat_powercut::Disk, Failure> {
         let watched = self.watched.as_ref().map(|watched| &watched.disk);
         watched.ok_or_else(|| Failure::new(Kind::Kit, "a disk that is not watched", "", ""))
+    }
+
+    fn scene(&self, image: Image, cut: Option<Cut>) -> Result<Scene, Failure> {
+        Ok(Scene { history: self.history()?, killed: self.killed, image, cut, flip: None })
     }
 
     fn set(&self, scene: Scene) {

@@ -40,6 +40,15 @@ pub(super) enum Command {
     },
     /// Write a crate that plugs in a store of yours, with the lines to fill in
     New(NewArgs),
+    /// Show what the store holds that is opened in a copy of a directory, such as the image of a
+    /// power cut that a failure names
+    Look {
+        /// The directory, which stays as it is
+        dir: PathBuf,
+        /// How long one call of the store may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+        patience: Duration,
+    },
     /// Run a history again, as a failure prints it
     Replay {
         /// A history as a failure prints it, one step a line; `-` for standard input

@@ -147,7 +147,7 @@ fn happened(out: &mut String, report: &Report, result: &CheckResult, failure: &F
     field(out, "expected", &failure.expected);
     field(out, "got", &failure.got);
     if let Some(wreck) = &failure.wreck {
-        wrecked(out, wreck);
+        wrecked(out, wreck, &report.rerun);
     }
     let whole = |failure: &Failure| {
         let history = failure.history.as_deref().unwrap_or_default().trim_end();
@@ -180,14 +180,15 @@ fn happened(out: &mut String, report: &Report, result: &CheckResult, failure: &F
     }
 }
 
-fn wrecked(out: &mut String, wreck: &Wreck) {
-    field(out, "power cut", wreck.cut.as_deref().unwrap_or("none: killed, or the disk failed"));
-    let synced = ["nothing: all was synced".to_owned()];
-    let missing = if wreck.missing.is_empty() { &synced[..] } else { &wreck.missing };
-    field(out, "not on disk", &missing.join("\n"));
-    field(out, "calls", &wreck.calls.join("\n"));
+fn wrecked(out: &mut String, wreck: &Wreck, rerun: &Rerun) {
+    for (label, lines) in wreck.parts() {
+        field(out, label, &lines.join("\n"));
+    }
     if let Some(image) = &wreck.image {
         field(out, "image", &image.display().to_string());
+        if let Rerun::Program(program) = rerun {
+            field(out, "look at it", &format!("{program} look {}", image.display()));
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn lost_sync() -> Vec<Check> {
             relies: [APPEND, START_LOG],
             since: 3,
             limit: 30,
-            run: |lab| sweep(lab, Harm::LostSync, Half::Log, Then::CutPower),
+            run: |lab| sweep(lab, Harm::LostSync, Half::Log, Then::OnlyCutPower),
         ),
     ]
 }

@@ -69,31 +69,39 @@ async fn opens(lab: &Lab, harms: [Harm; 2]) -> Verdict {
     let steps = lab.record.steps().len();
     for found in &founds {
         for harm in harms {
-            for times in [u64::MAX, 1] {
-                for from in places(lab, harm, || found.copy(&subject)).await? {
-                    if lab.enough() {
-                        return Ok(());
-                    }
-                    lab.record.back_to(steps);
-                    let fault = Fault { harm, from, times };
-                    let mut copy = found.copy(&subject)?;
-                    let Some(hit) = on_failing(&mut copy, fault).await? else { continue };
-                    let so_far = |when| format!("{}: {hit}; then {when}", in_words(fault));
-                    let stop = Stop { asked: found.asked.clone(), under_way: None };
-                    let (image, [cut, _]) = (copy.disk.image()?, lab.power.cuts());
-                    let left = stop.left(&copy, &image, cut).await;
-                    left.map_err(|failure| told(failure, &so_far("a power cut")))?;
-                    copy.disk.heal()?;
-                    let again = async {
-                        stop.opened(&mut copy).await?;
-                        copy.start().await
-                    };
-                    again.await.map_err(|failure| told(failure, &so_far("opened once more")))?;
+            let places = places(lab, harm, || found.copy(&subject)).await?;
+            let faults = places
+                .into_iter()
+                .flat_map(|from| [u64::MAX, 1].map(|times| Fault { harm, from, times }));
+            for fault in faults {
+                if lab.enough() {
+                    return Ok(());
                 }
+                lab.record.back_to(steps);
+                let copy = found.copy(&subject)?;
+                again(copy, fault).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Opened on a failing disk, and then on one that is well: before and after a power cut.
+async fn again(mut subject: Subject<'_>, fault: Fault) -> Verdict {
+    let lab = subject.lab;
+    let stop = Stop { asked: subject.model.clone(), under_way: None };
+    let Some(hit) = on_failing(&mut subject, fault).await? else { return Ok(()) };
+    let so_far = |when| format!("{}: {hit}; then {when}", in_words(fault));
+    let (image, [cut, _]) = (subject.disk.image()?, lab.power.cuts());
+    let left = stop.left(&subject, &image, cut).await;
+    left.map_err(|failure| told(failure, &so_far("a power cut")))?;
+    // What a failure tells is about this disk again.
+    subject.disk.heal()?;
+    let opened = async {
+        stop.opened(&mut subject).await?;
+        subject.start().await
+    };
+    opened.await.map_err(|failure| told(failure, &so_far("opened once more")))
 }
 
 /// A store that was closed in order, and one whose power was cut off before an append was synced:
@@ -110,7 +118,7 @@ async fn founds(subject: &mut Subject<'_>) -> Result<Vec<Found>, Failure> {
         let survives = Survives::Some(lab.seed.wrapping_shl(8).wrapping_add(seed));
         Cut { model: Persistence::Ext4, survives }
     };
-    let cuts = (0..lab.budget.pick(1, 3, 12)).map(cut);
+    let cuts = (0..lab.budget.pick(4, 12, 48)).map(cut);
     let torn = |cut| Some(Found { image: written.clone()?, cut: Some(cut), asked: asked.clone() });
     let mut founds: Vec<Found> = cuts.filter_map(torn).collect();
     lab.record.step("close");
@@ -131,7 +139,7 @@ async fn places<'l>(
     lab.record.case();
     let total = copy.disk.met()?;
     copy.vanish();
-    Ok(spread(total, lab.budget.pick(3, 12, u64::MAX), lab.seed))
+    Ok(spread(total, lab.budget.pick(2, 6, u64::MAX), lab.seed))
 }
 
 /// Opens a store on a failing disk; whether it can is its own affair. What failed, if anything did.

@@ -27,6 +27,8 @@ pub(super) enum Then {
     Restart,
     /// A power cut: what was acknowledged by then survives it as well.
     CutPower,
+    /// Likewise, and only that is looked at, where the store has said that the disk failed.
+    OnlyCutPower,
 }
 
 /// One harm at every place of a history, or at as many as the budget allows.
@@ -52,11 +54,11 @@ impl Sweep<'_> {
             self.lab.inconclusive(format!("it makes no call that meets {}", name(self.harm)));
             return Ok(());
         }
-        let (quick, most) = self.lab.budget.pick((true, 10), (false, 40), (false, u64::MAX));
+        let (both, most) = self.lab.budget.pick((false, 10), (false, 60), (true, u64::MAX));
         for (number, from) in spread(total, most, self.lab.seed).into_iter().enumerate() {
             for (turn, times) in [u64::MAX, 1].into_iter().enumerate() {
-                // For good and once; where time is short, by turns.
-                if quick && turn != number % 2 {
+                // For good, and once; by turns, where not all is tried.
+                if !both && turn != number % 2 {
                     continue;
                 }
                 if self.lab.enough() {
@@ -92,13 +94,14 @@ impl Sweep<'_> {
             let so_far = format!("{}: {hit}; then {when}", in_words(fault));
             move |failure: Failure| told(failure, &so_far)
         };
-        let stop = Stop { asked: subject.model.clone(), under_way: stopped.as_ref() };
-        let (image, steps) = (subject.disk.image()?, lab.record.steps().len());
-        for cut in lab.power.cuts() {
-            lab.record.back_to(steps);
-            stop.left(&subject, &image, cut).await.map_err(then("a power cut"))?;
+        let only = self.then == Then::OnlyCutPower;
+        if only && stopped.is_none() {
+            return Ok(());
         }
-        lab.record.back_to(steps);
+        let stop = Stop { asked: subject.model.clone(), under_way: stopped.as_ref() };
+        if !only {
+            self.cut(&stop, &subject).await.map_err(then("a power cut"))?;
+        }
         lab.record.step("restart");
         // What it would write may be refused.
         if subject.close().await.is_err() {
@@ -106,17 +109,30 @@ impl Sweep<'_> {
         }
         subject.disk.heal()?;
         stop.opened(&mut subject).await.map_err(then("a restart, the disk being well"))?;
-        let (image, [cut, _]) = (subject.disk.image()?, lab.power.cuts());
-        let steps = lab.record.steps().len();
-        stop.left(&subject, &image, cut).await.map_err(then("a restart, and a power cut"))?;
-        lab.record.back_to(steps);
+        if !only {
+            self.cut(&stop, &subject).await.map_err(then("a restart, and a power cut"))?;
+        }
         // What a failure tells is about this disk again.
         subject.disk.heal()?;
         let behind = match self.then {
-            Then::Restart => "a restart, new writes, and a restart",
-            Then::CutPower => "a restart, new writes, and a power cut",
+            Then::Restart => "a restart, new writes, and another restart",
+            Then::CutPower | Then::OnlyCutPower => "a restart, new writes, and a power cut",
         };
         self.go_on(&mut subject).await.map_err(then(behind))
+    }
+
+    /// Cuts the power of a copy, so that the store goes on.
+    async fn cut(&self, stop: &Stop<'_>, subject: &Subject<'_>) -> Verdict {
+        let (image, steps) = (subject.disk.image()?, self.lab.record.steps().len());
+        let [cut, other] = self.lab.power.cuts();
+        // Where nothing is at risk, every cut leaves the same.
+        let other = (!image.is_settled(other.model)).then_some(other);
+        for cut in [cut].into_iter().chain(other) {
+            stop.left(subject, &image, cut).await?;
+            self.lab.record.back_to(steps);
+        }
+        self.lab.power.tell(None);
+        Ok(())
     }
 
     /// The steps on the failing disk, up to the first error. `None` if none of their calls failed.
@@ -159,7 +175,7 @@ impl Sweep<'_> {
         }
         match self.then {
             Then::Restart => subject.perform(Step::Restart).await?,
-            Then::CutPower => subject.perform(Step::CutPower).await?,
+            Then::CutPower | Then::OnlyCutPower => subject.perform(Step::CutPower).await?,
         }
         subject.verify().await
     }
