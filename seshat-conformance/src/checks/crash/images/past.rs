@@ -139,7 +139,7 @@ impl<'l> Past<'l> {
             let ended = image.at == opened;
             let models = if ended { vec![subject.model.clone()] } else { models.to_vec() };
             for cut in super::cuts(self.lab, image, Persistence::Ext4) {
-                self.lab.record.forget_steps_since(mark);
+                self.lab.record.back_to(mark);
                 self.lab.record.step(format!("cut power (while it is opened, {image})"));
                 let mut again = subject.after_cut(image, cut).await?;
                 self.look(&mut again, models.clone()).await?;
@@ -152,7 +152,7 @@ impl<'l> Past<'l> {
                 again.close().await?;
             }
         }
-        self.lab.record.forget_steps_since(mark);
+        self.lab.record.back_to(mark);
         Ok(tried)
     }
 
@@ -233,7 +233,7 @@ impl<'l> Past<'l> {
         let mark = record.steps().len();
         let tried = self.lab.caught(tried);
         let since = record.steps().into_iter().skip(mark);
-        record.forget_steps_since(mark);
+        record.back_to(mark);
         tried.map_err(|failure| {
             let then = self.timeline.at(image.at);
             let call = match image.side {
