@@ -148,7 +148,7 @@ impl<'l> Past<'l> {
                 cuts = vec![if number % 2 == 0 { part } else { strict }];
             }
             for cut in cuts {
-                self.lab.record.forget_steps_since(mark);
+                self.lab.record.back_to(mark);
                 self.lab.record.step(format!("cut power (while it is opened, {image})"));
                 let mut again = subject.after_cut(image, cut).await?;
                 self.look(&mut again, models.clone()).await?;
@@ -161,7 +161,7 @@ impl<'l> Past<'l> {
                 again.close().await?;
             }
         }
-        self.lab.record.forget_steps_since(mark);
+        self.lab.record.back_to(mark);
         Ok(tried)
     }
 
@@ -242,7 +242,7 @@ impl<'l> Past<'l> {
         let mark = record.steps().len();
         let tried = self.lab.caught(tried);
         let since = record.steps().into_iter().skip(mark);
-        record.forget_steps_since(mark);
+        record.back_to(mark);
         tried.map_err(|failure| {
             let then = self.timeline.at(image.at);
             let call = match image.side {
