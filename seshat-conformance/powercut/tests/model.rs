@@ -490,6 +490,11 @@ fn a_record_is_what_changed_and_is_still_there() {
     assert_eq!(ranges(&record(3, 4)), [4..6, 7..8], "one byte was overwritten since");
     assert_eq!(ranges(&record(4, 5)), [6..7]);
     assert!(record(5, 6).is_empty(), "the same byte again is no change");
+    let shorter = self::history(&[write(0, b"aaaa"), Op::Change(Change::Resize(2))]);
+    assert!(
+        shorter.record(Moment(3)..Moment(4), shorter.now()).is_empty(),
+        "no byte is left of it"
+    );
     let flips = record(3, 4).flips(100);
     assert_eq!(flips.iter().map(|flip| flip.offset).collect::<Vec<_>>(), [4, 5, 7]);
     let dir = tempfile::tempdir().unwrap();
