@@ -82,6 +82,8 @@ impl Faults {
 fn blow(harm: Harm, kind: Kind, shortened: bool) -> Option<Blow> {
     match (harm, kind) {
         (Harm::Short, Kind::Write(part)) if !shortened && part > 0 => Some(Blow::Short(part)),
+        // The first to meet it is a write.
+        (Harm::Short, Kind::Reserve | Kind::Create) if !shortened => None,
         (Harm::Full | Harm::Short, Kind::Write(_) | Kind::Reserve | Kind::Create) => {
             Some(Blow::Full)
         }
@@ -111,9 +113,10 @@ mod tests {
     #[test]
     fn a_short_write_is_followed_by_a_full_disk() {
         let fault = Fault { harm: Harm::Short, from: 2, times: u64::MAX };
-        let kinds = [Kind::Write(9), Kind::Write(9), Kind::Write(4), Kind::Rename, Kind::Create];
-        let blows = [None, Some(Blow::Short(9)), Some(Blow::Full), None, Some(Blow::Full)];
-        assert_eq!(met(fault, &kinds), blows);
+        let (write, create) = (Kind::Write(9), Kind::Create);
+        let kinds = [write, create, write, write, Kind::Rename, create];
+        let full = Some(Blow::Full);
+        assert_eq!(met(fault, &kinds), [None, None, Some(Blow::Short(9)), full, None, full]);
     }
 
     #[test]
