@@ -6,6 +6,7 @@ mod waits;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::driver::Driver;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::pace::Pace;
 use crate::power::Power;
 
@@ -274,6 +275,24 @@ impl Lab {
     /// Waits for a future from within a check, where a callback can't.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+    }
+
+    /// Likewise; a panic is the failure that it would be in a check by itself.
+    ///
+    /// # Errors
+    /// The future's, or a panic.
+    pub(crate) fn caught<T>(
+        &self,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let run = AssertUnwindSafe(|| self.block_on(future));
+        catch_unwind(run).unwrap_or_else(|_| {
+            let panics = self.record.panics();
+            self.record.forgive_panics();
+            let said = panics.last().cloned().unwrap_or_default();
+            let call = self.record.doing().unwrap_or_else(|| "the store".to_owned());
+            Err(Failure::new(Kind::Panic, format!("{call} panicked"), "", said))
+        })
     }
 
     /// Counts an assertion, and fails if it doesn't hold.

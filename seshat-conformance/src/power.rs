@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use seshat_powercut::model::Side;
 pub(crate) use seshat_powercut::{
     Cut, Fault, Harm, History, Image, Model as Persistence, Moment, Survives,
 };
 
-use self::wreck::Scene;
+pub(crate) use self::wreck::Scene;
 use crate::failure::{Failure, Kind};
 use crate::outcome::Verdict;
 use crate::words::Hooks;
@@ -68,7 +69,7 @@ impl Power {
     ) -> Result<Disk, Failure> {
         let disk = seshat_powercut::Disk::restore(&image.cut(cut), dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
-        of.set(Scene::new(of.history()?, image.clone(), Some(cut)));
+        of.set(of.scene(image.clone(), Some(cut))?);
         Ok(self.over(dir, of.hooks.clone(), Some(disk)))
     }
 
@@ -78,10 +79,10 @@ impl Power {
     /// # Errors
     /// It can't be written.
     pub(crate) fn revived(&self, of: &Disk, image: &Image, dir: &Path) -> Result<Disk, Failure> {
-        let disk = seshat_powercut::Disk::revive(image, dir);
+        let disk = seshat_powercut::Disk::revive(&of.history()?, image, dir);
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
-        of.set(Scene::new(of.history()?, image.clone(), None));
-        Ok(self.over(dir, of.hooks.clone(), Some(disk)))
+        of.set(of.scene(image.clone(), None)?);
+        Ok(Disk { killed: Some(image.at), ..self.over(dir, of.hooks.clone(), Some(disk)) })
     }
 
     fn over(&self, dir: &Path, hooks: Hooks, disk: Option<seshat_powercut::Disk>) -> Disk {
@@ -89,7 +90,7 @@ impl Power {
             disk.spare(SPARED);
             Arc::new(Watched { disk, seen: Arc::clone(&self.seen) })
         });
-        Disk { dir: dir.to_owned(), hooks, watched }
+        Disk { dir: dir.to_owned(), hooks, killed: None, watched }
     }
 
     /// Two cuts for the next moment: nothing of what was not synced survives, and a part, by turns
@@ -105,6 +106,16 @@ impl Power {
     /// Before a fresh store: what was before has nothing to do with what comes.
     pub(crate) fn forget(&self) {
         self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// What would be told if the check failed now.
+    pub(crate) fn scene(&self) -> Option<Scene> {
+        self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has that told, whatever came between.
+    pub(crate) fn tell(&self, scene: Option<Scene>) {
+        *self.seen.scene.lock().unwrap_or_else(PoisonError::into_inner) = scene;
     }
 
     /// How a check ended, given what of its disks was seen; `images` is where an image is kept.
@@ -129,6 +140,8 @@ impl Power {
 pub(crate) struct Disk {
     dir: PathBuf,
     hooks: Hooks,
+    /// When the process before the present one was killed, if it was.
+    killed: Option<Moment>,
     watched: Option<Arc<Watched>>,
 }
 
@@ -189,8 +202,7 @@ impl Disk {
                 hook.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))
             }
             (None, Some(watched)) => {
-                let image = watched.disk.image();
-                self.set(Scene::new(watched.disk.history(), image, Some(cut)));
+                self.set(self.scene(watched.disk.image(), Some(cut))?);
                 let off = watched.disk.power_off();
                 off.map_err(|error| failed("cutting the power of", &self.dir, error))
             }
@@ -244,13 +256,17 @@ impl Disk {
         let disk = self.watched()?;
         let refused = disk.refused();
         disk.heal();
-        self.set(Scene::new(disk.history(), disk.image(), None));
+        self.set(self.scene(disk.image(), None)?);
         Ok(refused)
     }
 
     fn watched(&self) -> Result<&seshat_powercut::Disk, Failure> {
         let watched = self.watched.as_ref().map(|watched| &watched.disk);
         watched.ok_or_else(|| Failure::new(Kind::Kit, "a disk that is not watched", "", ""))
+    }
+
+    fn scene(&self, image: Image, cut: Option<Cut>) -> Result<Scene, Failure> {
+        Ok(Scene { history: self.history()?, killed: self.killed, image, cut })
     }
 
     fn set(&self, scene: Scene) {

@@ -43,7 +43,7 @@ impl Disk {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         let picture = Picture::read(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, &picture, State::durable(&picture))
+        Self::whole(family, dir, &picture)
     }
 
     /// Writes a picture into `dir`, which is not there or empty, and watches it: the disk after a
@@ -57,31 +57,43 @@ impl Disk {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         picture.write_to(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, picture, State::durable(picture))
+        Self::whole(family, dir, picture)
     }
 
-    /// A process was killed at an image's moment, and the next one starts: writes into `dir`, which
-    /// is not there or empty, what the page cache had, and watches it. On the disk is what was on
-    /// the disk at that moment, so what the next process merely finds, the next power cut takes.
+    /// A process was killed at the moment of an image of `history`, and the next one starts: writes
+    /// into `dir`, which is not there or empty, what the page cache had, and watches it. On the disk
+    /// is what was on the disk at that moment, so what the next process merely finds, the next power
+    /// cut takes. What the next one does continues the history.
     ///
     /// # Errors
     /// As [`Disk::watch`], and where `dir` can't be written.
-    pub fn revive(image: &Image, dir: impl AsRef<Path>) -> Result<Self, WatchError> {
+    pub fn revive(
+        history: &History,
+        image: &Image,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self, WatchError> {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         let picture = image.killed();
         picture.write_to(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, &picture, image.state.clone())
+        Self::over(family, dir, &picture, history.until(image.at), image.state.clone())
+    }
+
+    fn whole(family: Family, dir: &Path, picture: &Picture) -> Result<Self, WatchError> {
+        let state = State::durable(picture);
+        Self::over(family, dir, picture, History::new(state.clone()), state)
     }
 
     fn over(
         family: Family,
         dir: &Path,
         picture: &Picture,
+        history: History,
         state: State,
     ) -> Result<Self, WatchError> {
         let dir = fs::canonicalize(dir).map_err(WatchError::io(dir))?;
-        let watched = Watched::new(family, &dir, picture, state).map_err(WatchError::io(&dir))?;
+        let watched = Watched::new(family, &dir, picture, history, state);
+        let watched = watched.map_err(WatchError::io(&dir))?;
         let shared = Arc::new(Mutex::new(watched));
         if !Registry::lock().add(&shared) {
             return Err(WatchError::Nested { dir });
@@ -162,7 +174,9 @@ impl Disk {
             bury(&self.dir)?;
         }
         picture.write_to(&self.dir)?;
-        let new = Watched::new(family, &self.dir, &picture, State::durable(&picture))?;
+        let state = State::durable(&picture);
+        let history = History::new(state.clone());
+        let new = Watched::new(family, &self.dir, &picture, history, state)?;
         lock(&self.shared).replace(new);
         tracing::debug!(dir = %self.dir.display(), ?cut, "power on");
         Ok(())

@@ -55,7 +55,7 @@ impl Registry {
 pub(crate) enum Watched {}
 
 impl Watched {
-    pub(crate) fn new(_: Family, _: &Path, _: &Picture, _: State) -> io::Result<Self> {
+    pub(crate) fn new(_: Family, _: &Path, _: &Picture, _: History, _: State) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

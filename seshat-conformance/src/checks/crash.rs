@@ -1,8 +1,10 @@
 //! Family `crash`: the power fails. What was acknowledged is there, what wasn't may be, in order
 //! and without a hole.
 
+mod images;
 mod in_flight;
 mod killed;
+mod killed_then_cut;
 mod kinds;
 mod midway;
 
@@ -17,8 +19,15 @@ use crate::story;
 use crate::subject::Subject;
 
 pub(crate) fn checks() -> Vec<Check> {
-    let all =
-        [after_calls(), kinds::checks(), in_flight::checks(), midway::checks(), killed::checks()];
+    let all = [
+        after_calls(),
+        kinds::checks(),
+        in_flight::checks(),
+        midway::checks(),
+        images::checks(),
+        killed::checks(),
+        killed_then_cut::checks(),
+    ];
     all.into_iter().flatten().collect()
 }
 

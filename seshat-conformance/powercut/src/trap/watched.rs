@@ -44,11 +44,13 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Watches `root`, which holds what `picture` shows, with the durable state of `state`.
+    /// Watches `root`, which holds what `picture` shows, with the durable state of `state`, to which
+    /// `history` has led.
     pub(crate) fn new(
         family: Family,
         root: &Path,
         picture: &Picture,
+        history: History,
         state: State,
     ) -> io::Result<Self> {
         let root = root.to_owned();
@@ -60,7 +62,7 @@ impl Watched {
         Ok(Self {
             family,
             root,
-            history: History::new(state.clone()),
+            history,
             state,
             index,
             nameless: BTreeSet::new(),
