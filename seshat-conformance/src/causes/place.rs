@@ -191,7 +191,7 @@ const WORDS: [(&str, &[&str], Option<Part>); 28] = [
     ("power", &["cut"], None),
     ("reopen", &["restart"], None),
     ("crash", &["cut"], None),
-    ("disk", &["restart"], None),
+    ("disk", &["restart", "cut"], None),
 ];
 
 /// Families that try many things at once: what fails there is another's, where another fails.
