@@ -29,7 +29,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A name is on disk once its directory is.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    settle(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What a process that was killed has renamed in a directory is on disk: before anybody relies on
+/// what is found there.
+pub fn settle(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 /// The contents of a file, if there is one.
