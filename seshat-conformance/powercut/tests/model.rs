@@ -226,6 +226,12 @@ proptest! {
         let ends = pending.iter().map(|p| p.change.range().end as usize);
         let most = sizes.into_iter().chain(ends).max().unwrap_or(0);
         prop_assert!(left.len() <= most, "{} bytes of at most {most}", left.len());
+        let cut_off = pending.iter().filter_map(|p| match p.change {
+            Change::Resize(size) => Some(size as usize),
+            _ => None,
+        });
+        let least = sizes.into_iter().chain(cut_off).min().unwrap_or(0);
+        prop_assert!(left.len() >= least, "{} bytes of at least {least}", left.len());
         for (at, byte) in left.iter().enumerate() {
             let old = durable.get(at).copied().unwrap_or(0);
             let wrote = |change: &Change| match change {

@@ -7,7 +7,6 @@ use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite, Shape,
 };
 
-use crate::durable;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::types::{self, Place, Reply, TypeConfig, encode};
@@ -22,7 +21,6 @@ impl Backend for FileStore {
     type Suite = OpenraftSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Log, Machine), BoxError> {
-        durable::settle(dir)?;
         Ok((Log::open(dir)?, Machine::open(dir)?))
     }
 

@@ -27,15 +27,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// A name is on disk once its directory is.
-pub fn sync_parent(path: &Path) -> io::Result<()> {
-    settle(path.parent().unwrap_or(Path::new(".")))
+/// Makes durable what is there: a process that was killed may have left it in the page cache alone.
+pub fn settle(path: &Path) -> io::Result<()> {
+    read(path)?.map_or(Ok(()), |bytes| replace(path, &bytes))
 }
 
-/// What a process that was killed has renamed in a directory is on disk: before anybody relies on
-/// what is found there.
-pub fn settle(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+/// A name is on disk once its directory is.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// The contents of a file, if there is one.
