@@ -38,7 +38,7 @@ impl Log {
             durable::settle(&dir.join(name))?;
         }
         let nothing = encode(&None::<LogId>)?;
-        let (journal, records) = Journal::open(&dir.join("log"), &nothing)?;
+        let (journal, records) = Journal::open(dir, nothing)?;
         let mut records = records.into_iter();
         let purged = match records.next() {
             Some((_, body)) => decode(&body)?,
