@@ -318,8 +318,10 @@ impl Disk {
         let upto = Moment(place as u64 + 1);
         let line = history.trace(upto, Persistence::Ext4).lines().last().cloned();
         // Without the number and the thread.
-        let words = line.unwrap_or_default().trim_start().splitn(3, ' ').last().map(str::to_owned);
-        Ok(words.map(|words| format!("call {}, {words}", upto.0)))
+        let line = line.unwrap_or_default();
+        let words = line.trim_start().splitn(3, ' ').last().unwrap_or_default();
+        let words = words.trim_end_matches(" (not synced)");
+        Ok(Some(format!("call {}, {words}", upto.0)))
     }
 
     /// The disk is well again. How many calls have failed.
