@@ -112,11 +112,11 @@ impl Power {
     }
 
     /// Two cuts for the next moment: nothing of what was not synced survives, and a part, by turns
-    /// the one first and the other.
+    /// the one first and the other. The second is tried first: what fails with nothing is said best.
     pub(crate) fn cuts(&self) -> [Cut; 2] {
         let number = self.cuts.fetch_add(1, Ordering::Relaxed);
         let some = Survives::Some(self.seed.wrapping_shl(20).wrapping_add(number));
-        let mut both = [Survives::Nothing, some];
+        let mut both = [some, Survives::Nothing];
         both.rotate_left((number % 2) as usize);
         both.map(|survives| Cut { model: Persistence::Ext4, survives })
     }

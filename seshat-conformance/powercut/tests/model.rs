@@ -550,3 +550,16 @@ fn a_picture_is_written_as_it_was_read() {
     }
     assert!(picture.write_to(&to).is_err(), "what is there is not overwritten");
 }
+
+#[test]
+fn a_history_can_be_had_up_to_a_moment_and_nothing_at_risk_is_settled() {
+    let write = |offset| Op::Change(Change::Write { offset, bytes: (*b"1").into() });
+    let whole = history(&[write(0), Op::Sync, write(1), Op::Sync]);
+    for at in (0..=whole.now().0).map(Moment) {
+        let part = whole.until(at);
+        assert_eq!(part.now(), at);
+        assert_eq!(now(&part).killed(), whole.image(at).killed());
+        let (image, strict) = (now(&part), cut(&now(&part), Model::Ext4, Survives::Nothing));
+        assert_eq!(image.is_settled(Model::Ext4), strict == image.killed(), "{at}");
+    }
+}

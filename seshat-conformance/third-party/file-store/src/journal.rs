@@ -35,8 +35,7 @@ pub type Record = (u64, Vec<u8>);
 impl Journal {
     /// Opens the journal, or makes one of `first` alone, and gives its records.
     pub fn open(dir: &Path, first: Vec<u8>) -> io::Result<(Self, Vec<Record>)> {
-        durable::settle(&head(dir))?;
-        let Some(sealed) = durable::read(&head(dir))? else {
+        let Some(sealed) = durable::settle(&head(dir))? else {
             let (journal, _) = Self::write_whole(dir, 0, std::slice::from_ref(&first))?;
             return Ok((journal, vec![(0, first)]));
         };
