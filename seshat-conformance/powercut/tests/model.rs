@@ -473,6 +473,20 @@ fn between_two_syncs_is_before_the_second() {
 }
 
 #[test]
+fn a_page_has_no_write_without_those_before_it() {
+    let write = |offset, byte| Op::Change(Change::Write { offset, bytes: vec![byte; 20].into() });
+    // The first and the second in one page, the third in another.
+    let image = now(&history(&[write(0, 1), write(20, 2), write(BLOCK, 3)]));
+    let mut left = BTreeSet::new();
+    for seed in 0..400 {
+        let bytes = file(&cut(&image, Model::Ext4, Survives::Some(seed)));
+        left.insert([0, 20, BLOCK].map(|at| bytes.get(at as usize).copied().unwrap_or(0)));
+    }
+    let possible = [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 3], [1, 2, 0], [1, 2, 3]];
+    assert_eq!(left, BTreeSet::from(possible));
+}
+
+#[test]
 fn one_seed_leaves_other_parts_at_other_moments() {
     let mut history = history(&[]);
     let mut there = BTreeSet::new();
@@ -565,4 +579,17 @@ fn a_picture_is_written_as_it_was_read() {
         assert!(meta("sparse").blocks() * 512 < 1 << 20, "holes stay holes");
     }
     assert!(picture.write_to(&to).is_err(), "what is there is not overwritten");
+}
+
+#[test]
+fn a_history_can_be_had_up_to_a_moment_and_nothing_at_risk_is_settled() {
+    let write = |offset| Op::Change(Change::Write { offset, bytes: (*b"1").into() });
+    let whole = history(&[write(0), Op::Sync, write(1), Op::Sync]);
+    for at in (0..=whole.now().0).map(Moment) {
+        let part = whole.until(at);
+        assert_eq!(part.now(), at);
+        assert_eq!(now(&part).killed(), whole.image(at).killed());
+        let (image, strict) = (now(&part), cut(&now(&part), Model::Ext4, Survives::Nothing));
+        assert_eq!(image.is_settled(Model::Ext4), strict == image.killed(), "{at}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A disk that fails while a store is opened: that is an error, or nothing at all, and no damage.
 
 use super::trial::{Stop, spread};
-use super::words::{in_words, told};
+use super::words::{as_a_step, in_words, told};
 use crate::check::{Check, check};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
@@ -145,7 +145,8 @@ async fn places<'l>(
 /// Opens a store on a failing disk; whether it can is its own affair. What failed, if anything did.
 async fn on_failing(subject: &mut Subject<'_>, fault: Fault) -> Result<Option<String>, Failure> {
     let lab = subject.lab;
-    lab.record.step("open (the disk fails)");
+    lab.record.step(as_a_step(fault));
+    lab.record.step("open");
     subject.disk.fail(fault)?;
     let opened = subject.open_once().await;
     let hit = subject.disk.hit()?;
