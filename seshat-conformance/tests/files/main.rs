@@ -1,6 +1,6 @@
 //! Stores in real files, with nothing declared but that: each faulty one is found out by the checks
-//! that are declared for it in `declared.txt`, by watching alone. The snapshot shows what each
-//! report says. `unusual.rs` is about the right ones.
+//! that are declared for it in `declared.txt`, by watching alone. The snapshot shows which sync each
+//! report says is missing. `unusual.rs` is about the right ones.
 //!
 //! To learn which checks find a new fault, or accuse a new form: `FILES_ONLY=crash,disk cargo test
 //! -p seshat-conformance --test files -- --nocapture`.
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use seshat_conformance::budget::Budget;
 use seshat_conformance::check::Outcome;
-use seshat_conformance::failure::Kind;
+use seshat_conformance::failure::{Failure, Kind};
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
 
@@ -95,6 +95,17 @@ fn check(fault: Fault) -> Report {
     run(Store(Ways::faulty(fault)), &options(filter), &mut |_| {})
 }
 
+/// What a report says was not synced, whatever the numbers in it.
+fn missing(failure: &Failure) -> BTreeSet<String> {
+    let lines = failure.wreck.iter().flat_map(|wreck| &wreck.missing);
+    let without_numbers = |line: &String| {
+        let mut words: Vec<&str> = line.split(|char: char| char.is_ascii_digit()).collect();
+        words.dedup_by(|next, word| next.is_empty() && word.is_empty());
+        words.join("#").replace("##", "#")
+    };
+    lines.map(without_numbers).collect()
+}
+
 #[test]
 fn every_fault_is_found_by_the_checks_declared_for_it() {
     if !is_supported() {
@@ -122,7 +133,9 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
             let (id, level) = (result.spec.id, result.spec.level);
             match result.outcome {
                 Outcome::Failed(failure) if failure.kind != Kind::NotTried => {
-                    writeln!(matrix, "    {id} ({level}): {:?}", failure.kind).unwrap();
+                    writeln!(matrix, "    {id} ({level})").unwrap();
+                    let missing = missing(&failure).into_iter();
+                    missing.for_each(|line| writeln!(matrix, "        {line}").unwrap());
                 }
                 other => survivors.push(format!("{fault:?} {id}: {other:?}")),
             }
