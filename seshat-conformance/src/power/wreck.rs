@@ -66,7 +66,6 @@ fn keep(picture: &Picture, images: &Path) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a panic fails the test")]
 mod tests {
     use std::ffi::OsStr;
 

@@ -50,6 +50,7 @@ faults! {
         EmptyFileFails, "a first start that was cut off leaves an empty file, on which no other can start";
     }
     "errors" {
+        WriteErrorIgnored, "a write's error is not looked at";
         SyncErrorIgnored, "a sync's error is not looked at";
         SyncErrorRetried, "a sync that failed is tried again until it says that all is well";
         SyncErrorLogged, "a sync's error is logged, and that is all";
