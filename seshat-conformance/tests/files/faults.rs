@@ -27,6 +27,7 @@ faults! {
     }
     "names" {
         CreateNoDirSync, "a new file's directory is not synced";
+        SubdirNoSync, "a new file is in a directory below, and the one above is synced";
         RenameNoDirSync, "the directory is not synced after a rename";
         UnlinkNoDirSync, "the directory is not synced after a file was removed";
         RenameBeforeSync, "a new file is renamed into place, then synced";
