@@ -9,8 +9,10 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use mmap_io::{MemoryMappedFile, MmapMode};
 
@@ -18,6 +20,27 @@ use super::faults::{Fault, Form, Ways};
 
 /// `O_DSYNC`, of Linux on x86_64 and aarch64 alike.
 const O_DSYNC: i32 = 0o10000;
+
+type Write = (fs::File, Vec<u8>, u64, Sender<io::Result<()>>);
+
+/// Writes on a thread that is there from the first call on: nobody watches it who begins later.
+pub fn old_thread() -> impl Fn(&fs::File, &[u8], u64) -> io::Result<()> {
+    static THREAD: OnceLock<Sender<Write>> = OnceLock::new();
+    let thread = THREAD.get_or_init(|| {
+        let (give, take) = mpsc::channel::<Write>();
+        thread::spawn(move || {
+            for (file, bytes, offset, done) in take {
+                drop(done.send(file.write_all_at(&bytes, offset)));
+            }
+        });
+        give
+    });
+    |file, bytes, offset| {
+        let (done, written) = mpsc::channel();
+        thread.send((file.try_clone()?, bytes.to_vec(), offset, done)).map_err(io::Error::other)?;
+        written.recv().map_err(io::Error::other)?
+    }
+}
 
 /// A directory.
 #[derive(Debug, Clone)]
@@ -185,6 +208,9 @@ impl File {
         }
         match &self.map {
             Some(map) => map.update_region(offset, bytes).map_err(io::Error::other),
+            None if self.disk.ways.form == Form::OldThread => {
+                old_thread()(&self.file, bytes, offset)
+            }
             None if self.disk.ways.is(Fault::WriteErrorIgnored) => {
                 self.file.write_all_at(bytes, offset).or(Ok(()))
             }

@@ -90,6 +90,7 @@ forms! {
     AppendOnly, "one file that only grows: truncating and purging are records too";
     CopyOnWrite, "new states beside old ones, and two roots in turn";
     FilePerEntry, "a file for each entry";
+    OldThread, "files that a thread writes to which was there before any check";
     RollbackJournal, "a file that is written in place, after what was there is in a journal";
 }
 
