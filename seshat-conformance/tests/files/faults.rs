@@ -27,6 +27,7 @@ faults! {
     }
     "names" {
         CreateNoDirSync, "a new file's directory is not synced";
+        SubdirNoSync, "a new file is in a directory below, and the one above is synced";
         RenameNoDirSync, "the directory is not synced after a rename";
         UnlinkNoDirSync, "the directory is not synced after a file was removed";
         RenameBeforeSync, "a new file is renamed into place, then synced";
@@ -89,6 +90,7 @@ forms! {
     AppendOnly, "one file that only grows: truncating and purging are records too";
     CopyOnWrite, "new states beside old ones, and two roots in turn";
     FilePerEntry, "a file for each entry";
+    OldThread, "files that a thread writes to which was there before any check";
     RollbackJournal, "a file that is written in place, after what was there is in a journal";
 }
 

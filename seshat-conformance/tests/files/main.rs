@@ -21,8 +21,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use seshat_conformance::budget::Budget;
-use seshat_conformance::check::Outcome;
+use seshat_conformance::check::{Need, Outcome, Spec};
 use seshat_conformance::failure::{Failure, Kind};
+use seshat_conformance::registry::registry;
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
 
@@ -147,4 +148,15 @@ fn every_fault_is_found_by_the_checks_declared_for_it() {
     }
     assert!(survivors.is_empty(), "survived:\n{}", survivors.join("\n"));
     insta::assert_snapshot!(matrix);
+}
+
+/// The faults of stores in memory, in `kill_matrix.txt`, are none of theirs.
+#[test]
+fn every_check_that_watches_files_finds_a_fault() {
+    let declared = declared();
+    let finds: BTreeSet<&str> = declared.values().flatten().copied().collect();
+    let watches = |spec: &Spec| spec.needs.contains(&Need::WatchedFiles);
+    let specs = registry().into_iter().map(|check| check.spec).filter(watches);
+    let idle: Vec<&str> = specs.map(|spec| spec.id).filter(|id| !finds.contains(id)).collect();
+    assert!(idle.is_empty(), "checks that find no fault of a store in files: {idle:#?}");
 }

@@ -5,6 +5,7 @@ use seshat_conformance::check::{Level, Outcome};
 use seshat_conformance::registry::registry;
 use seshat_conformance::runner::{Filter, run};
 
+use super::disk::old_thread;
 use super::faults::{FORMS, Form, Ways};
 use super::store::Store;
 use super::{FAMILIES, each, is_supported, only, options};
@@ -84,6 +85,7 @@ fn accusations(ways: Ways) -> Vec<String> {
 fn untold(form: Form, reason: &str) -> bool {
     match form {
         Form::Mapped => reason.contains("written to through a shared mapping"),
+        Form::OldThread => reason.contains("changed by something that isn't watched"),
         Form::Dsync => reason.contains("no call that meets a sync that fails"),
         _ => false,
     }
@@ -94,11 +96,29 @@ fn right_stores_are_accused_of_nothing() {
     if !is_supported() {
         return;
     }
+    old_thread();
     let forms = FORMS.iter().map(|(form, _)| (*form, Keeps::Snapshot));
     let all: Vec<_> = forms.chain([(Form::Segments, Keeps::Applied)]).collect();
     let accused = each(&all, |(form, keeps)| accusations(Ways::right(form, keeps)));
     let accused: Vec<String> = accused.into_iter().flatten().collect();
     assert!(accused.is_empty(), "{}", accused.join("\n"));
+}
+
+/// What can't be seen is neither held against a store nor passed over.
+#[test]
+fn a_store_that_writes_out_of_sight_is_inconclusive_by_name() {
+    if !is_supported() {
+        return;
+    }
+    old_thread();
+    let store = Store(Ways::right(Form::OldThread, Keeps::Snapshot));
+    let ids = ["crash/append", "crash/images/log", "disk/lost-sync/log"];
+    let report = run(store, &options(Filter::only(ids)), &mut |_| {});
+    assert_eq!(report.results.len(), ids.len());
+    for result in report.results {
+        let Outcome::Inconclusive { reason } = &result.outcome else { panic!("{result:?}") };
+        assert!(reason.contains("changed by something that isn't watched"), "{reason}");
+    }
 }
 
 /// A check that was renamed is not quietly tried on all of them.

@@ -5,8 +5,7 @@ mod past;
 mod plan;
 mod timeline;
 
-use self::past::strict;
-pub(super) use self::past::{Half, Past};
+pub(super) use self::past::{Half, Past, strict};
 pub(super) use self::plan::{Plan, of_the_log, of_the_machine, plans};
 use crate::check::{Check, check};
 use crate::history::Kind;

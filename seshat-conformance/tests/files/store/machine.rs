@@ -71,16 +71,24 @@ struct Shelf {
     number: u64,
 }
 
-fn data(number: u64) -> String {
-    format!("snapshot-{number}")
+fn data(disk: &Disk, number: u64) -> String {
+    let below = if disk.ways.is(Fault::SubdirNoSync) { BELOW } else { "" };
+    format!("{below}snapshot-{number}")
 }
+
+/// Where one store keeps its snapshots.
+const BELOW: &str = "below/";
 
 impl Shelf {
     fn open(disk: &Disk) -> io::Result<Self> {
+        if disk.ways.is(Fault::SubdirNoSync) {
+            disk.make_dir(BELOW)?;
+        }
         let pointer: Option<(u64, Meta)> = cells::load(disk, "current")?;
         let mut shelf = Self { disk: disk.clone(), current: None, number: 0 };
         if let Some((number, meta)) = pointer {
-            let bytes = disk.read(&data(number))?.ok_or_else(|| damaged(data(number)))?;
+            let bytes =
+                disk.read(&data(disk, number))?.ok_or_else(|| damaged(data(disk, number)))?;
             shelf.number = number;
             match State::of(&meta, &bytes) {
                 Err(_) if disk.ways.is(Fault::DamagedSnapshotNone) => {}
@@ -89,7 +97,7 @@ impl Shelf {
         }
         // Those of builds that were cut off, and those that were replaced.
         for name in disk.names()? {
-            if name.starts_with("snapshot-") && name != data(shelf.number) {
+            if name.starts_with("snapshot-") && name != data(disk, shelf.number) {
                 disk.remove(&name)?;
             }
         }
@@ -105,7 +113,7 @@ impl Shelf {
         let (disk, old) = (self.disk.clone(), self.number);
         let number = old + 1;
         let point = || cells::save(&disk, "current", &(number, meta.clone()));
-        let remove = || if old > 0 { disk.remove(&data(old)) } else { Ok(()) };
+        let remove = || if old > 0 { disk.remove(&data(&disk, old)) } else { Ok(()) };
         let early = disk.ways.is(Fault::PointerBeforeData);
         if early {
             point()?;
@@ -113,7 +121,7 @@ impl Shelf {
         if disk.ways.is(Fault::OldSnapshotFirst) {
             remove()?;
         }
-        let mut file = disk.create(&data(number), 0)?;
+        let mut file = disk.create(&data(&disk, number), 0)?;
         file.write(0, &bytes)?;
         match disk.ways.fault {
             Some(Fault::DataSyncedLast) => {

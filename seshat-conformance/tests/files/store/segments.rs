@@ -140,7 +140,8 @@ impl Segments {
 
     /// The next file: a spare one, or a new one.
     fn begin(&mut self) -> io::Result<()> {
-        let spares = lives(&self.disk, "spare-")?;
+        let recycles = self.disk.ways.form == Form::Recycling;
+        let spares = if recycles { lives(&self.disk, "spare-")? } else { Vec::new() };
         let last = self.segments.iter().map(|segment| segment.life).chain(spares.clone()).max();
         let life = last.map_or(0, |last| last + 1);
         self.file = match spares.first() {

@@ -65,6 +65,8 @@ impl Found {
 async fn opens(lab: &Lab, harms: [Harm; 2]) -> Verdict {
     let mut subject =
         Subject::with(lab, story::purged_of(9, 5)).await.map_err(Failure::beforehand)?;
+    // What even a disk that is well loses is not the failing one's to say.
+    subject.perform(Step::CutPower).await.map_err(Failure::beforehand)?;
     let founds = founds(&mut subject).await.map_err(Failure::beforehand)?;
     let steps = lab.record.steps().len();
     for found in &founds {
