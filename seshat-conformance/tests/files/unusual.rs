@@ -34,9 +34,9 @@ const MACHINE: &[&str] = &[
     "disk/refuse/install",
 ];
 
-/// The other checks are dealt out: each form is tried with every sixth of them, and each check on
-/// one or two of the forms, and on the right store that the faults are in.
-const PARTS: usize = 6;
+/// The other checks are dealt out: each form is tried with every ninth of them, and each check on
+/// one of the forms, and on the right store that the faults are in.
+const PARTS: usize = 9;
 
 /// As heavy as all the others together, and hundreds of syncs that are made.
 const TOO_HEAVY: &[&str] = &["crash/pairs", "crash/killed"];

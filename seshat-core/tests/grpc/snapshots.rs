@@ -193,7 +193,7 @@ async fn a_deposed_leader_is_told_at_once() {
 }
 
 /// What becomes of a sender that others follow.
-async fn ended_by_others(address: &str, deadline: tokio::time::Instant) -> tonic::Status {
+async fn ended_by_others(address: &str, deadline: tokio::time::Instant) -> Status {
     let first = {
         let address = address.to_owned();
         tokio::spawn(async move { send(&address, vec![header(5), chunk(b"abc")], true).await })
