@@ -15,6 +15,9 @@ use crate::model::{Cut, History, Image, Moment, Picture, Side, State};
 use crate::trap::{self, Family, Registry, Shared, Watched, lock};
 use crate::unseen::Unseen;
 
+/// How often a directory is written where something is in the way.
+const TRIES: usize = 32;
+
 /// A directory, and everything that is done below it by this thread and all that it starts.
 ///
 /// The watch is on *threads*: the one that calls [`Disk::watch`] or [`watch_thread`], and every
@@ -176,10 +179,9 @@ impl Disk {
             let watched = lock(&self.shared);
             (watched.family(), watched.state().cut(cut))
         };
-        if fs::exists(&self.dir)? {
-            bury(&self.dir)?;
-        }
-        picture.write_to(&self.dir)?;
+        let new = beside(&self.dir, "new");
+        picture.write_to(&new)?;
+        take_the_place(&new, &self.dir)?;
         let state = State::durable(&picture);
         let history = History::new(state.clone());
         let new = Watched::new(family, &self.dir, &picture, history, state)?;
@@ -269,12 +271,7 @@ impl std::fmt::Debug for Disk {
 /// Moves a directory away and removes it. Handles on what was in it go on working, and nobody
 /// sees what they do.
 fn bury(dir: &Path) -> io::Result<()> {
-    static BURIED: AtomicU64 = AtomicU64::new(0);
-    let number = BURIED.fetch_add(1, Ordering::Relaxed);
-    let mut name = OsString::from(".");
-    name.push(dir.file_name().unwrap_or_default());
-    name.push(format!(".dead-{}-{number}", std::process::id()));
-    let grave = dir.with_file_name(name);
+    let grave = beside(dir, "dead");
     fs::rename(dir, &grave)?;
     // A handle on the directory can put a new name into it at any time; what is left then is
     // litter, and no error of the store.
@@ -282,4 +279,34 @@ fn bury(dir: &Path) -> io::Result<()> {
         tracing::debug!(grave = %grave.display(), %error, "not removed");
     }
     Ok(())
+}
+
+/// Moves a directory to a path where something may be, and come back for as long as threads of a
+/// dead store go on there.
+fn take_the_place(new: &Path, dir: &Path) -> io::Result<()> {
+    let mut graves = Vec::new();
+    let mut moved = fs::rename(new, dir);
+    for _ in 0..TRIES {
+        if moved.is_ok() {
+            break;
+        }
+        let grave = beside(dir, "dead");
+        if fs::rename(dir, &grave).is_ok() {
+            graves.push(grave);
+        }
+        moved = fs::rename(new, dir);
+    }
+    // As in `bury`.
+    graves.iter().for_each(|grave| drop(fs::remove_dir_all(grave)));
+    moved
+}
+
+/// A name beside a directory's that nothing has.
+fn beside(dir: &Path, what: &str) -> PathBuf {
+    static GIVEN: AtomicU64 = AtomicU64::new(0);
+    let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+    let mut name = OsString::from(".");
+    name.push(dir.file_name().unwrap_or_default());
+    name.push(format!(".{what}-{}-{number}", std::process::id()));
+    dir.with_file_name(name)
 }

@@ -3,6 +3,10 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use seshat_powercut::{Cut, Disk, Model, Picture, Survives, WatchError};
 
@@ -124,4 +128,28 @@ fn what_a_record_is_can_be_flipped() {
         flip.apply(&copy).unwrap();
     }
     assert_eq!(fs::read(copy.join("log")).unwrap(), whole);
+}
+
+#[test]
+fn the_power_comes_on_though_what_is_dead_goes_on_at_its_path() {
+    let Some(bench) = Bench::new() else { return };
+    bench.durable("log", b"1");
+    let (dir, ended) = (bench.dir().to_owned(), Arc::new(AtomicBool::new(false)));
+    let writer = {
+        let (dir, ended) = (dir.clone(), Arc::clone(&ended));
+        thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                // Some of it fails: the directory comes and goes.
+                drop(fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join("log"), b"late")));
+                thread::sleep(Duration::from_micros(200));
+            }
+        })
+    };
+    for _ in 0..20 {
+        bench.power_off().unwrap();
+        bench.power_on(strict(Model::Posix)).unwrap();
+        assert!(dir.join("log").exists());
+    }
+    ended.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
 }
