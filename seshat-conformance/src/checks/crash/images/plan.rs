@@ -1,5 +1,6 @@
 //! What is done to a store whose images are looked at.
 
+use crate::checks::reopen::KINDS;
 use crate::history::{self, Choice, Kind};
 use crate::lab::Lab;
 use crate::model::{Model, Step};
@@ -86,31 +87,13 @@ pub(crate) fn of_the_machine() -> Vec<Plan> {
     ]
 }
 
-const ANY: [Kind; 16] = [
-    Kind::Vote,
-    Kind::Append,
-    Kind::Append,
-    Kind::Overwrite,
-    Kind::Members,
-    Kind::Truncate,
-    Kind::Commit,
-    Kind::Apply,
-    Kind::ApplyAll,
-    Kind::Purge,
-    Kind::PurgeAll,
-    Kind::Build,
-    Kind::Install,
-    Kind::InstallOwn,
-    Kind::InstallOnly,
-    Kind::Restart,
-];
-
 /// The fixed one, and as many at random as the budget has.
 pub(crate) fn plans(lab: &Lab, fixed: Vec<Plan>) -> Vec<Vec<Plan>> {
+    let kinds: Vec<Kind> = KINDS.into_iter().chain([Kind::Append, Kind::Restart]).collect();
     let more = (0..lab.budget.pick(0, 3, 60)).map(|number| {
         let length = lab.budget.pick(0, 16, 40);
         let seed = lab.seed.wrapping_shl(16).wrapping_add(number);
-        history::random(seed, &ANY, length).into_iter().map(Plan::Choice).collect()
+        history::random(seed, &kinds, length).into_iter().map(Plan::Choice).collect()
     });
     std::iter::once(fixed).chain(more).collect()
 }
