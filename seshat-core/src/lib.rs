@@ -15,6 +15,7 @@
 //! - [`proto`], [`codec`]: the schema, and checked domain types to bytes and back.
 //! - [`log`]: the log, and openraft's face of it.
 //! - [`machine`], [`snapshot`]: the state machine, and a frozen one to bytes and back.
+//! - [`wal`]: the log on disk. Nothing stands on it yet.
 //! - [`storage`]: what a node is built on; [`MemStorage`](storage::MemStorage).
 //! - [`network`]: what a transport must do; gRPC, a switchboard for one process, and a stub.
 //! - [`config`], [`error`]: what a node is given, and what it says when it can't.
@@ -60,6 +61,8 @@ mod statement;
 pub mod storage;
 #[cfg(feature = "storage-v2")]
 pub mod types;
+#[cfg(feature = "storage-v2")]
+pub mod wal;
 
 pub use openraft;
 

@@ -2,7 +2,8 @@
 //!
 //! The generated files are checked in, so that building needs no protobuf compiler; the test
 //! `proto_drift` regenerates them and compares. Nothing outside [`codec`](crate::codec) should
-//! need the types of [`v1`]: it turns them into checked domain types and back.
+//! need the types of [`v1`]: it turns them into checked domain types and back. But for
+//! [`wal`](crate::wal), whose domain they are.
 
 // Generated: its lints are prost's, its docs are the comments of the schema.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]

@@ -5,10 +5,10 @@
 use std::any::Any;
 use std::ops::{Bound, Range};
 
-use super::seen::{Entry, LogId, LogState, Membership, Meta, Vote};
 #[cfg(feature = "storage-v2")]
 use super::Callback;
 use super::Doing;
+use super::seen::{Entry, LogId, LogState, Membership, Meta, Vote};
 use crate::words::Piece;
 
 /// `(start, end)`.

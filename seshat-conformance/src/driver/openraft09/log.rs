@@ -11,11 +11,11 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use super::Foreign;
 use super::words;
 use crate::backend::Backend;
-use crate::driver::seen::{Entry, LogId, LogState, Vote};
-use crate::driver::store::{Bounds, Log, Reader};
 #[cfg(feature = "storage-v2")]
 use crate::driver::Callback;
 use crate::driver::Doing;
+use crate::driver::seen::{Entry, LogId, LogState, Vote};
+use crate::driver::store::{Bounds, Log, Reader};
 
 pub(super) struct OpenLog<B: Backend>(pub(super) B::Log);
 

@@ -1,0 +1,512 @@
+//! The write-ahead log: what a node must not forget, on disk.
+//!
+//! One log a node, shared by all its Raft groups; no consensus library, no runtime, no lock held while the
+//! disk works. Synchronous: a call that waits blocks its thread.
+//!
+//! ```
+//! use seshat_core::proto::v1;
+//! use seshat_core::wal::{Disk, Options, Record, Wal};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let options = Options { first_segment_bytes: 64 << 10, ..Options::new("cluster", 1) };
+//! let (wal, recovered) = Wal::open(Disk::at(dir.path())?, options)?;
+//! assert!(recovered.created);
+//! let vote = v1::Vote { term: 1, node_id: 1, committed: false };
+//! let lsn = wal.submit(0, Record::Vote(vote))?;
+//! wal.wait(lsn)?; // durable, and so is all that was submitted before, by whomever
+//! assert_eq!(wal.group(0).vote, Some(vote));
+//! wal.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! - **Order.** Records are numbered ([`Lsn`]) as they are submitted, whatever they are and whosever they
+//!   are. What is there after a crash is a prefix of them, with all that was waited for. No record is there
+//!   in part.
+//! - **Group commit without a hand-over.** [`Wal::submit`] writes nothing. The first who [waits](Wal::wait)
+//!   writes for all, in one write and one sync; a lone writer does so on its own thread.
+//! - **Torn is not damaged.** What a crash left half-written at the end is told by an event, and left as it
+//!   lies; the log goes on in a new segment. What was durable and isn't there any more refuses to open, with
+//!   [where, what and which entries](Damage), and nothing is changed. How they are told apart, and when they
+//!   can't be, is in `wal/recovery.rs`.
+//! - **Open reports what stays.** Nothing that [`Wal::open`] finds can be lost to a power cut after it.
+//! - **No second opinion.** A write, sync, rename or removal that fails [stops](Stopped) the log for as long
+//!   as the process lives.
+//! - **A full disk is seen early**, when the file for a segment to come can't be made ([`Space`]). Entries
+//!   are refused then ([`SubmitError::DiskFull`]), while what is kept at each segment's end still takes
+//!   votes, truncations and purges. It takes entries again when there is room.
+//! - **Memory.** The log keeps where entries lie, [`BYTES_PER_FRAME`] for each record of entries until it is
+//!   purged, and none of the entries: [`Wal::read`] takes them from the disk and verifies them each time.
+//!
+//! # What its user does
+//!
+//! - Appends: [`Entries`], submit, wait, then tell whoever waits for it. Votes: submit, wait. Truncations:
+//!   submit; the entries that follow make them durable, otherwise wait. Purges: submit, wait. What is
+//!   committed: submit. If the entry at a purge's index has another leader, a truncation since that index
+//!   comes first.
+//! - Every now and then, on a thread of its own: [`Wal::maintain`], which makes spare files and lets segments
+//!   go; and where nothing was submitted for some milliseconds, [`Wal::settle`]. [`Keeper`] does both.
+//! - At the end [`Wal::close`].
+//!
+//! # What is on disk
+//!
+//! `LOCK`, `IDENTITY` (`wal/identity.rs`), and in `wal/` segments (`wal/segment.rs`) of frames
+//! (`wal/frame.rs`), whose bodies are the messages of `proto/seshat/v1/wal.proto`. The entry point to how they
+//! are written is `wal/writer.rs`; to how they are read, `wal/open.rs`.
+
+mod core;
+mod error;
+mod frame;
+pub mod fs;
+mod group;
+mod identity;
+mod keeper;
+mod open;
+mod queue;
+mod record;
+mod recovery;
+mod segment;
+mod upkeep;
+mod writer;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+
+use self::core::{Core, Refused, Turn};
+pub use self::error::{
+    Call, Damage, Failure, Illegal, LostEntries, OpenError, Part, ReadError, Stopped, SubmitError,
+    Wrong,
+};
+pub use self::frame::Kind;
+use self::frame::{Head, MAX_BODY, MAX_COUNT};
+use self::fs::File;
+pub use self::fs::{Disk, FileSystem};
+pub use self::group::BYTES_PER_FRAME;
+use self::group::FrameAt;
+pub use self::keeper::Keeper;
+use self::open::Opened;
+use self::queue::NoSpare;
+pub use self::queue::Space;
+pub use self::record::{Entries, Record};
+pub use self::recovery::Torn;
+pub use self::segment::FORMAT;
+use self::segment::{BLOCK, Segment, file_name};
+use crate::proto::v1;
+
+/// The number of a frame: one more than that of the frame before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub(crate) u64);
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The cluster whose directory it is.
+    pub cluster: String,
+    /// The node whose directory it is.
+    pub node_id: u64,
+    /// Length of the first segment, which most logs that are only tried out don't fill.
+    pub first_segment_bytes: u64,
+    /// Length of all others, but for those of a record that is larger.
+    pub segment_bytes: u64,
+    /// What entries leave free at each segment's end, for what must be said on a full disk.
+    pub reserve_bytes: u64,
+    /// Files that are kept ready for segments to come.
+    pub spares: usize,
+}
+
+impl Options {
+    /// Segments of 64 MiB but for the first, which has 4; 64 KiB of reserve, a thousand votes; two spares.
+    pub fn new(cluster: impl Into<String>, node_id: u64) -> Self {
+        Self {
+            cluster: cluster.into(),
+            node_id,
+            first_segment_bytes: 4 << 20,
+            segment_bytes: 64 << 20,
+            reserve_bytes: 64 << 10,
+            spares: 2,
+        }
+    }
+
+    fn reserve(&self) -> u64 {
+        self.reserve_bytes.min(MAX_BODY)
+    }
+
+    fn first_segment(&self) -> u64 {
+        self.bounded(self.first_segment_bytes)
+    }
+
+    fn segment(&self) -> u64 {
+        self.bounded(self.segment_bytes)
+    }
+
+    /// At least some frames beside header and reserve, at most what an offset of 32 bits reaches.
+    fn bounded(&self, bytes: u64) -> u64 {
+        let least = 2 * BLOCK as u64 + self.reserve();
+        bytes.clamp(least, 2 * MAX_BODY).next_multiple_of(BLOCK as u64)
+    }
+}
+
+/// How a log was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// There was none.
+    pub created: bool,
+    /// It was closed, so that nothing in it is in doubt.
+    pub closed: bool,
+    /// What was written at its end and never promised.
+    pub torn: Option<Torn>,
+}
+
+/// See the [module](self). Clones share the log. Dropping the last one closes the files and no more.
+pub struct Wal<F: FileSystem = Disk> {
+    shared: Arc<Shared<F>>,
+}
+
+struct Shared<F: FileSystem> {
+    fs: F,
+    options: Options,
+    core: Mutex<Core<F::File>>,
+    /// The number of the next spare; held by whoever makes or recycles one.
+    upkeep: Mutex<u64>,
+    _lock: F::Lock,
+}
+
+impl<F: FileSystem> Clone for Wal<F> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<F: FileSystem> fmt::Debug for Wal<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wal").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+impl<F: FileSystem> Wal<F> {
+    /// Opens the log in a directory, or creates it where nothing is. Takes as long as reading the segments.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing was changed, but that a lock file may be there; after
+    /// [`Failed`](OpenError::Failed) what was begun is finished the next time.
+    pub fn open(fs: F, options: Options) -> Result<(Self, Recovered), OpenError> {
+        let (opened, recovered) = open::open(&fs, &options)?;
+        let Opened { lock, next_spare, .. } = opened;
+        let (core, upkeep) = (Mutex::new(opened.core), Mutex::new(next_spare));
+        let shared = Arc::new(Shared { fs, options, core, upkeep, _lock: lock });
+        Ok((Self { shared }, recovered))
+    }
+
+    // A panic while a lock was held can't have left a half-done change: what can fail is checked first.
+    fn core(&self) -> MutexGuard<'_, Core<F::File>> {
+        self.shared.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, u64> {
+        self.shared.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a group's records come to, durable or not. All of its fields are empty before the first.
+    pub fn group(&self, group: u32) -> v1::GroupState {
+        let state = self.core().group(group).map(|held| held.state().clone());
+        state.unwrap_or(v1::GroupState { group, ..v1::GroupState::default() })
+    }
+
+    /// The same for every group that has a record.
+    pub fn groups(&self) -> Vec<v1::GroupState> {
+        self.core().groups().cloned().collect()
+    }
+
+    /// How much room there is for segments to come, as far as is known.
+    pub fn space(&self) -> Space {
+        self.core().queue.space()
+    }
+
+    /// The last record that is durable, with all before it.
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.core().durable())
+    }
+
+    /// Takes a record into the log, behind all that were taken before. It isn't durable before it is
+    /// [waited](Self::wait) for, by whomever, and may never be written otherwise.
+    ///
+    /// Copies nothing under the lock but pointers. May make a file where no spare is ready.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]. The log is as it was.
+    pub fn submit(&self, group: u32, record: Record) -> Result<Lsn, SubmitError> {
+        let is_entries = matches!(record, Record::Entries(_));
+        let countable = !matches!(&record, Record::Entries(entries) if !entries.countable());
+        let (mut frame, change) = record.split(group);
+        let got = frame.body.len() as u64;
+        if got > MAX_BODY || !countable {
+            let (count, max_count) = (frame.count as usize, MAX_COUNT as usize);
+            return Err(SubmitError::TooLarge { got, count, max: MAX_BODY, max_count });
+        }
+        loop {
+            let mut core = self.core();
+            if let (true, Some(needed)) = (is_entries, core.queue.refuses()) {
+                return Err(SubmitError::DiskFull { needed });
+            }
+            match core.submit(&mut frame, &change) {
+                Ok(lsn) => return Ok(Lsn(lsn)),
+                Err(Refused::Error(error)) => return Err(error),
+                Err(Refused::NoSpare(NoSpare { capacity })) => {
+                    drop(core);
+                    tracing::debug!(bytes = capacity, "no spare is ready for the next segment");
+                    if !self.make_spare(&mut self.upkeep(), capacity)? {
+                        return Err(SubmitError::DiskFull { needed: capacity });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns when that record is durable, and all before it. Writes for everybody if nobody does.
+    ///
+    /// # Errors
+    /// The log failed: whether the record will be there is not known.
+    pub fn wait(&self, lsn: Lsn) -> Result<(), Stopped> {
+        loop {
+            let mut core = self.core();
+            if core.durable() >= lsn.0.min(core.last()) {
+                return Ok(());
+            }
+            core.running()?;
+            match core.turn() {
+                Some(turn) => {
+                    drop(core);
+                    self.write(turn);
+                }
+                None => {
+                    core.sleep(lsn.0);
+                    drop(core);
+                    thread::park();
+                }
+            }
+        }
+    }
+
+    fn write(&self, mut turn: Turn<F::File>) {
+        let steps = std::mem::take(&mut turn.steps);
+        let written = turn.writer.write(&self.shared.fs, steps, turn.durable);
+        if let Err(failure) = &written {
+            report(failure);
+        }
+        let wake = self.core().wrote(turn, written);
+        wake.iter().for_each(thread::Thread::unpark);
+    }
+
+    /// Makes durable what is queued, and writes that all of it is. To be called when nothing was submitted
+    /// for a while: after that, damage to the last records can't be taken for a torn end any more.
+    ///
+    /// # Errors
+    /// The log stopped.
+    pub fn settle(&self) -> Result<(), Stopped> {
+        let last = self.core().last_record();
+        self.wait(Lsn(last))?;
+        let turn = self.core().turn_to_say();
+        let Some(mut turn) = turn else { return Ok(()) };
+        // It says of others that they are durable; what it is worth doesn't depend on whether it is.
+        let written = turn.writer.write_unsynced(turn.steps, turn.durable);
+        if let Err(failure) = &written {
+            report(failure);
+        }
+        let mut core = self.core();
+        let wake = core.said(turn.writer, written);
+        let running = core.running();
+        drop(core);
+        wake.iter().for_each(thread::Thread::unpark);
+        running
+    }
+
+    /// Makes durable what is queued, and that the log was closed. Takes nothing any more.
+    ///
+    /// # Errors
+    /// The log failed before, or did now.
+    pub fn close(&self) -> Result<(), Stopped> {
+        let last = {
+            let mut core = self.core();
+            match core.running() {
+                Err(Stopped::Closed) => return Ok(()),
+                running => running?,
+            }
+            core.mark(Kind::Closed);
+            core.last()
+        };
+        self.wait(Lsn(last))?;
+        self.core().stopped.get_or_insert(Stopped::Closed);
+        Ok(())
+    }
+
+    /// Entries of a group in `range` that are there, in order: each encoded, with its index. Stops after
+    /// `max_bytes`, but not before the first entry. Entries that aren't durable are made so first.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(
+        &self,
+        group: u32,
+        range: Range<u64>,
+        max_bytes: u64,
+    ) -> Result<Vec<(u64, Bytes)>, ReadError> {
+        let frames = loop {
+            let core = self.core();
+            let (durable, frames) = core.frames(group, range.clone(), max_bytes);
+            if durable {
+                break frames;
+            }
+            let last = core.last();
+            drop(core);
+            self.wait(Lsn(last))?;
+        };
+        let (mut read, mut bytes) = (Vec::new(), 0);
+        for (frame, taken, segment) in frames {
+            let entries = read_frame(group, &frame, &taken, &segment)?;
+            for (index, entry) in (frame.first..).zip(entries).filter(|(at, _)| taken.contains(at))
+            {
+                bytes += entry.len() as u64;
+                if bytes > max_bytes && !read.is_empty() {
+                    return Ok(read);
+                }
+                read.push((index, entry));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Lets segments go that nobody needs any more, and makes spare files, as many as
+    /// [wanted](Options::spares). May take seconds; to be called off the way of those who wait, after each
+    /// purge and every second or so.
+    ///
+    /// # Errors
+    /// The log stopped. A full disk is no error: see [`Space`].
+    pub fn maintain(&self) -> Result<Space, Stopped> {
+        let mut next = self.upkeep();
+        self.let_go(&mut next)?;
+        let capacity = self.shared.options.segment();
+        loop {
+            let core = self.core();
+            core.running()?;
+            let needed = core.queue.short().unwrap_or(capacity);
+            if core.queue.spares()
+                >= self.shared.options.spares.max(core.queue.short().is_some().into())
+            {
+                return Ok(core.queue.space());
+            }
+            drop(core);
+            if !self.make_spare(&mut next, needed)? {
+                return Ok(self.space());
+            }
+        }
+    }
+
+    fn let_go(&self, next: &mut u64) -> Result<(), Stopped> {
+        loop {
+            let dispensable = self.core().dispensable();
+            let Some((sequence, last)) = dispensable else { return Ok(()) };
+            self.wait(Lsn(last))?;
+            let (segment, spares) = {
+                let mut core = self.core();
+                (core.let_go(sequence), core.queue.spares())
+            };
+            let Some(segment) = segment else { return Ok(()) };
+            let Shared { fs, options, .. } = &*self.shared;
+            let kept = segment.capacity == options.segment() && spares < options.spares;
+            tracing::debug!(sequence, kept, "a segment goes");
+            if kept {
+                *next += 1;
+                let spare = upkeep::recycle(fs, *next - 1, segment);
+                let spare = spare.map_err(|failure| self.fail(failure))?;
+                self.core().queue.add_spare(spare);
+            } else {
+                upkeep::remove(fs, segment).map_err(|failure| self.fail(failure))?;
+            }
+        }
+    }
+
+    /// Whether there was room for it.
+    fn make_spare(&self, next: &mut u64, capacity: u64) -> Result<bool, Stopped> {
+        *next += 1;
+        match upkeep::fill(&self.shared.fs, *next - 1, capacity) {
+            Ok(spare) => {
+                let mut core = self.core();
+                if core.queue.short().is_some() {
+                    tracing::info!("the disk has room for the log again");
+                }
+                core.queue.add_spare(spare);
+                Ok(true)
+            }
+            Err(failure) if failure.is_full() => {
+                let mut core = self.core();
+                if core.queue.short().is_none() {
+                    tracing::warn!(
+                        needed = capacity,
+                        "the disk has no room for the log's next segment"
+                    );
+                }
+                core.queue.set_short(capacity);
+                Ok(false)
+            }
+            Err(failure) => Err(self.fail(failure)),
+        }
+    }
+
+    fn fail(&self, failure: Failure) -> Stopped {
+        report(&failure);
+        let wake = self.core().fail(failure.clone());
+        wake.iter().for_each(thread::Thread::unpark);
+        Stopped::Failed(failure)
+    }
+}
+
+fn report(failure: &Failure) {
+    tracing::error!(
+        call = %failure.call, file = failure.file, error = %failure.source,
+        "the log failed, and takes nothing any more"
+    );
+}
+
+/// The entries of a frame, as they were written.
+fn read_frame<T: File>(
+    group: u32,
+    frame: &FrameAt,
+    taken: &Range<u64>,
+    segment: &Segment<T>,
+) -> Result<Vec<Bytes>, ReadError> {
+    let (salt, offset) = (segment.header.salt, u64::from(frame.place.offset));
+    let file = || file_name(segment.header.sequence);
+    let damaged = |part| {
+        let indexes = taken.clone();
+        ReadError::Damaged { group, indexes, file: file(), offset, part }
+    };
+    let mut bytes = vec![0; frame.place.len as usize];
+    let read = segment.file.read_at(&mut bytes, offset);
+    read.map_err(|error| Failure::new(Call::Read, file(), error))?;
+    let head = Head::read(&bytes, salt).map_err(|_| damaged(Part::Head))?;
+    let same = head.kind == Kind::Entries && head.group == group && head.first == frame.first;
+    if !same || head.frame_len() != bytes.len() as u64 {
+        return Err(damaged(Part::Head));
+    }
+    head.holds(&bytes, salt).ok_or_else(|| damaged(Part::Body))?;
+    let body = Bytes::from(bytes).slice(frame::HEAD..frame::HEAD + head.len as usize);
+    record::entries(&body).map_err(|source| ReadError::Invalid {
+        group,
+        file: file(),
+        offset,
+        source,
+    })
+}
