@@ -318,7 +318,11 @@ impl<F: FileSystem> Wal<F> {
     pub fn settle(&self) -> Result<(), Stopped> {
         let last = self.core().last_record();
         self.wait(Lsn(last))?;
-        let turn = self.core().turn_to_say();
+        let turn = {
+            let mut core = self.core();
+            core.running()?;
+            core.turn_to_say()
+        };
         let Some(mut turn) = turn else { return Ok(()) };
         // It says of others that they are durable; what it is worth doesn't depend on whether it is.
         let written = turn.writer.write_unsynced(turn.steps, turn.durable);
@@ -416,7 +420,11 @@ impl<F: FileSystem> Wal<F> {
 
     fn let_go(&self, next: &mut u64) -> Result<(), Stopped> {
         loop {
-            let dispensable = self.core().dispensable();
+            let dispensable = {
+                let core = self.core();
+                core.running()?;
+                core.dispensable()
+            };
             let Some((sequence, last)) = dispensable else { return Ok(()) };
             self.wait(Lsn(last))?;
             let (segment, spares) = {
@@ -425,7 +433,7 @@ impl<F: FileSystem> Wal<F> {
             };
             let Some(segment) = segment else { return Ok(()) };
             let Shared { fs, options, .. } = &*self.shared;
-            let kept = segment.capacity == options.segment() && spares < options.spares;
+            let kept = segment.header.capacity == options.segment() && spares < options.spares;
             tracing::debug!(sequence, kept, "a segment goes");
             if kept {
                 *next += 1;

@@ -325,6 +325,14 @@ pub enum Wrong {
     /// The file's first block, or all of a small one.
     #[error("its header doesn't verify")]
     Header,
+    /// The file was cut, or grew.
+    #[error("it is {got} bytes long, its header says {expected}")]
+    Length {
+        /// Its length.
+        got: u64,
+        /// The length that it was made with.
+        expected: u64,
+    },
     /// The file is another than its name says.
     #[error("it is segment {got}, expected {expected}")]
     Sequence {

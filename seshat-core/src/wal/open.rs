@@ -85,14 +85,18 @@ fn load<F: FileSystem>(fs: &F, names: &[Named]) -> Result<Files<F::File>, OpenEr
         let file = fs.open(&name).during(Call::Open, &name)?;
         file.sync().during(Call::Sync, &name)?;
         file.drop_cache().during(Call::DropCache, &name)?;
-        let capacity = file.len().during(Call::Length, &name)?;
-        let mut block = vec![0; capacity.min(BLOCK as u64) as usize];
+        let len = file.len().during(Call::Length, &name)?;
+        let mut block = vec![0; len.min(BLOCK as u64) as usize];
         file.read_at(&mut block, 0).during(Call::Read, &name)?;
         let header = Header::read(&block).map_err(|error| match error {
-            NoHeader::Newer(got) => OpenError::Newer { file: name, got, known: FORMAT },
-            NoHeader::Damaged => damage(name, Wrong::Header).into(),
+            NoHeader::Newer(got) => OpenError::Newer { file: name.clone(), got, known: FORMAT },
+            NoHeader::Damaged => damage(name.clone(), Wrong::Header).into(),
         })?;
-        files.insert(sequence, Segment { header, capacity, file });
+        if len != header.capacity {
+            let wrong = Wrong::Length { got: len, expected: header.capacity };
+            return Err(damage(name, wrong).into());
+        }
+        files.insert(sequence, Segment { header, file });
     }
     Ok(files)
 }
@@ -104,11 +108,12 @@ fn damage(file: String, wrong: Wrong) -> Box<Damage> {
 fn replay<T: File>(files: &Files<T>, store_id: u64) -> Result<Replayed, OpenError> {
     let mut replay = Replay::new(store_id);
     let mut bytes = Vec::new();
-    let successors = files.values().skip(1).map(|next| next.header.predecessor);
-    for ((sequence, segment), successor) in files.iter().zip(successors.chain([None])) {
+    for (sequence, segment) in files {
+        // One that isn't the next is for the replay to refuse.
+        let successor = files.get(&(sequence + 1)).and_then(|next| next.header.predecessor);
         let name = file_name(*sequence);
         // One buffer for all: a file after the other, never two at once.
-        bytes.resize(usize::try_from(segment.capacity).unwrap_or(usize::MAX), 0);
+        bytes.resize(usize::try_from(segment.header.capacity).unwrap_or(usize::MAX), 0);
         segment.file.read_at(&mut bytes, 0).during(Call::Read, &name)?;
         replay.segment(*sequence, Content { header: segment.header, bytes: &bytes, successor })?;
     }
@@ -140,9 +145,16 @@ fn create<F: FileSystem>(
     }
     fs.sync_folder(FOLDER).during(Call::SyncFolder, FOLDER)?;
     let store_id = fs.random();
-    let (salt, first_lsn) = (fs.random(), FIRST_LSN);
-    let header = Header { sequence: 1, salt, store_id, first_lsn, zeroed: true, predecessor: None };
     let spare = upkeep::fill(fs, 1, options.first_segment())?;
+    let header = Header {
+        sequence: 1,
+        salt: fs.random(),
+        store_id,
+        capacity: spare.capacity,
+        first_lsn: FIRST_LSN,
+        zeroed: true,
+        predecessor: None,
+    };
     let groups = BTreeMap::new();
     let (segment, position) = begin(fs, spare, header, &checkpoint(&groups))?;
     let (format_version, cluster, node_id) = (FORMAT, options.cluster.clone(), options.node_id);
@@ -155,7 +167,7 @@ fn create<F: FileSystem>(
 
 /// Nothing waits, and the next frame goes there.
 fn queue<T>(segment: &Segment<T>, position: &Position, options: &Options) -> Queue<T> {
-    let (sequence, capacity) = (segment.header.sequence, segment.capacity);
+    let Header { sequence, capacity, .. } = segment.header;
     let tail = Tail { segment: sequence, end: position.end, capacity };
     Queue::new(tail, position.next_lsn, options.reserve(), options.segment())
 }
@@ -226,7 +238,7 @@ fn resume<F: FileSystem>(
     let last = segments.values().next_back().cloned();
     let mut segment = last.ok_or_else(|| damage(file_name(1), Wrong::Missing))?;
     let synced = Frame::new(Kind::Synced, 0, Vec::new());
-    if torn.is_some() || position.end + synced.len() > segment.capacity {
+    if torn.is_some() || position.end + synced.len() > segment.header.capacity {
         let checkpoint = checkpoint(&groups);
         let least = BLOCK as u64 + checkpoint.len() + 2 * options.reserve();
         let spare = spares.take(fs, options, least)?;
@@ -234,6 +246,7 @@ fn resume<F: FileSystem>(
         let header = Header {
             sequence: segment.header.sequence + 1,
             salt: fs.random(),
+            capacity: spare.capacity,
             first_lsn: position.next_lsn,
             zeroed: spare.zeroed,
             predecessor: Some(predecessor),

@@ -26,6 +26,8 @@ pub(super) struct Header {
     /// Random, for each life of the file.
     pub(super) salt: u64,
     pub(super) store_id: u64,
+    /// Length of the file, which never changes.
+    pub(super) capacity: u64,
     /// LSN of its first frame.
     pub(super) first_lsn: u64,
     /// Whether the file was all zeros before: then whatever isn't zero was written in this life.
@@ -59,6 +61,7 @@ impl Header {
             self.sequence,
             self.salt,
             self.store_id,
+            self.capacity,
             self.first_lsn,
             u64::from(self.zeroed),
             self.predecessor.map_or(0, |before| before.end),
@@ -84,13 +87,14 @@ impl Header {
             1..=FORMAT => {}
             newer => return Err(NoHeader::Newer(newer)),
         }
-        let predecessor = Predecessor { end: number(6), checksum: number(7) };
+        let predecessor = Predecessor { end: number(7), checksum: number(8) };
         Ok(Self {
             sequence: number(1),
             salt: number(2),
             store_id: number(3),
-            first_lsn: number(4),
-            zeroed: number(5) != 0,
+            capacity: number(4),
+            first_lsn: number(5),
+            zeroed: number(6) != 0,
             predecessor: (predecessor.end != 0).then_some(predecessor),
         })
     }
@@ -100,8 +104,6 @@ impl Header {
 #[derive(Debug)]
 pub(super) struct Segment<T> {
     pub(super) header: Header,
-    /// Length of the file.
-    pub(super) capacity: u64,
     pub(super) file: T,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn recycle<F: FileSystem>(
     let name = Named::Spare(number).path();
     fs.rename(&file_name(segment.header.sequence), &name).during(Call::Rename, &name)?;
     fs.sync_folder(FOLDER).during(Call::SyncFolder, FOLDER)?;
-    Ok(Spare { name, capacity: segment.capacity, zeroed: false, file: segment.file })
+    Ok(Spare { name, capacity: segment.header.capacity, zeroed: false, file: segment.file })
 }
 
 /// Removes a segment that nobody needs.

@@ -122,6 +122,7 @@ impl<T: File> Writer<T> {
             sequence: self.segment.header.sequence + 1,
             salt: fs.random(),
             store_id: self.segment.header.store_id,
+            capacity: spare.capacity,
             first_lsn: self.next_lsn,
             zeroed: spare.zeroed,
             predecessor: Some(predecessor),
@@ -148,6 +149,6 @@ pub(super) fn begin<F: FileSystem>(
     fs.rename(&spare.name, &name).during(Call::Rename, &name)?;
     fs.sync_folder(FOLDER).during(Call::SyncFolder, FOLDER)?;
     let position = Position { end: bytes.len() as u64, next_lsn: header.first_lsn + 1, checksum };
-    let segment = Segment { header, capacity: spare.capacity, file: spare.file };
+    let segment = Segment { header, file: spare.file };
     Ok((Arc::new(segment), position))
 }

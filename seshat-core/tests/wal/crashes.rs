@@ -1,0 +1,85 @@
+//! Power cuts and kills at every moment of every short history.
+
+use rstest::rstest;
+
+use crate::history::{Depth, Op, Run, Tried, crash};
+use crate::sim::Sim;
+
+/// What everything begins with.
+const PROLOGUE: [Op; 4] =
+    [Op::Append(0, 2, 40), Op::Vote(0), Op::Append(1, 1, 40), Op::Purge(0, 1)];
+
+/// One of each kind. The large one turns to a new segment two times of three.
+const OPS: [Op; 12] = [
+    Op::Append(0, 3, 20),
+    Op::Append(0, 1, 3000),
+    Op::Queue(1, 1, 300),
+    Op::Queue(0, 2, 1500),
+    Op::Vote(1),
+    Op::Truncate(0, 1),
+    Op::Purge(0, 0),
+    Op::PurgeBeyond(0, 3),
+    Op::Committed(0),
+    Op::Settle,
+    Op::Maintain,
+    Op::Close,
+];
+
+fn history(sector: usize, ops: &[Op], depth: Depth, tried: &mut Tried) {
+    let sim = Sim::new(sector);
+    let mut run = Run::fresh(sim.clone()).unwrap();
+    run.run(&PROLOGUE).unwrap();
+    sim.record();
+    run.run(ops).unwrap();
+    let result = crash(&sim.recorded(), &run.states, depth, tried);
+    result.unwrap_or_else(|error| panic!("{ops:?}: {error}"));
+}
+
+/// Creating a log is a history too.
+#[rstest]
+#[case(512)]
+#[case(64)]
+fn a_log_that_is_being_created_is_there_or_not(#[case] sector: usize) {
+    let sim = Sim::new(sector);
+    sim.record();
+    let mut run = Run::fresh(sim.clone()).unwrap();
+    run.run(&PROLOGUE).unwrap();
+    let mut tried = Tried::default();
+    let depth = Depth { crashes: 2, thorough: true };
+    crash(&sim.recorded(), &run.states, depth, &mut tried).unwrap();
+    assert!(tried.openings > 100, "{tried:?}");
+}
+
+#[test]
+fn every_pair() {
+    let mut tried = Tried::default();
+    for a in OPS {
+        for b in OPS {
+            history(64, &[a, b], Depth { crashes: 1, thorough: true }, &mut tried);
+        }
+    }
+    println!("{tried:?}");
+}
+
+#[test]
+fn every_triple() {
+    let mut tried = Tried::default();
+    for a in OPS {
+        for b in OPS {
+            for c in OPS {
+                history(512, &[a, b, c], Depth { crashes: 1, thorough: true }, &mut tried);
+            }
+        }
+    }
+    println!("{tried:?}");
+}
+
+/// The crash is followed by one while the log is opened, and one while that is.
+#[test]
+fn every_single_crash_and_those_after_it() {
+    let mut tried = Tried::default();
+    for op in OPS {
+        history(512, &[op], Depth { crashes: 3, thorough: true }, &mut tried);
+    }
+    println!("{tried:?}");
+}
