@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p seshat-core --bench durable`; `-- --quick` is a glance. Entries of one `SET`, key of 16
 //! bytes and value of 128. The limit: a file filled with zeros, one write of the same bytes and one
-//! fdatasync for each commit, nothing else. Both by turns in slices of some hundred commits, on the disk
-//! that the target folder is on, so that what else the disk does hits both; a row is the median slice.
+//! fdatasync for each commit, nothing else. Both by turns in slices of some commits, on the disk that
+//! the target folder is on, so that what else the machine does hits both; a row is the median slice.
 
 #![allow(
     clippy::print_stdout,
@@ -126,7 +126,7 @@ impl Ours {
 fn commit_row(dir: &Path, scale: Scale, batch: u64, outstanding: u64) -> Row {
     let (mut raw, mut ours) = (Raw::new(dir), Ours::new(dir));
     let quick = scale.rounds == 1;
-    let (slices, syncs) = if quick { (3, 50) } else { (25, 200) };
+    let (slices, syncs) = if quick { (10, 10) } else { (200, 20) };
     let bytes = vec![0xa5; frame_len(batch) * outstanding as usize];
     let (mut limit, mut taken) = (Vec::new(), Vec::new());
     for _ in 0..slices {

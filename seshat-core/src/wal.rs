@@ -66,6 +66,7 @@ mod identity;
 mod keeper;
 mod open;
 mod queue;
+mod read;
 mod record;
 mod recovery;
 mod segment;
@@ -73,11 +74,8 @@ mod upkeep;
 mod writer;
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-use bytes::Bytes;
 
 use self::core::{Core, Refused, Turn};
 pub use self::error::{
@@ -85,19 +83,17 @@ pub use self::error::{
     Wrong,
 };
 pub use self::frame::Kind;
-use self::frame::{Head, MAX_BODY, MAX_COUNT};
-use self::fs::File;
+use self::frame::{MAX_BODY, MAX_COUNT};
 pub use self::fs::{Disk, FileSystem};
 pub use self::group::BYTES_PER_FRAME;
-use self::group::FrameAt;
 pub use self::keeper::Keeper;
 use self::open::Opened;
 use self::queue::NoSpare;
 pub use self::queue::Space;
 pub use self::record::{Entries, Record};
 pub use self::recovery::Torn;
+use self::segment::BLOCK;
 pub use self::segment::FORMAT;
-use self::segment::{BLOCK, Segment, file_name};
 use crate::proto::v1;
 
 /// The number of a frame: one more than that of the frame before.
@@ -356,123 +352,6 @@ impl<F: FileSystem> Wal<F> {
         Ok(())
     }
 
-    /// Entries of a group in `range` that are there, in order: each encoded, with its index. Stops after
-    /// `max_bytes`, but not before the first entry. Entries that aren't durable are made so first.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub fn read(
-        &self,
-        group: u32,
-        range: Range<u64>,
-        max_bytes: u64,
-    ) -> Result<Vec<(u64, Bytes)>, ReadError> {
-        let frames = loop {
-            let core = self.core();
-            let (durable, frames) = core.frames(group, range.clone(), max_bytes);
-            if durable {
-                break frames;
-            }
-            let last = core.last();
-            drop(core);
-            self.wait(Lsn(last))?;
-        };
-        let (mut read, mut bytes) = (Vec::new(), 0);
-        for (frame, taken, segment) in frames {
-            let entries = read_frame(group, &frame, &taken, &segment)?;
-            for (index, entry) in (frame.first..).zip(entries).filter(|(at, _)| taken.contains(at))
-            {
-                bytes += entry.len() as u64;
-                if bytes > max_bytes && !read.is_empty() {
-                    return Ok(read);
-                }
-                read.push((index, entry));
-            }
-        }
-        Ok(read)
-    }
-
-    /// Lets segments go that nobody needs any more, and makes spare files, as many as
-    /// [wanted](Options::spares). May take seconds; to be called off the way of those who wait, after each
-    /// purge and every second or so.
-    ///
-    /// # Errors
-    /// The log stopped. A full disk is no error: see [`Space`].
-    pub fn maintain(&self) -> Result<Space, Stopped> {
-        let mut next = self.upkeep();
-        self.let_go(&mut next)?;
-        let capacity = self.shared.options.segment();
-        loop {
-            let core = self.core();
-            core.running()?;
-            let needed = core.queue.short().unwrap_or(capacity);
-            if core.queue.spares()
-                >= self.shared.options.spares.max(core.queue.short().is_some().into())
-            {
-                return Ok(core.queue.space());
-            }
-            drop(core);
-            if !self.make_spare(&mut next, needed)? {
-                return Ok(self.space());
-            }
-        }
-    }
-
-    fn let_go(&self, next: &mut u64) -> Result<(), Stopped> {
-        loop {
-            let dispensable = {
-                let core = self.core();
-                core.running()?;
-                core.dispensable()
-            };
-            let Some((sequence, last)) = dispensable else { return Ok(()) };
-            self.wait(Lsn(last))?;
-            let (segment, spares) = {
-                let mut core = self.core();
-                (core.let_go(sequence), core.queue.spares())
-            };
-            let Some(segment) = segment else { return Ok(()) };
-            let Shared { fs, options, .. } = &*self.shared;
-            let kept = segment.header.capacity == options.segment() && spares < options.spares;
-            tracing::debug!(sequence, kept, "a segment goes");
-            if kept {
-                *next += 1;
-                let spare = upkeep::recycle(fs, *next - 1, segment);
-                let spare = spare.map_err(|failure| self.fail(failure))?;
-                self.core().queue.add_spare(spare);
-            } else {
-                upkeep::remove(fs, segment).map_err(|failure| self.fail(failure))?;
-            }
-        }
-    }
-
-    /// Whether there was room for it.
-    fn make_spare(&self, next: &mut u64, capacity: u64) -> Result<bool, Stopped> {
-        *next += 1;
-        match upkeep::fill(&self.shared.fs, *next - 1, capacity) {
-            Ok(spare) => {
-                let mut core = self.core();
-                if core.queue.short().is_some() {
-                    tracing::info!("the disk has room for the log again");
-                }
-                core.queue.add_spare(spare);
-                Ok(true)
-            }
-            Err(failure) if failure.is_full() => {
-                let mut core = self.core();
-                if core.queue.short().is_none() {
-                    tracing::warn!(
-                        needed = capacity,
-                        "the disk has no room for the log's next segment"
-                    );
-                }
-                core.queue.set_short(capacity);
-                Ok(false)
-            }
-            Err(failure) => Err(self.fail(failure)),
-        }
-    }
-
     fn fail(&self, failure: Failure) -> Stopped {
         report(&failure);
         let wake = self.core().fail(failure.clone());
@@ -486,35 +365,4 @@ fn report(failure: &Failure) {
         call = %failure.call, file = failure.file, error = %failure.source,
         "the log failed, and takes nothing any more"
     );
-}
-
-/// The entries of a frame, as they were written.
-fn read_frame<T: File>(
-    group: u32,
-    frame: &FrameAt,
-    taken: &Range<u64>,
-    segment: &Segment<T>,
-) -> Result<Vec<Bytes>, ReadError> {
-    let (salt, offset) = (segment.header.salt, u64::from(frame.place.offset));
-    let file = || file_name(segment.header.sequence);
-    let damaged = |part| {
-        let indexes = taken.clone();
-        ReadError::Damaged { group, indexes, file: file(), offset, part }
-    };
-    let mut bytes = vec![0; frame.place.len as usize];
-    let read = segment.file.read_at(&mut bytes, offset);
-    read.map_err(|error| Failure::new(Call::Read, file(), error))?;
-    let head = Head::read(&bytes, salt).map_err(|_| damaged(Part::Head))?;
-    let same = head.kind == Kind::Entries && head.group == group && head.first == frame.first;
-    if !same || head.frame_len() != bytes.len() as u64 {
-        return Err(damaged(Part::Head));
-    }
-    head.holds(&bytes, salt).ok_or_else(|| damaged(Part::Body))?;
-    let body = Bytes::from(bytes).slice(frame::HEAD..frame::HEAD + head.len as usize);
-    record::entries(&body).map_err(|source| ReadError::Invalid {
-        group,
-        file: file(),
-        offset,
-        source,
-    })
 }

@@ -107,15 +107,17 @@ fn damage(file: String, wrong: Wrong) -> Box<Damage> {
 
 fn replay<T: File>(files: &Files<T>, store_id: u64) -> Result<Replayed, OpenError> {
     let mut replay = Replay::new(store_id);
+    for (sequence, segment) in files {
+        replay.header(*sequence, segment.header)?;
+    }
     let mut bytes = Vec::new();
     for (sequence, segment) in files {
-        // One that isn't the next is for the replay to refuse.
         let successor = files.get(&(sequence + 1)).and_then(|next| next.header.predecessor);
         let name = file_name(*sequence);
         // One buffer for all: a file after the other, never two at once.
         bytes.resize(usize::try_from(segment.header.capacity).unwrap_or(usize::MAX), 0);
         segment.file.read_at(&mut bytes, 0).during(Call::Read, &name)?;
-        replay.segment(*sequence, Content { header: segment.header, bytes: &bytes, successor })?;
+        replay.segment(Content { header: segment.header, bytes: &bytes, successor })?;
     }
     Ok(replay.finish()?)
 }
@@ -237,8 +239,7 @@ fn resume<F: FileSystem>(
     // A replay that came to anything read a last segment.
     let last = segments.values().next_back().cloned();
     let mut segment = last.ok_or_else(|| damage(file_name(1), Wrong::Missing))?;
-    let synced = Frame::new(Kind::Synced, 0, Vec::new());
-    if torn.is_some() || position.end + synced.len() > segment.header.capacity {
+    if torn.is_some() {
         let checkpoint = checkpoint(&groups);
         let least = BLOCK as u64 + checkpoint.len() + 2 * options.reserve();
         let spare = spares.take(fs, options, least)?;
@@ -256,11 +257,12 @@ fn resume<F: FileSystem>(
         segments.insert(header.sequence, Arc::clone(&segment));
     }
     let mut writer = Writer::resume(Arc::clone(&segment), position);
-    if torn.is_none() {
-        let len = synced.len();
+    let synced = Frame::new(Kind::Synced, 0, Vec::new());
+    // A segment may be full to its last byte, and the disk with it.
+    if torn.is_none() && position.end + synced.len() <= segment.header.capacity {
+        let (end, next_lsn) = (position.end + synced.len(), position.next_lsn + 1);
         writer.write(fs, vec![Step::Frame(synced)], position.next_lsn - 1)?;
-        position =
-            Position { end: position.end + len, next_lsn: position.next_lsn + 1, ..position };
+        position = Position { end, next_lsn, ..position };
     }
     let mut queue = queue(&segment, &position, options);
     spares.ready.drain(..).for_each(|spare| queue.add_spare(spare));

@@ -49,7 +49,7 @@ pub(super) struct Replay {
     store_id: u64,
     groups: BTreeMap<u32, Group>,
     /// The sequences of the first segment and of the last.
-    read: Option<(u64, u64)>,
+    seen: Option<(u64, u64)>,
     /// Where the last segment ended; `None` before the first.
     position: Option<Position>,
     last_kind: Kind,
@@ -76,17 +76,34 @@ struct End {
 impl Replay {
     pub(super) fn new(store_id: u64) -> Self {
         let (groups, last_kind) = (BTreeMap::new(), Kind::Synced);
-        Self { store_id, groups, read: None, position: None, last_kind, torn: None }
+        Self { store_id, groups, seen: None, position: None, last_kind, torn: None }
     }
 
-    /// Reads the next segment, which is in the file of that sequence.
-    pub(super) fn segment(
-        &mut self,
-        sequence: u64,
-        content: Content<'_>,
-    ) -> Result<(), Box<Damage>> {
-        self.check_header(sequence, content.header)?;
-        self.read = Some((self.read.map_or(sequence, |(first, _)| first), sequence));
+    /// Looks at the next segment's header, which is in the file of that sequence: all are looked at before
+    /// any is read, as what is wrong with one shows in the one before too.
+    pub(super) fn header(&mut self, sequence: u64, header: Header) -> Result<(), Box<Damage>> {
+        let start = Position { end: 0, next_lsn: header.first_lsn, checksum: 0 };
+        let damage = |sequence, wrong| Err(self.damage(sequence, &start, wrong));
+        let (first, last) = self.seen.unwrap_or((sequence, sequence.saturating_sub(1)));
+        if sequence != last + 1 {
+            return damage(last + 1, Wrong::Missing);
+        }
+        if header.sequence != sequence {
+            let wrong = Wrong::Sequence { got: header.sequence, expected: sequence };
+            return damage(sequence, wrong);
+        }
+        if header.store_id != self.store_id {
+            let wrong = Wrong::Store { got: header.store_id, expected: self.store_id };
+            return damage(sequence, wrong);
+        }
+        self.seen = Some((first, sequence));
+        Ok(())
+    }
+
+    /// Reads the next segment.
+    pub(super) fn segment(&mut self, content: Content<'_>) -> Result<(), Box<Damage>> {
+        let sequence = content.header.sequence;
+        self.check_follows(content.header)?;
         let Content { header, bytes, successor } = content;
         let mut position = Position { end: BLOCK as u64, next_lsn: header.first_lsn, checksum: 0 };
         let until = successor.map(|successor| successor.end);
@@ -118,27 +135,14 @@ impl Replay {
         Ok(())
     }
 
-    fn check_header(&self, sequence: u64, header: Header) -> Result<(), Box<Damage>> {
+    fn check_follows(&self, header: Header) -> Result<(), Box<Damage>> {
+        let Some(before) = self.position.filter(|before| before.next_lsn != header.first_lsn)
+        else {
+            return Ok(());
+        };
         let start = Position { end: 0, next_lsn: header.first_lsn, checksum: 0 };
-        let damage = |wrong| Err(self.damage(sequence, &start, wrong));
-        if let Some((_, last)) = self.read
-            && sequence != last + 1
-        {
-            return Err(self.damage(last + 1, &start, Wrong::Missing));
-        }
-        if header.sequence != sequence {
-            return damage(Wrong::Sequence { got: header.sequence, expected: sequence });
-        }
-        if header.store_id != self.store_id {
-            return damage(Wrong::Store { got: header.store_id, expected: self.store_id });
-        }
-        match self.position {
-            Some(before) if before.next_lsn != header.first_lsn => {
-                let (got, expected) = (Lsn(header.first_lsn), Lsn(before.next_lsn));
-                damage(Wrong::Follows { got, expected })
-            }
-            _ => Ok(()),
-        }
+        let (got, expected) = (Lsn(header.first_lsn), Lsn(before.next_lsn));
+        Err(self.damage(header.sequence, &start, Wrong::Follows { got, expected }))
     }
 
     /// A frame that verifies, at `position`.
@@ -250,12 +254,12 @@ impl Replay {
 
     /// All segments were read.
     pub(super) fn finish(self) -> Result<Replayed, Box<Damage>> {
-        let Self { groups, read, position, last_kind, torn, .. } = self;
+        let Self { groups, seen, position, last_kind, torn, .. } = self;
         let missing = |sequence, wrong, lost| {
             let (file, lsn) = (file_name(sequence), Lsn(0));
             Box::new(Damage { file, offset: 0, lsn, wrong, lost })
         };
-        let before_first = read.map_or(1, |(first, _)| first.saturating_sub(1));
+        let before_first = seen.map_or(1, |(first, _)| first.saturating_sub(1));
         let absent = groups.iter().filter_map(|(group, held)| {
             let absent = held.absent()?;
             let to = Some(absent.end - 1);

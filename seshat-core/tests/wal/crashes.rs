@@ -58,28 +58,31 @@ fn every_pair() {
             history(64, &[a, b], Depth { crashes: 1, thorough: true }, &mut tried);
         }
     }
-    println!("{tried:?}");
+    assert!(tried.whole > tried.sampled, "{} and {}", tried.whole, tried.sampled);
 }
 
 #[test]
 fn every_triple() {
     let mut tried = Tried::default();
-    for a in OPS {
-        for b in OPS {
-            for c in OPS {
+    // The others are as one of these, as far as what follows is concerned.
+    let ops =
+        OPS.into_iter().filter(|op| !matches!(op, Op::Vote(_) | Op::PurgeBeyond(..) | Op::Close));
+    let ops: Vec<Op> = ops.collect();
+    for &a in &ops {
+        for &b in &ops {
+            for &c in &ops {
                 history(512, &[a, b, c], Depth { crashes: 1, thorough: true }, &mut tried);
             }
         }
     }
-    println!("{tried:?}");
 }
 
 /// The crash is followed by one while the log is opened, and one while that is.
 #[test]
 fn every_single_crash_and_those_after_it() {
     let mut tried = Tried::default();
-    for op in OPS {
-        history(512, &[op], Depth { crashes: 3, thorough: true }, &mut tried);
+    for op in [Op::Append(0, 3, 20), Op::Append(0, 1, 4000), Op::Purge(0, 0), Op::Maintain] {
+        history(512, &[op], Depth { crashes: 3, thorough: false }, &mut tried);
     }
-    println!("{tried:?}");
+    assert!(tried.openings > 500, "{}", tried.openings);
 }

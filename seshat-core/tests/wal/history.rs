@@ -141,6 +141,7 @@ pub(crate) struct Run {
 pub(crate) enum Ended {
     Stopped,
     Full,
+    #[expect(dead_code, reason = "shown where a test fails")]
     Refused(OpenError),
 }
 
@@ -351,8 +352,8 @@ pub(crate) fn crash(
         } else {
             tried.sampled += 1
         }
-        if !depth.thorough && left.len() > 8 {
-            let step = left.len() / 6;
+        if !depth.thorough && left.len() > 5 {
+            let step = left.len() / 4;
             left = left.into_iter().step_by(step.max(1)).collect();
         }
         // The cache survives the process.

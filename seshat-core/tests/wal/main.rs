@@ -8,6 +8,7 @@ mod commit;
 mod crashes;
 mod damage;
 mod faults;
+mod format;
 mod history;
 mod opening;
 mod sim;

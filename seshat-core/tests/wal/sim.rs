@@ -83,7 +83,8 @@ pub(crate) struct World {
     pub(crate) trace: Vec<String>,
     /// Calls that change something, so far.
     pub(crate) calls: usize,
-    syncs: usize,
+    /// Those of them that are syncs.
+    pub(crate) syncs: usize,
     delayed: Vec<Delayed>,
 }
 
@@ -153,6 +154,11 @@ impl Gate {
 }
 
 impl World {
+    /// An empty disk.
+    pub(crate) fn of_sectors(sector: usize) -> Self {
+        Self { sector, ..Self::default() }
+    }
+
     /// All files, as a process sees them.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let content = |inode: &usize| self.inodes[*inode].cached.to_vec();
@@ -370,7 +376,7 @@ fn mix(seed: u64) -> u64 {
 
 impl Sim {
     pub(crate) fn new(sector: usize) -> Self {
-        Self::on(World { sector, ..World::default() })
+        Self::on(World::of_sectors(sector))
     }
 
     pub(crate) fn on(world: World) -> Self {
@@ -396,12 +402,19 @@ impl Sim {
         images
     }
 
+    fn image(&self) {
+        if let Some(images) = &mut *self.shared.images.lock().unwrap() {
+            images.push(self.world().clone());
+        }
+    }
+
     /// A call that changes something.
     fn call(&self, what: String, delayed: Delayed) -> Result<()> {
         let is_sync = matches!(delayed, Delayed::Sync(_) | Delayed::SyncFolder(_));
         if is_sync {
             self.shared.gate.pass();
         }
+        self.image();
         let mut world = self.world();
         let number = world.calls;
         world.trace.push(format!("{number}: {what}"));
@@ -412,20 +425,18 @@ impl Sim {
         let done = if world.faults.fail == Some(number) {
             world.fail(delayed);
             Err(Error::other("injected"))
-        } else if world.faults.delay == Some(number) {
-            world.delayed.push(delayed);
-            Ok(())
-        } else if skipped {
-            Ok(())
         } else {
-            world.perform(delayed);
+            if world.faults.delay == Some(number) {
+                world.delayed.push(delayed);
+            } else if !skipped {
+                world.perform(delayed);
+            }
             Ok(())
         };
-        waiting.into_iter().for_each(|delayed| world.perform(delayed));
-        let image = world.clone();
         drop(world);
-        if let Some(images) = &mut *self.shared.images.lock().unwrap() {
-            images.push(image);
+        self.image();
+        for delayed in waiting {
+            self.world().perform(delayed);
         }
         done
     }
