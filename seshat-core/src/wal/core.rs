@@ -172,7 +172,8 @@ impl<T> Core<T> {
             Ok(begun) => {
                 let named = begun.into_iter().map(|segment| (segment.header.sequence, segment));
                 self.segments.extend(named);
-                if !turn.steps.is_empty() || turn.upto > turn.durable {
+                // What the frames of this turn say; those behind a new segment's header say more.
+                if turn.upto > turn.durable {
                     self.said = turn.durable;
                 }
                 self.durable = (turn.upto, turn.end);

@@ -112,8 +112,8 @@ impl<T> Queue<T> {
         self.spares.len()
     }
 
-    /// Gives the frame an LSN and a place, and takes its body. `checkpoint` sums up all that was placed before, and is asked for
-    /// where a new segment begins.
+    /// Gives the frame an LSN and a place, and takes its body. `checkpoint` sums up all that was placed
+    /// before, and is asked for where a new segment begins.
     pub(super) fn place(
         &mut self,
         frame: &mut Frame,
@@ -149,9 +149,10 @@ impl<T> Queue<T> {
         let fits = |spare: &Spare<T>| spare.capacity >= needed;
         let spare = self.spares.iter().position(fits).and_then(|at| self.spares.remove(at));
         let Some(spare) = spare else {
-            return Err(NoSpare {
-                capacity: needed.max(self.usual).next_multiple_of(BLOCK as u64),
-            });
+            // Where there was no room for one of the usual length, the least may still find it.
+            let usual = if self.short.is_some() { 0 } else { self.usual };
+            let capacity = needed.max(usual).next_multiple_of(BLOCK as u64);
+            return Err(NoSpare { capacity });
         };
         self.tail = Tail { segment: self.tail.segment + 1, end, capacity: spare.capacity };
         self.steps.push(Step::Turn { spare, checkpoint });

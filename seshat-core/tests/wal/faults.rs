@@ -247,7 +247,7 @@ fn what_a_failed_sync_left_in_the_cache_is_not_believed() {
     run.run(&[Op::Vote(0)]).unwrap();
     let calls = sim.world().calls;
     sim.world().faults.fail = Some(calls + 1);
-    assert!(matches!(run.run(&[Op::Append(0, 1, 40)]), Err(Ended::Stopped)));
+    assert!(matches!(run.run(&[Op::Append(0, 1, 1500)]), Err(Ended::Stopped)));
     run.wal = None;
     let after = Sim::on(sim.world().killed());
     let (wal, _) = Wal::open(after.clone(), options()).unwrap();

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest,
-    SnapshotOffsetResponse, StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, Message,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
