@@ -18,7 +18,6 @@
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod common;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -29,7 +28,7 @@ use common::measure::{Scale, median};
 use common::table::{self, Aim, Row};
 use seshat_core::proto::v1;
 use seshat_core::types::Entry;
-use seshat_core::wal::{Disk, Entries, Keeper, Lsn, Options, Record, Wal};
+use seshat_core::wal::{Disk, Entries, Keeper, Options, Record, Wal};
 use tempfile::TempDir;
 use twox_hash::XxHash3_64;
 
@@ -51,6 +50,19 @@ impl Raw {
         (0..FILE).step_by(zeros.len()).for_each(|at| file.write_all_at(&zeros, at).unwrap());
         file.sync_all().unwrap();
         Self { file, at: 0 }
+    }
+
+    /// So many times the bytes of so many records, which are made here too: a disk that rests between two
+    /// commits is another than one that doesn't.
+    fn commits(&mut self, bytes: &[u8], batch: u64, outstanding: u64, times: u64) -> Duration {
+        let mut taken = Duration::ZERO;
+        for _ in 0..times {
+            drop(std::hint::black_box(records(0, batch, outstanding)));
+            let started = Instant::now();
+            self.commit(bytes);
+            taken += started.elapsed();
+        }
+        taken
     }
 
     fn commit(&mut self, bytes: &[u8]) {
@@ -99,27 +111,24 @@ impl Ours {
         Self { wal, keeper, next: 0 }
     }
 
-    /// Submits records of `batch` entries, with so many waiting at most.
-    fn commits(&mut self, batch: u64, count: u64, outstanding: usize) -> Duration {
-        let records = records(self.next, batch, count);
-        let started = Instant::now();
-        let mut waiting: VecDeque<Lsn> = VecDeque::new();
-        for record in records {
-            waiting.push_back(self.wal.submit(0, record).unwrap());
-            if waiting.len() >= outstanding {
-                self.wal.wait(waiting.pop_front().unwrap()).unwrap();
-                let durable = self.wal.durable();
-                waiting.retain(|lsn| *lsn > durable);
-            }
+    /// So many records of `batch` entries are submitted at once, then waited for, so many times. They are made
+    /// just before, as a node's would be, and the clock doesn't run meanwhile.
+    fn commits(&mut self, batch: u64, outstanding: u64, times: u64) -> Duration {
+        let mut taken = Duration::ZERO;
+        for _ in 0..times {
+            let records = records(self.next, batch, outstanding);
+            self.next += batch * outstanding;
+            let started = Instant::now();
+            let submit = |record| self.wal.submit(0, record).unwrap();
+            let last = records.into_iter().map(submit).last().unwrap();
+            self.wal.wait(last).unwrap();
+            taken += started.elapsed();
         }
-        waiting.back().map(|last| self.wal.wait(*last)).transpose().unwrap();
-        let elapsed = started.elapsed();
-        self.next += batch * count;
         let upto = v1::LogId { term: 1, node_id: 1, index: self.next - 1 };
         let lsn = self.wal.submit(0, Record::Purge(upto)).unwrap();
         self.wal.wait(lsn).unwrap();
         self.keeper.nudge();
-        elapsed
+        taken
     }
 }
 
@@ -130,11 +139,10 @@ fn commit_row(dir: &Path, scale: Scale, batch: u64, outstanding: u64) -> Row {
     let bytes = vec![0xa5; frame_len(batch) * outstanding as usize];
     let (mut limit, mut taken) = (Vec::new(), Vec::new());
     for _ in 0..slices {
-        let started = Instant::now();
-        (0..syncs).for_each(|_| raw.commit(&bytes));
+        let elapsed = raw.commits(&bytes, batch, outstanding, syncs);
         let commits = (syncs * outstanding) as f64;
-        limit.push(started.elapsed().as_secs_f64() * 1e6 / commits);
-        let elapsed = ours.commits(batch, syncs * outstanding, outstanding as usize);
+        limit.push(elapsed.as_secs_f64() * 1e6 / commits);
+        let elapsed = ours.commits(batch, outstanding, syncs);
         taken.push(elapsed.as_secs_f64() * 1e6 / commits);
     }
     let what = match outstanding {

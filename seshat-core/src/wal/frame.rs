@@ -16,6 +16,7 @@
 //! All numbers are little-endian. A frame's LSN is its place after the segment's first LSN, so places say
 //! both that no frame is missing and which were known to be durable: all up to `LSN - behind`, inclusive.
 
+use bytes::BufMut;
 use twox_hash::XxHash3_64;
 
 /// Bytes of a head.
@@ -92,10 +93,10 @@ impl Frame {
         (HEAD + padded(self.body.len())) as u64
     }
 
-    /// Writes it behind what is in `out`; returns the checksum of its head, which vouches for all of it.
-    pub(super) fn put(&self, stamp: Stamp, out: &mut Vec<u8>) -> u64 {
+    /// Writes it behind what is in `out`; returns its head, which vouches for all of it.
+    pub(super) fn put(&self, stamp: Stamp, out: &mut Vec<u8>) -> [u8; HEAD] {
         let start = out.len();
-        out.resize(start + HEAD, 0);
+        out.extend_from_slice(&[0; HEAD]);
         out.extend_from_slice(&self.body);
         out.resize(start + HEAD + padded(self.body.len()), 0);
         let (before, body) = out.split_at_mut(start + HEAD);
@@ -115,7 +116,7 @@ impl Frame {
         if let Some(there) = before.get_mut(start..) {
             there.copy_from_slice(&bytes);
         }
-        XxHash3_64::oneshot_with_seed(stamp.salt, &bytes)
+        bytes
     }
 }
 
@@ -166,21 +167,18 @@ impl Head {
 
     fn to_bytes(self, salt: u64) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
-        let parts: [&[u8]; 8] = [
-            &self.len.to_le_bytes(),
-            &(self.kind as u32 | self.count << 8).to_le_bytes(),
-            &self.group.to_le_bytes(),
-            &self.place.to_le_bytes(),
-            &self.behind.to_le_bytes(),
-            &self.first.to_le_bytes(),
-            &self.last_term.to_le_bytes(),
-            &self.body_checksum.to_le_bytes(),
-        ];
-        for (to, from) in bytes.iter_mut().skip(4).zip(parts.into_iter().flatten()) {
-            *to = *from;
-        }
+        let mut rest = bytes.as_mut_slice();
+        rest.put_u32_le(0);
+        rest.put_u32_le(self.len);
+        rest.put_u32_le(self.kind as u32 | self.count << 8);
+        rest.put_u32_le(self.group);
+        rest.put_u32_le(self.place);
+        rest.put_u32_le(self.behind);
+        rest.put_u64_le(self.first);
+        rest.put_u64_le(self.last_term);
+        rest.put_u64_le(self.body_checksum);
         let checksum = checksum_of(&bytes, salt);
-        bytes.iter_mut().zip(checksum.to_le_bytes()).for_each(|(to, from)| *to = from);
+        bytes.as_mut_slice().put_u32_le(checksum);
         bytes
     }
 
@@ -216,7 +214,7 @@ impl Head {
         with_zeros.get(..self.len as usize).filter(|_| same)
     }
 
-    /// What the frame after it, or the next segment, knows it by.
+    /// What the next segment knows the frame by that begins there.
     pub(super) fn checksum(frame: &[u8], salt: u64) -> u64 {
         XxHash3_64::oneshot_with_seed(salt, frame.get(..HEAD).unwrap_or_default())
     }

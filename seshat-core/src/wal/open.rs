@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::error::{Call, Context, Damage, Failure, OpenError, Wrong};
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, Head, Kind};
 use super::fs::{File, FileSystem, LockError};
 use super::queue::{Queue, Step, Tail};
 use super::recovery::{Content, Replay, Replayed, checkpoint};
@@ -243,7 +243,8 @@ fn resume<F: FileSystem>(
         let checkpoint = checkpoint(&groups);
         let least = BLOCK as u64 + checkpoint.len() + 2 * options.reserve();
         let spare = spares.take(fs, options, least)?;
-        let predecessor = Predecessor { end: position.end, checksum: position.checksum };
+        let checksum = Head::checksum(&position.last, segment.header.salt);
+        let predecessor = Predecessor { end: position.end, checksum };
         let header = Header {
             sequence: segment.header.sequence + 1,
             salt: fs.random(),

@@ -82,7 +82,7 @@ impl Replay {
     /// Looks at the next segment's header, which is in the file of that sequence: all are looked at before
     /// any is read, as what is wrong with one shows in the one before too.
     pub(super) fn header(&mut self, sequence: u64, header: Header) -> Result<(), Box<Damage>> {
-        let start = Position { end: 0, next_lsn: header.first_lsn, checksum: 0 };
+        let start = Position { end: 0, next_lsn: header.first_lsn, last: [0; HEAD] };
         let damage = |sequence, wrong| Err(self.damage(sequence, &start, wrong));
         let (first, last) = self.seen.unwrap_or((sequence, sequence.saturating_sub(1)));
         if sequence != last + 1 {
@@ -105,7 +105,8 @@ impl Replay {
         let sequence = content.header.sequence;
         self.check_follows(content.header)?;
         let Content { header, bytes, successor } = content;
-        let mut position = Position { end: BLOCK as u64, next_lsn: header.first_lsn, checksum: 0 };
+        let mut position =
+            Position { end: BLOCK as u64, next_lsn: header.first_lsn, last: [0; HEAD] };
         let until = successor.map(|successor| successor.end);
         let end = loop {
             if until == Some(position.end) {
@@ -116,7 +117,7 @@ impl Replay {
                     self.frame(sequence, header, &position, &head, body)?;
                     position.end += head.frame_len();
                     position.next_lsn += 1;
-                    position.checksum = Head::checksum(frame, header.salt);
+                    position.last = frame.first_chunk().copied().unwrap_or(position.last);
                     self.last_kind = head.kind;
                 }
                 Err(NotThere::Kind(kind)) => {
@@ -125,7 +126,8 @@ impl Replay {
                 Err(NotThere::Ends(end)) => break Some(end),
             }
         };
-        let other = successor.is_some_and(|successor| successor.checksum != position.checksum);
+        let other =
+            successor.is_some_and(|it| it.checksum != Head::checksum(&position.last, header.salt));
         match end {
             Some(end) => self.judge(sequence, content, &position, &end)?,
             None if other => return Err(self.damage(sequence, &position, Wrong::Other)),
@@ -140,7 +142,7 @@ impl Replay {
         else {
             return Ok(());
         };
-        let start = Position { end: 0, next_lsn: header.first_lsn, checksum: 0 };
+        let start = Position { end: 0, next_lsn: header.first_lsn, last: [0; HEAD] };
         let (got, expected) = (Lsn(header.first_lsn), Lsn(before.next_lsn));
         Err(self.damage(header.sequence, &start, Wrong::Follows { got, expected }))
     }

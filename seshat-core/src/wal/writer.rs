@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::error::{Call, Context, Failure};
-use super::frame::{Frame, Head, Stamp};
+use super::frame::{Frame, HEAD, Head, Stamp};
 use super::fs::{File, FileSystem};
 use super::queue::Step;
 use super::segment::{FOLDER, Header, Predecessor, Segment, Spare, file_name};
@@ -23,8 +23,8 @@ pub(super) struct Writer<T> {
     /// Where the next frame goes, after what is in `bytes`.
     end: u64,
     next_lsn: u64,
-    /// Of the last frame.
-    checksum: u64,
+    /// The head of the last frame.
+    last: [u8; HEAD],
     /// Collected, and to be written before `end`.
     bytes: Vec<u8>,
 }
@@ -34,15 +34,16 @@ pub(super) struct Writer<T> {
 pub(super) struct Position {
     pub(super) end: u64,
     pub(super) next_lsn: u64,
-    pub(super) checksum: u64,
+    /// The head of the last frame.
+    pub(super) last: [u8; HEAD],
 }
 
 impl<T: File> Writer<T> {
     /// Goes on behind what is durable.
     pub(super) fn resume(segment: Arc<Segment<T>>, position: Position) -> Self {
-        let Position { end, next_lsn, checksum } = position;
+        let Position { end, next_lsn, last } = position;
         let name = file_name(segment.header.sequence);
-        Self { segment, name, end, next_lsn, checksum, bytes: Vec::new() }
+        Self { segment, name, end, next_lsn, last, bytes: Vec::new() }
     }
 
     /// Writes the steps and syncs. `durable` is the last LSN that is already. Returns the segments that were
@@ -89,7 +90,7 @@ impl<T: File> Writer<T> {
         // A segment has fewer frames than bytes.
         let place = (self.next_lsn - first_lsn) as u32;
         let behind = u32::try_from(self.next_lsn - durable).unwrap_or(Head::SAYS_NOTHING);
-        self.checksum = frame.put(Stamp { salt, place, behind }, &mut self.bytes);
+        self.last = frame.put(Stamp { salt, place, behind }, &mut self.bytes);
         self.next_lsn += 1;
         self.end += frame.len();
         if self.bytes.len() >= AT_ONCE { self.flush() } else { Ok(()) }
@@ -117,7 +118,8 @@ impl<T: File> Writer<T> {
         spare: Spare<T>,
         checkpoint: &Frame,
     ) -> Result<(), Failure> {
-        let predecessor = Predecessor { end: self.end, checksum: self.checksum };
+        let checksum = Head::checksum(&self.last, self.segment.header.salt);
+        let predecessor = Predecessor { end: self.end, checksum };
         let header = Header {
             sequence: self.segment.header.sequence + 1,
             salt: fs.random(),
@@ -142,13 +144,13 @@ pub(super) fn begin<F: FileSystem>(
 ) -> Result<(Arc<Segment<F::File>>, Position), Failure> {
     let mut bytes = header.to_block();
     // Nobody sees it before it is durable, so it says that it is, itself included.
-    let checksum = checkpoint.put(Stamp { salt: header.salt, place: 0, behind: 0 }, &mut bytes);
+    let last = checkpoint.put(Stamp { salt: header.salt, place: 0, behind: 0 }, &mut bytes);
     spare.file.write_at(&bytes, 0).during(Call::Write, &spare.name)?;
     spare.file.sync().during(Call::Sync, &spare.name)?;
     let name = file_name(header.sequence);
     fs.rename(&spare.name, &name).during(Call::Rename, &name)?;
     fs.sync_folder(FOLDER).during(Call::SyncFolder, FOLDER)?;
-    let position = Position { end: bytes.len() as u64, next_lsn: header.first_lsn + 1, checksum };
+    let position = Position { end: bytes.len() as u64, next_lsn: header.first_lsn + 1, last };
     let segment = Segment { header, file: spare.file };
     Ok((Arc::new(segment), position))
 }

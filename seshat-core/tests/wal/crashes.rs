@@ -10,7 +10,7 @@ const PROLOGUE: [Op; 4] =
     [Op::Append(0, 2, 40), Op::Vote(0), Op::Append(1, 1, 40), Op::Purge(0, 1)];
 
 /// One of each kind. The large one turns to a new segment two times of three.
-const OPS: [Op; 12] = [
+const OPS: [Op; 13] = [
     Op::Append(0, 3, 20),
     Op::Append(0, 1, 3000),
     Op::Queue(1, 1, 300),
@@ -18,6 +18,7 @@ const OPS: [Op; 12] = [
     Op::Vote(1),
     Op::Truncate(0, 1),
     Op::Purge(0, 0),
+    Op::PurgeLater(0, 0),
     Op::PurgeBeyond(0, 3),
     Op::Committed(0),
     Op::Settle,
@@ -85,4 +86,18 @@ fn every_single_crash_and_those_after_it() {
         history(512, &[op], Depth { crashes: 3, thorough: false }, &mut tried);
     }
     assert!(tried.openings > 500, "{}", tried.openings);
+}
+
+/// Nothing is waited for before the segments go that a purge frees.
+#[test]
+fn a_segment_goes_after_its_purge_is_durable() {
+    let mut tried = Tried::default();
+    let ops = [
+        Op::Append(0, 1, 5000),
+        Op::Append(0, 1, 5000),
+        Op::PurgeLater(0, 0),
+        Op::PurgeLater(1, 0),
+        Op::Maintain,
+    ];
+    history(512, &ops, Depth { crashes: 1, thorough: true }, &mut tried);
 }

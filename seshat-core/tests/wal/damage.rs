@@ -256,3 +256,39 @@ fn second_entries(world: &World) -> usize {
         at += 48 + len.next_multiple_of(8);
     }
 }
+
+/// A copy of the directory is put back and goes on; later a segment of the first life comes back among those
+/// of the second. Each is whole, and they fit but for what is in them.
+#[test]
+fn segments_of_two_lives_are_refused() {
+    let begin = [Op::Append(0, 1, 40), Op::Vote(0)];
+    let life = |len| {
+        let mut run = Run::fresh(Sim::new(512)).unwrap();
+        run.run(&begin).unwrap();
+        run.run(&[Op::Append(0, 1, len), Op::Append(0, 1, 7700)]).unwrap();
+        run.wal = None;
+        let world = run.sim.world().killed();
+        world
+    };
+    // As long as each other with the zeros behind them.
+    let (first, mut second) = (life(41), life(45));
+    second.put(FIRST, first.files()[FIRST].clone());
+    assert_eq!(damage_of(second).wrong, Wrong::Other);
+}
+
+/// A write that went where another should have: its checksums are right, its place is not.
+#[test]
+fn a_frame_at_the_place_of_another_is_found() {
+    let mut run = Run::fresh(Sim::new(512)).unwrap();
+    run.run(&[Op::Vote(0), Op::Vote(0), Op::Vote(0), Op::Settle]).unwrap();
+    run.wal = None;
+    let mut world = run.sim.world().killed();
+    let mut bytes = world.files()[FIRST].clone();
+    let vote = 48 + 8;
+    let first = 4096 + 48;
+    bytes.copy_within(first..first + vote, first + vote);
+    world.put(FIRST, bytes);
+    let damage = damage_of(world);
+    assert!(matches!(damage.wrong, Wrong::Place { .. }), "{damage}");
+    assert_eq!(damage.offset, (first + vote) as u64);
+}

@@ -21,6 +21,8 @@ pub(crate) enum Op {
     Truncate(u32, u64),
     /// Purges all but so many entries.
     Purge(u32, u64),
+    /// The same, without waiting.
+    PurgeLater(u32, u64),
     /// Purges up to so many entries beyond the last.
     PurgeBeyond(u32, u64),
     Committed(u32),
@@ -218,10 +220,10 @@ impl Run {
                 let since = held.next().saturating_sub(count).max(held.first);
                 (group, Record::Truncate(since), true)
             }
-            Op::Purge(group, left) => {
+            Op::Purge(group, left) | Op::PurgeLater(group, left) => {
                 let held = held(self, group);
                 let Some(upto) = held.next().checked_sub(left + 1) else { return Ok(()) };
-                (group, Record::Purge(log_id(1, upto)), true)
+                (group, Record::Purge(log_id(1, upto)), matches!(op, Op::Purge(..)))
             }
             Op::PurgeBeyond(group, by) => {
                 (group, Record::Purge(log_id(1, held(self, group).next() + by)), true)

@@ -120,6 +120,17 @@ fn a_segment_stays_while_any_group_needs_it() {
     run.run(&[Op::Kill, Op::Read(0), Op::Read(1)]).unwrap();
 }
 
+/// Entries that were truncated go with their segment, and what took their places stays.
+#[test]
+fn what_was_truncated_is_not_missed() {
+    let sim = Sim::new(512);
+    let mut run = Run::fresh(sim.clone()).unwrap();
+    run.run(&[Op::Append(0, 3, 1500), Op::Append(1, 1, 5000), Op::Truncate(0, 2)]).unwrap();
+    run.run(&[Op::Append(0, 1, 40), Op::Purge(0, 1), Op::Maintain]).unwrap();
+    assert_eq!(segments(&sim), ["wal/000000000002.seg"]);
+    run.run(&[Op::Kill, Op::Read(0), Op::Read(1)]).unwrap();
+}
+
 /// A read stops at what it may take, but not before the first entry.
 #[test]
 fn a_read_is_bounded() {
