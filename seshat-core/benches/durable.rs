@@ -119,9 +119,11 @@ impl Ours {
             let records = records(self.next, batch, outstanding);
             self.next += batch * outstanding;
             let started = Instant::now();
-            let submit = |record| self.wal.submit(0, record).unwrap();
-            let last = records.into_iter().map(submit).last().unwrap();
-            self.wal.wait(last).unwrap();
+            let mut last = None;
+            for record in records {
+                last = Some(self.wal.submit(0, record).unwrap());
+            }
+            self.wal.wait(last.unwrap()).unwrap();
             taken += started.elapsed();
         }
         let upto = v1::LogId { term: 1, node_id: 1, index: self.next - 1 };

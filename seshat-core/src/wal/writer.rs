@@ -135,13 +135,16 @@ impl<T: File> Writer<T> {
     }
 }
 
+/// A new segment, and the place behind its checkpoint.
+type Begun<T> = (Arc<Segment<T>>, Position);
+
 /// Makes a file a segment that begins with that checkpoint, durably.
 pub(super) fn begin<F: FileSystem>(
     fs: &F,
     spare: Spare<F::File>,
     header: Header,
     checkpoint: &Frame,
-) -> Result<(Arc<Segment<F::File>>, Position), Failure> {
+) -> Result<Begun<F::File>, Failure> {
     let mut bytes = header.to_block();
     // Nobody sees it before it is durable, so it says that it is, itself included.
     let last = checkpoint.put(Stamp { salt: header.salt, place: 0, behind: 0 }, &mut bytes);

@@ -267,8 +267,7 @@ fn segments_of_two_lives_are_refused() {
         run.run(&begin).unwrap();
         run.run(&[Op::Append(0, 1, len), Op::Append(0, 1, 7700)]).unwrap();
         run.wal = None;
-        let world = run.sim.world().killed();
-        world
+        run.sim.world().killed()
     };
     // As long as each other with the zeros behind them.
     let (first, mut second) = (life(41), life(45));
