@@ -1,6 +1,7 @@
 //! Who writes, and when.
 
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seshat_core::proto::v1;
@@ -73,6 +74,13 @@ fn a_failure_wakes_all() {
     let calls = sim.world().calls;
     sim.world().faults.fail = Some(calls);
     sim.shared.gate.shut(false);
+    // Who isn't woken would sleep for ever.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let all = || others.iter().chain([&first]).all(JoinHandle::is_finished);
+    while !all() {
+        assert!(Instant::now() < deadline, "somebody still sleeps: a failure must wake all");
+        thread::yield_now();
+    }
     assert!(first.join().unwrap().is_err());
     assert!(others.into_iter().all(|other| other.join().unwrap().is_err()));
 }
