@@ -4,6 +4,7 @@
 //! of. Everything else is optional, and each check that needs it is skipped, with that reason,
 //! where it is missing. What is declared here is believed; what isn't is never assumed.
 
+mod beside;
 pub(crate) mod suite;
 mod transfer;
 
@@ -14,9 +15,14 @@ use openraft::RaftTypeConfig;
 use openraft::impls::OneshotResponder;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
+pub use self::beside::ByDirectory;
+#[cfg(feature = "storage-v2")]
+pub use self::beside::With;
 pub use self::suite::{NoSuite, OpenraftSuite, Suite, SuiteFunction};
 pub use self::transfer::{Chunks, Transfer, Whole};
-pub use crate::words::{BoxError, Capabilities, Command, Halves, Hook, Hooks, Keeps, Piece, Shape};
+pub use crate::words::{
+    BoxError, Capabilities, Command, Halves, Hook, Hooks, Keeps, Marker, Piece, Shape,
+};
 
 /// A storage back end under test, for the type configuration of its author.
 ///
@@ -44,15 +50,23 @@ pub trait Backend: Send + Sync + 'static {
     /// Opens the store in `dir`, which exists. An empty directory is a fresh node; a directory
     /// opened before is a restart of that node.
     ///
+    /// What else is made here, and wanted again in [`Backend::digest`] or [`Backend::close`], comes
+    /// beside the state machine, in a [`With`]; what is to be found by the directory, in a
+    /// [`ByDirectory`].
+    ///
     /// # Errors
     /// Whatever the store says. An error fails the check, except where the check has damaged
-    /// something first.
+    /// something first. A directory that was open before in this process may still be locked, by
+    /// openraft's tasks or the store's own: it is tried again for as long as a call's patience, and
+    /// the report notes that it had to be.
     fn open(
         &self,
         dir: &Path,
     ) -> impl Future<Output = Result<(Self::Log, Self::Machine), BoxError>> + Send;
 
-    /// Closes what `open` returned, as an orderly shutdown does. Drops both unless overridden.
+    /// Closes what `open` returned, as an orderly shutdown does. Drops both unless overridden. It
+    /// isn't called where a process is killed or a cluster's node shuts down: there both are
+    /// dropped.
     ///
     /// # Errors
     /// Whatever the store says; it fails the check.
@@ -99,7 +113,8 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// What [`Backend::show_reply`] must give for the reply to the last of `applied`, if they are
-    /// applied in that order to a fresh state machine.
+    /// applied in that order to a fresh state machine. Their shapes matter as well as their
+    /// numbers: see [`Command`].
     fn expected_reply(&self, applied: &[Command]) -> Option<String> {
         let _ = applied;
         None
@@ -108,12 +123,16 @@ pub trait Backend: Send + Sync + 'static {
     /// The state machine's contents as bytes: equal for equal contents, different for different
     /// ones. Leave out what may differ between replicas, and what openraft keeps (log ids,
     /// membership).
+    ///
+    /// A state machine that can't be asked for them has the handle that can beside it: see [`With`],
+    /// and openraft's `Adaptor::storage`.
     fn digest(&self, machine: &mut Self::Machine) -> impl Future<Output = Option<Vec<u8>>> + Send {
         let _ = machine;
         async { None }
     }
 
-    /// What [`Backend::digest`] must give after `applied` in that order on a fresh state machine.
+    /// What [`Backend::digest`] must give after `applied` in that order on a fresh state machine, to
+    /// the byte; after none, too.
     fn expected_digest(&self, applied: &[Command]) -> Option<Vec<u8>> {
         let _ = applied;
         None

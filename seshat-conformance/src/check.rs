@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::lab::Lab;
 pub use crate::outcome::{Outcome, Verdict};
-pub use crate::spec::{Edition, Level, Need, Spec};
+pub use crate::spec::{Edition, Level, Need, Past, Spec};
 
 /// A check's body, under way.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Verdict> + 'a>>;
@@ -28,13 +28,18 @@ impl fmt::Debug for Check {
     }
 }
 
-/// Declares a check: its data, then the function.
+/// Declares a check: its data, then the function. A Must says who `relies:` on it, all others the
+/// `reason:` why nobody does.
 macro_rules! check {
     (
         $id:literal, $level:ident, [$($requirement:literal),* $(,)?],
         needs: [$($need:ident),* $(,)?],
         promise: $promise:literal,
         consequence: $consequence:literal,
+        $(relies: [$($place:ident),+ $(,)?],)?
+        $(reason: $reason:literal,)?
+        $(was: $past:ident until $until:literal,)?
+        $(since: $since:literal,)?
         $(limit: $limit:literal,)?
         run: $run:expr $(,)?
     ) => {
@@ -42,15 +47,27 @@ macro_rules! check {
             spec: $crate::spec::Spec {
                 id: $id,
                 level: $crate::spec::Level::$level,
+                past: $crate::check::one(&[$($crate::spec::Past {
+                    level: $crate::spec::Level::$past,
+                    until: $crate::spec::Edition($until),
+                })?]),
                 requirements: &[$($requirement),*],
                 promise: $promise,
                 consequence: $consequence,
+                relies: &[$($($crate::requirement::place::$place),+)?],
+                reason: concat!("", $($reason)?),
                 needs: &[$($crate::spec::Need::$need),*],
                 limit: $crate::spec::limit(&[$($limit)?]),
-                since: $crate::spec::Edition(1),
+                since: $crate::check::one(&[$($crate::spec::Edition($since))?])
+                    .unwrap_or($crate::spec::Edition(1)),
             },
             run: Box::new(|lab| Box::pin($run(lab))),
         }
     };
 }
 pub(crate) use check;
+
+/// What a declaration may leave out.
+pub(crate) fn one<T: Copy>(given: &[T]) -> Option<T> {
+    given.first().copied()
+}

@@ -16,6 +16,7 @@
 //! not be written, and 130 after Ctrl-C.
 
 mod args;
+mod new;
 mod print;
 mod progress;
 
@@ -39,9 +40,9 @@ use crate::options::{Filter, Options};
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
 use crate::preflight::Unfit;
-use crate::registry::registry;
+use crate::registry;
 use crate::runner::fit;
-use crate::spec::Spec;
+use crate::spec::{Edition, Spec};
 use crate::{replay, report};
 
 /// The exit code of a run that could not begin, or whose report could not be written.
@@ -70,6 +71,8 @@ enum Stop {
     Start(io::Error),
     #[error("no check can rest on what the back end answers: {0}")]
     Unfit(#[from] Unfit),
+    #[error(transparent)]
+    New(#[from] new::NewError),
 }
 
 /// What may have been meant by a word that names no check.
@@ -113,6 +116,7 @@ fn face(driver: Arc<dyn Driver>) -> ExitCode {
         Some(Command::Run(args)) => run(&driver, &program, &args),
         Some(Command::List { checks }) => list(&checks),
         Some(Command::Explain { check }) => explain(&check),
+        Some(Command::New(args)) => new_crate(&args),
         Some(Command::Replay { file, how }) => replay_file(&driver, &program, &file, &how),
     };
     match done {
@@ -146,11 +150,12 @@ fn run(driver: &Arc<dyn Driver>, program: &str, args: &RunArgs) -> Result<u8, St
     fit(driver, &options)?;
     let output = Output::open(&args.how)?;
     let (halt, warden) = warden(&options, &args.how)?;
+    warden.cell().trial()?;
     let mut progress = progress::Progress::new(options.jobs);
     let mut report = warden.run(&**driver, &mut |event| progress.show(&event));
     progress.clear();
     report.rerun = Rerun::Program(quoted(program));
-    output.write(&report)?;
+    output.write(&mut report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
@@ -175,6 +180,7 @@ fn replay_file(
     fit(driver, &options)?;
     let output = Output::open(how)?;
     let (halt, warden) = warden(&options, how)?;
+    warden.cell().trial()?;
     let started = std::time::Instant::now();
     let outcome = warden.cell().replay(&history);
     if let Some(Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })) = outcome {
@@ -184,11 +190,12 @@ fn replay_file(
     report.elapsed = started.elapsed();
     let flags = report.flags();
     report.rerun = Rerun::Replay(format!("{} replay {}{flags}", quoted(program), file.display()));
+    report.notes = warden.take_notes();
     report.not_run = usize::from(outcome.is_none());
     let result =
         outcome.map(|outcome| CheckResult { spec: replay::SPEC, outcome, elapsed: report.elapsed });
     report.results.extend(result);
-    output.write(&report)?;
+    output.write(&mut report)?;
     Ok(halt.code().unwrap_or_else(|| report.conclusion().exit_code()))
 }
 
@@ -208,6 +215,11 @@ fn explain(id: &str) -> Result<u8, Stop> {
     Ok(0)
 }
 
+fn new_crate(args: &new::NewArgs) -> Result<u8, Stop> {
+    print(&new::new(args)?)?;
+    Ok(0)
+}
+
 fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
     let halt = Arc::new(Halt::default());
     halt.listen(|_, _| {}, |code| std::process::exit(code.into())).map_err(Stop::Start)?;
@@ -219,7 +231,7 @@ fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
 }
 
 fn specs() -> Vec<Spec> {
-    registry().iter().map(|check| check.spec).collect()
+    registry::specs(Edition::LATEST)
 }
 
 fn ids(specs: &[Spec]) -> Vec<&'static str> {
@@ -236,7 +248,7 @@ fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
             near.truncate(5);
             let commands = Cli::command();
             let is_near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
-            let names = ["run", "list", "explain", "replay"];
+            let names = ["run", "list", "explain", "replay", "new"];
             debug_assert!(names.iter().all(|name| commands.find_subcommand(name).is_some()));
             near.extend(names.into_iter().filter(|name| is_near(name)));
             Err(Stop::NoSuchCheck { word: (*word).to_owned(), near: Near(near) })
@@ -277,7 +289,9 @@ impl Output {
     }
 
     /// A report in a file comes beside the one for people, which is printed in any case.
-    fn write(self, report: &Report) -> Result<(), Stop> {
+    /// What both leave out comes in files of its own.
+    fn write(self, report: &mut Report) -> Result<(), Stop> {
+        report::keep(report, self.file.as_ref().map(|(path, _)| path.as_path()));
         if let Some((path, mut file)) = self.file {
             let text = render(self.format, report, false);
             file.write_all(text.as_bytes()).map_err(|error| Stop::Unwritable { path, error })?;

@@ -7,6 +7,7 @@
 //! Below it, [`openraft09`] makes a driver of a [`Backend`](crate::Backend); it is all that is
 //! compiled for each back end.
 
+pub(crate) mod held;
 pub(crate) mod node;
 mod openraft09;
 pub(crate) mod seen;
@@ -23,6 +24,7 @@ use std::any::Any;
 use std::path::Path;
 use std::pin::Pin;
 
+use self::held::Holding;
 use self::node::Network;
 use self::seen::{Entry, Initial, LogId, Membership, Named, Vote};
 use self::store::{Data, Log, Machine};
@@ -46,6 +48,9 @@ pub(crate) type Opened = (Box<dyn Log>, Box<dyn Machine>);
 
 /// A back end.
 pub(crate) trait Driver: Author {
+    /// What was learnt of its directories in this process.
+    fn holding(&self) -> &Holding;
+
     /// Opens the store in a directory.
     fn open<'a>(&'a self, dir: &'a Path) -> Doing<'a, Opened>;
 
@@ -112,6 +117,8 @@ pub(crate) trait Author: Send + Sync {
     fn entry(&self, item: &Item) -> Option<Entry>;
     /// An entry with a command, where another one is.
     fn command_at(&self, command: &Command, place: &Entry) -> Option<Entry>;
+    /// The same entry at another place; `None` if the place is one of another back end's.
+    fn moved(&self, entry: &Entry, to: &LogId) -> Option<Entry>;
     /// Every bit of an entry.
     fn fingerprint(&self, entry: &Entry) -> Vec<u8>;
 

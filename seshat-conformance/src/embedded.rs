@@ -1,8 +1,7 @@
 //! [`Embedded`]: Seshat's own store in memory, plugged in. What `cargo run` validates.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use bytes::Bytes;
 use seshat_core::codec::Message;
@@ -13,7 +12,7 @@ use seshat_core::storage::MemStorage;
 use seshat_core::types::{Entry, Node, NodeId, TypeConfig};
 
 use crate::backend::{
-    Backend, BoxError, Capabilities, Chunks, Command, Keeps, OpenraftSuite, Shape,
+    Backend, BoxError, ByDirectory, Capabilities, Chunks, Command, Keeps, OpenraftSuite, Shape,
 };
 
 /// Plain commands write these many keys, again and again.
@@ -23,7 +22,7 @@ const KEYS: u64 = 16;
 /// finds what was there, as long as the process lives.
 #[derive(Debug, Default)]
 pub struct Embedded {
-    disks: Mutex<HashMap<PathBuf, MemStorage>>,
+    disks: ByDirectory<MemStorage>,
 }
 
 impl Backend for Embedded {
@@ -38,11 +37,8 @@ impl Backend for Embedded {
     }
 
     async fn open(&self, dir: &Path) -> Result<(LogStore, MachineStore), BoxError> {
-        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was removed from the real disk is forgotten by this one.
-        disks.retain(|dir, _| dir.exists());
-        let disk = disks.entry(dir.to_owned()).or_default();
-        Ok((disk.log.clone(), disk.machine.clone()))
+        let disk = self.disks.of(dir);
+        Ok((disk.log, disk.machine))
     }
 
     fn command(&self, command: &Command) -> Option<Batch> {

@@ -1,6 +1,14 @@
 //! [`Failure`]: how a promise was broken, so that a person can see it and run it again.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+/// What is said of a call that was given up.
+const LATE: &str = " did not return in time";
+/// What stands before the call that a check was stuck in.
+pub(crate) const UNDER_WAY: &str = ", in ";
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +25,13 @@ pub struct Failure {
     pub history: Option<String>,
     /// How it ended.
     pub kind: Kind,
+    /// The call that the store was asked last before it was seen, by name: the wrong answer is
+    /// its answer. `None` where no call had been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// The file that holds all of it, where a report shows it shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<PathBuf>,
 }
 
 /// How a check that failed ended.
@@ -33,12 +48,17 @@ pub enum Kind {
     Hang,
     /// The process ended.
     Abort,
-    /// Nothing was asserted, or nothing could be tried: a fault of the kit or of its surroundings.
+    /// Nothing could be tried: a fault of the kit or of its surroundings.
     Hollow,
     /// On the list of known failures, and it passed.
     Stale,
     /// The kit itself is wrong: it made a call that openraft can't make.
     Kit,
+    /// No failure: what ended the check says nothing of its promise.
+    Untold,
+    /// What the promise rests on is broken already, so the promise itself was not tried. Blames
+    /// nobody: another check's failure is the cause.
+    NotTried,
 }
 
 impl Kind {
@@ -65,6 +85,44 @@ impl Failure {
         Self::new(Kind::Error, what, "success", error.to_string())
     }
 
+    /// A call did not return while it was waited for.
+    pub(crate) fn late(call: &str, waited: Duration) -> Self {
+        let more = (10.0 * waited.as_secs_f64()).ceil();
+        let expected = format!(
+            "an answer within {waited:.1?}; `--patience {more}` tells a slow one from none"
+        );
+        Self::new(Kind::Hang, format!("{call}{LATE}"), expected, "nothing")
+    }
+
+    /// What ended a check without telling anything of its promise.
+    pub(crate) fn untold(why: impl Into<String>) -> Self {
+        Self::new(Kind::Untold, why, "", "")
+    }
+
+    /// What other checks have found out about a call ends this one.
+    pub(crate) fn known_to_hang(call: &str) -> Self {
+        let what = format!("not tried: {call} hangs, as other checks found");
+        Self::new(Kind::NotTried, what, "", "")
+    }
+
+    /// The call that never returned, if that is what went wrong.
+    pub(crate) fn hanging(&self) -> Option<&str> {
+        let blocked = || self.got.rsplit_once(UNDER_WAY).map(|(_, call)| call);
+        (self.kind == Kind::Hang).then(|| self.what.strip_suffix(LATE).or_else(blocked))?
+    }
+
+    /// What a check met before it came to its own promise.
+    pub(crate) fn beforehand(self) -> Self {
+        match self.kind {
+            Kind::Hollow | Kind::Kit | Kind::NotTried | Kind::Untold => self,
+            _ => Self {
+                what: format!("not tried, for what it rests on is broken: {}", self.what),
+                kind: Kind::NotTried,
+                ..self
+            },
+        }
+    }
+
     pub(crate) fn new(
         kind: Kind,
         what: impl Into<String>,
@@ -78,6 +136,8 @@ impl Failure {
             steps: Vec::new(),
             history: None,
             kind,
+            asked: None,
+            whole: None,
         }
     }
 }

@@ -19,8 +19,8 @@
 //!   nothing don't fail their test: `cargo test` shows it as ignored, with what happened; nextest
 //!   knows no such outcome, so there it passes, and its output tells.
 //! - Every check runs in a child process: an abort fails one test, with steps and last words.
-//! - The test `backend` says whether checks can rest on what the back end answers by itself. Where
-//!   they can't it is the only test there is; it runs, whatever was asked for, and fails.
+//! - The test `backend` says whether checks can rest on what the back end answers. Where they
+//!   can't it is the only test there is; it runs, whatever was asked for, and fails.
 //! - `SESHAT_CONFORMANCE_SEED`, `_BUDGET` (`quick`, `default`, `long`), `_EDITION`, `_LIMIT_SCALE`
 //!   and `_PATIENCE` (seconds) are what options are to the command line.
 //! - `SESHAT_CONFORMANCE_REPLAY=FILE` runs the history in that file, as a failure prints it, as the
@@ -46,7 +46,8 @@ use crate::model::Step;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
-use crate::registry::registry;
+use crate::preflight::Unfit;
+use crate::registry::specs;
 use crate::report::{self, excuse, failure_text};
 use crate::runner::fit;
 use crate::spec::{Edition, Need, Spec};
@@ -98,15 +99,18 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
     let nextest = std::env::var_os("NEXTEST").is_some();
     let echo: Echo = Arc::new(|line| drop(writeln!(io::stderr(), "{line}")));
     let warden = Warden::new(&options, Arc::clone(&halt), nextest.then_some(echo))?;
-    let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
+    let specs = specs(options.edition);
     let ids: Vec<&str> = specs.iter().map(|spec| spec.id).collect();
     if let Err(unfit) = fit(driver, &options) {
-        let what = unfit.to_string();
-        return Ok(alone(arguments, Trial::test(preflight::ID, || Err(Failed::from(what)))));
+        return Ok(alone(arguments, unfit_trial(&unfit)));
     }
     if !arguments.list {
         no_near_miss(arguments, &ids)?;
         halt.listen(Halt::leave, |code| std::process::exit(code.into()))?;
+    }
+    let tried = if nextest && is_listed(arguments) { Ok(()) } else { warden.cell().trial() };
+    if let Err(unfit) = tried {
+        return Ok(alone(arguments, unfit_trial(&unfit)));
     }
     let marked = arguments.list || arguments.ignored || arguments.include_ignored;
     let skips =
@@ -136,6 +140,17 @@ fn trials(driver: &Arc<dyn Driver>, arguments: &mut Arguments) -> io::Result<Vec
         trials.push(Trial::test("known_failures", || Err(Failed::from(what))));
     }
     Ok(trials)
+}
+
+/// nextest starts a process for each test, after one that lists them, which has tried the answers.
+fn is_listed(arguments: &Arguments) -> bool {
+    let only = arguments.filter.as_deref().filter(|_| arguments.exact);
+    only.is_some_and(|only| only != preflight::ID)
+}
+
+fn unfit_trial(unfit: &Unfit) -> Trial {
+    let what = unfit.to_string();
+    Trial::test(preflight::ID, || Err(Failed::from(what)))
 }
 
 /// A test that runs, whatever was asked for: a run that is green because it was filtered out would
@@ -183,7 +198,8 @@ impl Target {
         if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. }) = &outcome {
             return Err(format!("can't replay {}: {what}", file.display()).into());
         }
-        let result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
+        let mut result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
+        report::keep_one(&self.context, &mut result);
         match failure_text(&self.context, &result, false) {
             text if text.is_empty() => Ok(()),
             text => Err(text.into()),
@@ -194,7 +210,8 @@ impl Target {
         let started = std::time::Instant::now();
         let outcome = self.warden.cell().run(&spec).unwrap_or_else(|| interrupted());
         let outcome = baseline::judge(&self.known, spec.id, outcome);
-        let result = CheckResult { spec, outcome, elapsed: started.elapsed() };
+        let mut result = CheckResult { spec, outcome, elapsed: started.elapsed() };
+        report::keep_one(&self.context, &mut result);
         let text = failure_text(&self.context, &result, false);
         let failed = result.fails_run(self.context.edition);
         match &result.outcome {

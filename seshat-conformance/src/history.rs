@@ -13,6 +13,10 @@ pub(crate) enum Kind {
     Elect,
     /// The leader appends.
     Append,
+    /// The leader appends, and goes on before it is flushed.
+    Begin,
+    /// All that was begun is flushed.
+    Flush,
     /// A new leader truncates what isn't committed, in whole or in part, and appends.
     Overwrite,
     /// The leader appends a membership.
@@ -62,7 +66,8 @@ impl Kind {
 pub(crate) fn steps(model: &Model, choice: Choice) -> Vec<Step> {
     let Choice { kind, much, which } = choice;
     if matches!(kind, Kind::Restart) {
-        return vec![Step::Restart];
+        let flush = model.unflushed.map(|_| Step::Flush);
+        return flush.into_iter().chain([Step::Restart]).collect();
     }
     if matches!(kind, Kind::CutPower) {
         return vec![Step::CutPower];
@@ -87,6 +92,12 @@ impl Now {
             Kind::Vote => self.vote(self.term() + 1, false),
             Kind::Elect => self.vote(self.term() + 1, true),
             Kind::Append => self.append(1 + much % 9),
+            Kind::Begin => {
+                self.elect_first();
+                let items = self.items(self.next_id(), 1 + much % 4);
+                self.plan(Step::Begin(items));
+            }
+            Kind::Flush => self.plan(Step::Flush),
             Kind::Overwrite => {
                 self.truncate(much);
                 self.vote(self.term() + 1, true);
@@ -152,6 +163,12 @@ impl Now {
         }
     }
 
+    fn flush_first(&mut self) {
+        if self.model.unflushed.is_some() {
+            self.plan(Step::Flush);
+        }
+    }
+
     fn next_id(&self) -> Id {
         let vote = self.model.log.vote;
         let (term, node) = vote.map_or((0, 1), |vote| (vote.term, vote.node));
@@ -203,7 +220,8 @@ impl Now {
     }
 
     fn commit(&mut self, count: u64) {
-        let last = self.model.log.next_index().checked_sub(1);
+        let end = self.model.unflushed.unwrap_or(u64::MAX).min(self.model.log.next_index());
+        let last = end.checked_sub(1);
         let upto = (self.model.committed_count() as u64).saturating_add(count - 1);
         if let Some(last) = last {
             self.plan(Step::Commit(upto.min(last)));
@@ -232,6 +250,7 @@ impl Now {
     /// A snapshot of a later leader, which goes beyond what is committed here. What isn't
     /// committed here is not in it, so openraft truncates that first where the two collide.
     fn install(&mut self, more: u64) {
+        self.flush_first();
         let committed = self.model.committed_count() as u64;
         self.vote(self.term() + 1, true);
         let node = 1 + u64::from(self.which % 3);
@@ -249,6 +268,7 @@ impl Now {
 
     /// A snapshot of what the log holds, beyond what is committed here but committed elsewhere.
     fn install_own(&mut self, much: u64) {
+        self.flush_first();
         let applied = self.model.applied as u64;
         let committed = self.model.committed_count() as u64;
         let open = self.model.log.next_index().saturating_sub(committed);

@@ -12,21 +12,25 @@ mod wire;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 
 pub(crate) use self::child::serve;
 pub(crate) use self::halt::Halt;
 use self::process::{Heard, Process};
-use self::wire::{Orders, Request, Trace};
+use self::wire::{Ended, Orders, Request, Trace};
 use crate::driver::Driver;
 use crate::failure::{Failure, Kind};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::outcome::Report;
-use crate::registry::registry;
+use crate::pace::Pace;
+use crate::preflight::{PATIENCES, Unfit};
+use crate::registry::specs;
 use crate::replay;
-use crate::runner::{self, Gifts, Progress};
+use crate::runner::{self, Gifts, Hangs, Progress};
 use crate::spec::{Need, Spec};
 
 /// The first argument of a child; its orders are the second.
@@ -46,6 +50,9 @@ pub(crate) struct Warden {
     options: Options,
     halt: Arc<Halt>,
     echo: Option<Echo>,
+    hangs: Arc<Hangs>,
+    pace: Arc<Pace>,
+    notes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Warden {
@@ -56,16 +63,24 @@ impl Warden {
     pub(crate) fn new(options: &Options, halt: Arc<Halt>, echo: Option<Echo>) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let orders = Orders::new(options).write()?;
-        Ok(Self { program, orders, options: options.clone(), halt, echo })
+        let (options, hangs, pace) = (options.clone(), Arc::default(), Pace::beside());
+        let notes = Arc::default();
+        Ok(Self { program, orders, options, halt, echo, hangs, pace, notes })
     }
 
     /// Runs the checks that the filter lets through, until they end or the halt is pulled.
     pub(crate) fn run(&self, driver: &dyn Driver, watch: &mut dyn FnMut(Progress<'_>)) -> Report {
-        let specs: Vec<Spec> = registry().iter().map(|check| check.spec).collect();
-        runner::run_with(driver, &specs, &self.options, watch, || {
+        let specs = specs(self.options.edition);
+        let report = runner::run_with(driver, &specs, &self.options, watch, || {
             let mut cell = self.cell();
             move |spec: &Spec| cell.run(spec)
-        })
+        });
+        Report { notes: self.take_notes(), ..report }
+    }
+
+    /// What checks noted since this was asked last.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Room for one child.
@@ -83,7 +98,10 @@ pub(crate) struct Cell<'a> {
 impl Cell<'_> {
     /// Runs a check in the child, or in a new one; `None` if the halt is pulled.
     pub(crate) fn run(&mut self, spec: &Spec) -> Option<Outcome> {
-        self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir))
+        let hanging = self.warden.hangs.known();
+        let outcome = self.outcome(spec, |dir| Request::Check(spec.id.to_owned(), dir, hanging))?;
+        self.warden.hangs.note(&outcome);
+        Some(outcome)
     }
 
     /// Replays a history, likewise.
@@ -98,16 +116,33 @@ impl Cell<'_> {
         specs.iter().map(|spec| runner::missing(driver, spec.needs, &mut gifts)).collect()
     }
 
+    /// Whether checks can rest on what the back end answers, as its own store has it. A store that
+    /// can't be asked isn't held against the answers.
+    ///
+    /// # Errors
+    /// Which method to change, and how.
+    pub(crate) fn trial(&mut self) -> Result<(), Unfit> {
+        let limit = self.warden.options.patience * PATIENCES;
+        self.answer(Request::Trial, limit).unwrap_or(Ok(()))
+    }
+
     /// All are taken for given where the store can't be asked: its checks will say why.
     fn gifts(&mut self) -> Gifts {
+        self.answer(Request::Gifts, self.warden.options.patience).unwrap_or_default()
+    }
+
+    /// What a child answers to what isn't a check; `None` if it doesn't.
+    fn answer<T: DeserializeOwned>(
+        &mut self,
+        request: impl FnOnce(PathBuf) -> Request,
+        limit: Duration,
+    ) -> Option<T> {
         let halt = Arc::clone(&self.warden.halt);
         let _busy = halt.busy();
-        let Ok(dir) = tempfile::tempdir() else { return Gifts::default() };
-        let limit = self.warden.options.patience;
-        let heard = self.ask(&Request::Gifts(dir.path().to_owned()), limit);
-        match heard.map(|(_, heard)| heard) {
-            Ok(Heard::Answer(line)) => serde_json::from_str(&line).unwrap_or_default(),
-            _ => Gifts::default(),
+        let dir = tempfile::tempdir().ok()?;
+        match self.ask(&request(dir.path().to_owned()), limit).ok()? {
+            (_, Heard::Answer(line)) => serde_json::from_str(&line).ok(),
+            _ => None,
         }
     }
 
@@ -141,7 +176,7 @@ impl Cell<'_> {
             process = self.start()?;
             process.tell(&request)?;
         }
-        let heard = process.hear(Instant::now() + limit + GRACE);
+        let heard = process.hear(self.warden.pace.stretch(limit).saturating_add(GRACE));
         Ok((process, heard))
     }
 
@@ -149,7 +184,9 @@ impl Cell<'_> {
     fn settle(&mut self, process: Process, heard: Heard, limit: Duration, dir: &Path) -> Outcome {
         let failure = match heard {
             Heard::Answer(line) => {
-                let outcome = wire::read_outcome(&line);
+                let Ended { outcome, notes } = wire::read_ended(&line);
+                let kept = &self.warden.notes;
+                kept.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
                 let hung =
                     matches!(&outcome, Outcome::Failed(failure) if failure.kind == Kind::Hang);
                 // One that hangs is left with threads that do.
@@ -161,7 +198,7 @@ impl Cell<'_> {
             Heard::Ended(status) => abort(status, &process.last_words()),
             Heard::Nothing => {
                 process.kill();
-                runner::hang(&Trace::read(dir).steps, limit)
+                runner::hang(&Trace::read(dir).steps, limit.saturating_add(GRACE))
             }
         };
         let trace = Trace::read(dir);

@@ -1,6 +1,9 @@
 //! [`Lab`]: what a check works with: a back end, a directory of its own, a seed, and a record of
 //! what it did and how much it asserted.
 
+mod opening;
+mod waits;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +14,9 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::driver::Driver;
 use crate::failure::Failure;
+use crate::pace::Pace;
+
+use self::waits::Rates;
 
 /// A check's surroundings.
 pub struct Lab {
@@ -20,8 +26,11 @@ pub struct Lab {
     pub budget: Budget,
     /// What random choices come from.
     pub seed: u64,
-    /// A single call that takes longer than this hangs.
-    pub patience: Duration,
+    patience: Duration,
+    pace: Arc<Pace>,
+    rates: Rates,
+    /// Calls that are known to hang.
+    hanging: Vec<String>,
     /// What the check did, for whoever watches it.
     pub record: Arc<Record>,
     dir: PathBuf,
@@ -31,24 +40,48 @@ pub struct Lab {
 }
 
 /// What a run grants each check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Means {
     pub(crate) budget: Budget,
     pub(crate) seed: u64,
     pub(crate) patience: Duration,
     /// What the check may take.
     pub(crate) limit: Duration,
+    /// Calls that hung in other checks.
+    pub(crate) hanging: Vec<String>,
 }
 
 /// What a check did so far. Readable while the check hangs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Record {
+    born: Instant,
+    /// When it moved last: microseconds since it was born.
+    moved: AtomicU64,
     steps: Mutex<Vec<String>>,
     cases: AtomicU64,
     inconclusive: Mutex<Option<String>>,
+    notes: Mutex<Vec<String>>,
     panics: Mutex<Vec<String>>,
     doing: Mutex<Option<String>>,
+    asked: Mutex<Option<String>>,
     trace: Mutex<Option<File>>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            moved: AtomicU64::default(),
+            steps: Mutex::default(),
+            cases: AtomicU64::default(),
+            inconclusive: Mutex::default(),
+            panics: Mutex::default(),
+            doing: Mutex::default(),
+            asked: Mutex::default(),
+            notes: Mutex::default(),
+            trace: Mutex::default(),
+        }
+    }
 }
 
 impl Record {
@@ -65,6 +98,11 @@ impl Record {
     /// Why nothing was learnt, if the check said so.
     pub fn inconclusive(&self) -> Option<String> {
         self.inconclusive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What whoever reads the report should know, whatever became of the check.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Panics of every thread that works for the check, its runtime's included, caught or not.
@@ -85,13 +123,28 @@ impl Record {
         }
     }
 
+    /// Something was done: the check does not hang.
+    pub(crate) fn tick(&self) {
+        let now = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Relaxed);
+    }
+
+    /// How long nothing has been done.
+    pub(crate) fn still(&self) -> Duration {
+        let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(moved)
+    }
+
     /// A call of the store begins.
     pub(crate) fn begin(&self, call: &str) {
+        self.tick();
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.to_owned());
     }
 
     /// It ended, unless another has begun since.
     pub(crate) fn end(&self, call: &str) {
+        self.tick();
         let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         doing.take_if(|doing| doing == call);
     }
@@ -99,6 +152,11 @@ impl Record {
     /// The call that is under way; the one that panicked, after a panic.
     pub(crate) fn doing(&self) -> Option<String> {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The call that was made last, whether it has ended or not.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn panicked(&self, mut panic: String) {
@@ -115,10 +173,22 @@ impl Record {
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Those beyond the first `count` are no failure, as what they ended was tried again and worked.
+    pub(crate) fn forgive_panics_since(&self, count: usize) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).truncate(count);
+    }
+
     pub(crate) fn step(&self, step: impl Into<String>) {
+        self.tick();
         let step = step.into();
         self.trace(|file| file.write_all(format!("{step}\n").as_bytes()));
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// Says something beside the steps, and among them.
+    pub(crate) fn note(&self, note: String) {
+        self.step(format!("# {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
     pub(crate) fn forget_steps(&self) {
@@ -130,6 +200,7 @@ impl Record {
     }
 
     pub(crate) fn case(&self) {
+        self.tick();
         self.cases.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -142,12 +213,15 @@ impl Lab {
         means: Means,
         record: Arc<Record>,
     ) -> Self {
-        let Means { budget, seed, patience, limit } = means;
+        let Means { budget, seed, patience, limit, hanging } = means;
         Self {
             driver,
             budget,
             seed,
             patience,
+            pace: Pace::beside(),
+            rates: Rates::default(),
+            hanging,
             record,
             limit,
             dir: dir.to_owned(),
@@ -178,7 +252,12 @@ impl Lab {
     /// tries fewer, rather than being told to hang.
     pub(crate) fn enough(&self) -> bool {
         let share = Duration::from_secs(self.budget.pick(7, 14, 400));
-        self.began.elapsed() > share.min(self.limit * 2 / 3)
+        self.began.elapsed() > share.min(self.share())
+    }
+
+    /// What a part of a check may take of its time limit.
+    pub(crate) fn share(&self) -> Duration {
+        self.limit * 2 / 3
     }
 
     /// Waits for a future from within a check, where a callback can't.

@@ -36,7 +36,8 @@
 //! - as a program, with [`cli::main`];
 //! - as a call that returns a [`Report`](report::Report), with [`runner::run`].
 //!
-//! The README tells how to read a report; `CHECKS.md` lists every check.
+//! `docs/plug-in.md` leads to a plug-in from an empty folder, by the command `new`. The README
+//! tells how to read a report; `CHECKS.md` lists every check.
 //!
 //! # The house
 //!
@@ -48,6 +49,7 @@
 //!
 //! ```text
 //! words budget requirement failure   what is said of a store, of a run, of openraft
+//! pace                               what the machine gives
 //! model history story                what is right, and what may happen
 //! backend                            what an author implements
 //! reference embedded                 back ends of the kit's own
@@ -59,6 +61,7 @@
 //! registry                           all of them, in order
 //! baseline preflight replay runner   runs them, in this process
 //! isolation                          and in others
+//! causes                             which failures explain the others
 //! report                             what was found, as text, JSON, JUnit, Markdown
 //! record cli harness                 the faces
 //! ```
@@ -66,6 +69,7 @@
 pub mod backend;
 mod baseline;
 pub mod budget;
+pub mod causes;
 pub mod check;
 mod checks;
 pub mod cli;
@@ -81,6 +85,7 @@ pub mod lab;
 pub mod model;
 mod options;
 mod outcome;
+mod pace;
 mod poll;
 mod preflight;
 pub mod record;

@@ -105,6 +105,8 @@ pub struct Model {
     /// What the log may show after a power cut, the present state last: everything since the
     /// last write that was acknowledged as durable.
     pub survivors: Vec<LogModel>,
+    /// The first index of what was begun and not yet flushed.
+    pub unflushed: Option<u64>,
 }
 
 /// A removal of more entries than this is taken to be one step after these.
@@ -230,6 +232,17 @@ impl Model {
                 self.log.items.extend(items.iter().cloned());
                 self.hard();
             }
+            Step::Begin(items) => {
+                // Any part of it, from the front, may be durable before it is flushed.
+                self.survivors.extend(self.log.prefixes(items).into_iter().skip(1));
+                let first = self.log.next_index();
+                self.log.items.extend(items.iter().cloned());
+                self.unflushed = Some(self.unflushed.map_or(first, |before| before.min(first)));
+            }
+            Step::Flush => {
+                self.hard();
+                self.unflushed = None;
+            }
             Step::Truncate(index) => {
                 // In several steps it goes from the end towards its place (R48).
                 for next in (*index..self.log.next_index()).rev().take(STEPWISE) {
@@ -266,7 +279,8 @@ impl Model {
                 self.snapshot = Some(SnapshotModel { covers: self.applied });
             }
             // What a restart leaves is read off the store and checked by `restarted`.
-            Step::Restart | Step::CutPower => {}
+            Step::Restart => {}
+            Step::CutPower => self.unflushed = None,
         }
         Ok(())
     }
@@ -278,12 +292,15 @@ impl Model {
     pub fn check(&self, step: &Step) -> Result<(), StepError> {
         let last = self.log.last();
         let refuse = |legal: bool, why| if legal { Ok(()) } else { Err(StepError(why)) };
-        if matches!(step, Step::Append(_) | Step::Truncate(_) | Step::Commit(_)) {
+        if matches!(step, Step::Append(_) | Step::Begin(_) | Step::Truncate(_) | Step::Commit(_)) {
             refuse(last >= self.applied_id(), "the log is purged right after an install")?;
+        }
+        if matches!(step, Step::Install(_) | Step::Restart) {
+            refuse(self.unflushed.is_none(), "what was begun is flushed first")?;
         }
         match step {
             Step::Vote(ballot) => refuse(self.log.vote <= Some(*ballot), "a vote never goes back"),
-            Step::Append(items) => {
+            Step::Append(items) | Step::Begin(items) => {
                 let ids: Vec<Id> = last.into_iter().chain(items.iter().map(|i| i.id)).collect();
                 let next = items.first().is_none_or(|i| i.id.index == self.log.next_index());
                 refuse(next, "an append continues the log")?;
@@ -317,7 +334,9 @@ impl Model {
             Step::Commit(index) => {
                 refuse(self.log.get(*index).is_some(), "what is committed is in the log")?;
                 let forward = *index as usize >= self.committed_count();
-                refuse(forward, "the committed id never goes back")
+                refuse(forward, "the committed id never goes back")?;
+                let flushed = self.unflushed.is_none_or(|first| *index < first);
+                refuse(flushed, "what is committed was flushed")
             }
             Step::Apply(count) => {
                 let there = self.log.first_index() as usize <= self.applied;
@@ -346,6 +365,7 @@ impl Model {
                 });
                 refuse(same, "an id names one entry, here and elsewhere")
             }
+            Step::Flush => refuse(self.unflushed.is_some(), "what is flushed was begun"),
             Step::Build | Step::Restart | Step::CutPower => Ok(()),
         }
     }

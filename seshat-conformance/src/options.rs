@@ -20,12 +20,15 @@ pub struct Options {
     pub edition: Edition,
     /// Which checks to run.
     pub filter: Filter,
-    /// A single call of the store that takes longer hangs.
+    /// A single call of the store that takes longer hangs: on an idle machine, and where it isn't
+    /// about many entries.
     pub patience: Duration,
     /// How many checks run side by side.
     pub jobs: usize,
     /// Time limits are this many times as long: for slow machines and instrumented builds.
     pub limit_scale: u32,
+    /// Whether the first failure that fails the run ends it: checks that are under way still end.
+    pub fail_fast: bool,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             // Checks wait as often as they work: for elections, callbacks, and openraft's suite.
             jobs: 2 * thread::available_parallelism().map_or(1, usize::from),
             limit_scale: 1,
+            fail_fast: false,
         }
     }
 }

@@ -56,8 +56,12 @@ pub struct Report {
     pub results: Vec<CheckResult>,
     /// Wall time of the whole run.
     pub elapsed: Duration,
-    /// How many checks an interruption kept from running.
+    /// How many checks did not run, as the run ended before.
     pub not_run: usize,
+    /// Whether it was a failure that ended it, as was asked.
+    pub failed_fast: bool,
+    /// What checks noted beside their outcomes, after their ids.
+    pub notes: Vec<String>,
     /// How a check of this run is run again.
     pub rerun: Rerun,
     /// Entries of the known-failing list that name no check.
@@ -126,6 +130,8 @@ impl Report {
             results: Vec::new(),
             elapsed: Duration::ZERO,
             not_run: 0,
+            failed_fast: false,
+            notes: Vec::new(),
             rerun: Rerun::Library,
             unknown_known_failures: Vec::new(),
         }
@@ -134,7 +140,7 @@ impl Report {
     /// The verdict on the back end.
     pub fn conclusion(&self) -> Conclusion {
         let failed = self.results.iter().any(|result| result.fails_run(self.edition));
-        if self.not_run > 0 {
+        if self.not_run > 0 && !self.failed_fast {
             Conclusion::Interrupted
         } else if failed
             || self.is_hollow()

@@ -1,11 +1,21 @@
-//! What a [`Backend`] answers by itself, looked at before any check: checks compare fingerprints
-//! of entries and go by ids of nodes, so one that says the same of everything lets every store
-//! pass.
+//! What a [`Backend`](crate::Backend) answers, looked at before any check.
+//!
+//! - By itself: checks compare fingerprints of entries and go by ids of nodes, so one that says the
+//!   same of everything lets every store pass.
+//! - On its own store, in [`trial`]: what is expected of replies and contents is believed, so what
+//!   can't be right would be held against every store.
 
+mod judge;
+mod trial;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::trial::{PATIENCES, trial};
 use crate::driver::Driver;
 use crate::driver::seen::{Entry, Named};
 use crate::failure::{Failure, Kind};
@@ -18,18 +28,18 @@ use crate::words::{Command, Shape};
 pub(crate) const ID: &str = "backend";
 
 /// A back end whose own answers no check can rest on, so that none runs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("`Backend::{method}` {what}")]
 pub(crate) struct Unfit {
     /// The method to change.
-    pub(crate) method: &'static str,
+    pub(crate) method: Cow<'static, str>,
     /// What it does, and what it must do.
     pub(crate) what: String,
 }
 
 impl Unfit {
     fn new(method: &'static str, what: impl Into<String>) -> Self {
-        Self { method, what: what.into() }
+        Self { method: Cow::Borrowed(method), what: what.into() }
     }
 }
 
@@ -37,9 +47,12 @@ impl Unfit {
 const SPEC: Spec = Spec {
     id: ID,
     level: Level::Must,
+    past: None,
     requirements: &[],
-    promise: "What the back end answers by itself tells entries and nodes apart.",
+    promise: "What the back end answers tells entries and nodes apart, and fits together.",
     consequence: "None: it is about the back end, and no check can run before it is right.",
+    relies: &[],
+    reason: "",
     needs: &[],
     limit: Duration::from_secs(10),
     since: Edition(1),
@@ -57,17 +70,35 @@ impl Unfit {
 /// Nodes that checks name, and a few more: an id of one byte is enough for them.
 const NODES: u64 = 255;
 
-/// The method that is being asked, for one that panics or hangs.
+/// The method that is being asked, for one that panics or hangs; none while it is the store.
 #[derive(Debug, Default)]
-pub(crate) struct Asking(Mutex<&'static str>);
+pub(crate) struct Asking(Mutex<Option<&'static str>>);
 
 impl Asking {
     fn begin(&self, method: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = method;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(method);
     }
 
-    pub(crate) fn unfit(&self, what: impl Into<String>) -> Unfit {
-        Unfit::new(*self.0.lock().unwrap_or_else(PoisonError::into_inner), what)
+    fn store(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// That the method does `what`; nothing if it was the store that did.
+    pub(crate) fn unfit(&self, what: impl Into<String>) -> Result<(), Unfit> {
+        let method = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        method.map_or(Ok(()), |method| Err(Unfit::new(method, what)))
+    }
+
+    /// That it panicked; a `todo!()` of the author's is told in its own words.
+    pub(crate) fn panicked(&self, panics: &[String]) -> Result<(), Unfit> {
+        let panic = panics.first().map_or("a panic without a message", String::as_str);
+        match panic.strip_prefix("\"not yet implemented") {
+            Some(todo) => {
+                let todo = todo.trim_start_matches(": ").replacen('"', "", 1);
+                self.unfit(format!("is yet to be written: {todo}"))
+            }
+            None => self.unfit(format!("panicked: {panic}")),
+        }
     }
 }
 
@@ -127,7 +158,8 @@ impl Look<'_> {
     }
 
     fn commands(&self) -> Result<(), Unfit> {
-        for n in 0..4 {
+        // Checks go beyond what a signed number holds.
+        for n in [0, 1, 2, 3, (1 << 63) + 9] {
             if !self.ask("command", |driver| driver.has(&Command::plain(n))) {
                 let what = format!(
                     "gives `None` for the plain command {n}: give one for every number whose \

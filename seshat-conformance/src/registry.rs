@@ -1,6 +1,6 @@
 //! The one ordered table of checks. Ids are unique.
 
-use crate::check::Check;
+use crate::check::{Check, Edition, Spec};
 use crate::checks;
 
 /// Every check there is, in the order of the report.
@@ -16,6 +16,7 @@ pub fn registry() -> Vec<Check> {
         checks::snapshot::checks(),
         checks::reopen::checks(),
         checks::model::checks(),
+        checks::model::in_flight::checks(),
         checks::counter_examples::checks(),
         #[cfg(feature = "storage-v2")]
         checks::crash::checks(),
@@ -26,6 +27,11 @@ pub fn registry() -> Vec<Check> {
         checks::wire::checks(),
     ];
     families.into_iter().flatten().collect()
+}
+
+/// What is known of each, as of an edition.
+pub(crate) fn specs(edition: Edition) -> Vec<Spec> {
+    registry().iter().map(|check| check.spec.as_of(edition)).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::check::Check;
-use crate::checks::model;
+use crate::checks::model::{self, Birth};
 use crate::model::Step;
 use crate::spec::{Edition, Level, Spec};
 
@@ -14,9 +14,12 @@ pub(crate) const ID: &str = "replay";
 pub(crate) const SPEC: Spec = Spec {
     id: ID,
     level: Level::Must,
+    past: None,
     requirements: &[],
     promise: "After each step of the history the store shows what the oracle shows.",
     consequence: "That depends on the step: see the check that found the history.",
+    relies: &[],
+    reason: "",
     needs: &[],
     limit: Duration::from_secs(60),
     since: Edition(1),
@@ -28,7 +31,10 @@ pub(crate) fn check(steps: Vec<(usize, Step)>) -> Check {
         spec: SPEC,
         run: Box::new(move |lab| {
             let steps = steps.clone();
-            Box::pin(async move { model::replay(lab, &steps).await })
+            Box::pin(async move {
+                let birth = Birth::of(lab).await?;
+                birth.beside(model::replay(lab, &steps, &birth).await)
+            })
         }),
     }
 }

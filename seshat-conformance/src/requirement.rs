@@ -6,8 +6,11 @@
 
 mod log;
 mod machine;
+pub(crate) mod place;
 
 use std::fmt;
+
+pub use self::place::Place;
 
 /// One thing that openraft asks of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

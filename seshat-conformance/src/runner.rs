@@ -6,23 +6,26 @@
 //! line and the test harness run checks in a process of their own for that.
 
 mod bench;
+mod hangs;
 mod needs;
 mod panics;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-pub(crate) use self::bench::{Bench, fit, hang, hollow, with_context};
+pub(crate) use self::bench::{Asked, Bench, fit, hang, hollow, with_context};
+pub(crate) use self::hangs::Hangs;
 pub(crate) use self::needs::{Gifts, missing};
 use crate::backend::Backend;
 use crate::driver::{self, Driver};
 use crate::model::{ParseError, Step};
 pub use crate::options::{Filter, Options};
 use crate::outcome::{CheckResult, Outcome, Report};
-use crate::registry::registry;
+use crate::preflight::Unfit;
+use crate::registry::{registry, specs};
 use crate::spec::Spec;
 use crate::{baseline, preflight, replay};
 
@@ -92,14 +95,16 @@ fn run_all(
     watch: &mut dyn FnMut(Progress<'_>),
 ) -> Report {
     let checks = Arc::new(registry());
-    let specs: Vec<Spec> = checks.iter().map(|check| check.spec).collect();
-    if let Err(unfit) = fit(driver, options) {
+    let specs = specs(options.edition);
+    let shared = Bench::new(Arc::clone(driver), checks, options.clone());
+    if let Err(unfit) = fit(driver, options).and_then(|()| tried(&shared)) {
         let results = vec![unfit.result()];
         // Not by its own name: asking for it may be what panics.
         return Report { results, ..Report::empty(driver.type_name(), options) };
     }
-    let shared = Bench::new(Arc::clone(driver), checks, options.clone());
-    run_with(&**driver, &specs, options, watch, || |spec: &Spec| Some(in_process(&shared, spec.id)))
+    let run = |spec: &Spec| Some(in_process(&shared, spec.id));
+    let report = run_with(&**driver, &specs, options, watch, || run);
+    Report { notes: shared.take_notes(), ..report }
 }
 
 fn replay_all(
@@ -108,15 +113,21 @@ fn replay_all(
     history: &str,
 ) -> Result<Outcome, ParseError> {
     let check = replay::check(Step::parse_numbered(history)?);
-    if let Err(unfit) = fit(&driver, options) {
+    let bench = Bench::new(Arc::clone(&driver), Arc::new(vec![check]), options.clone());
+    if let Err(unfit) = fit(&driver, options).and_then(|()| tried(&bench)) {
         return Ok(unfit.result().outcome);
     }
-    let bench = Bench::new(driver, Arc::new(vec![check]), options.clone());
     Ok(in_process(&bench, replay::ID))
 }
 
+/// The trial, in a directory that is gone afterwards.
+fn tried(bench: &Bench) -> Result<(), Unfit> {
+    // Without one no check can run either, and each says why.
+    tempfile::tempdir().map_or(Ok(()), |dir| bench.trial(dir.path()))
+}
+
 pub(crate) fn in_process(bench: &Bench, id: &str) -> Outcome {
-    in_directory(|dir| bench.run(id, dir, Arc::default()))
+    in_directory(|dir| bench.run(&Asked::new(id, bench.hangs.known()), dir, Arc::default(), &|| ()))
 }
 
 /// Gives `body` a directory that is gone afterwards.
@@ -150,13 +161,19 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
         .enumerate()
         .filter(|(_, spec)| options.filter.lets_through(spec.id, &ids))
         .collect();
-    let next = AtomicUsize::new(0);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut results: Vec<(usize, CheckResult)> = Vec::with_capacity(chosen.len());
     thread::scope(|scope| {
         let (tell, events) = mpsc::channel();
         for _ in 0..options.jobs.clamp(1, chosen.len().max(1)) {
             let tell = tell.clone();
-            scope.spawn(|| work(&next, &chosen, &known, worker(), tell));
+            scope.spawn(|| {
+                let next = || match failed.load(Ordering::Relaxed) {
+                    true => None,
+                    false => chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied(),
+                };
+                work(next, &known, worker(), tell);
+            });
         }
         drop(tell);
         for event in events {
@@ -168,6 +185,8 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
                 }
                 Event::Finished(place, result) => {
                     let done = results.len() + 1;
+                    let ends = options.fail_fast && result.fails_run(options.edition);
+                    failed.fetch_or(ends, Ordering::Relaxed);
                     watch(Progress::Finished { result: &result, done, of: chosen.len() });
                     results.push((place, *result));
                 }
@@ -180,19 +199,19 @@ pub(crate) fn run_with<W: FnMut(&Spec) -> Option<Outcome>>(
         results: results.into_iter().map(|(_, result)| result).collect(),
         elapsed: started.elapsed(),
         not_run,
+        failed_fast: failed.into_inner(),
         unknown_known_failures: baseline::strangers(&known, &ids),
         ..Report::empty(&driver.name(), options)
     }
 }
 
 fn work(
-    next: &AtomicUsize,
-    chosen: &[(usize, Spec)],
+    mut next: impl FnMut() -> Option<(usize, Spec)>,
     known: &[String],
     mut run: impl FnMut(&Spec) -> Option<Outcome>,
     tell: mpsc::Sender<Event>,
 ) {
-    while let Some((place, spec)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+    while let Some((place, spec)) = next() {
         // The receiver outlives the workers; were it gone, nobody would want to know.
         drop(tell.send(Event::Started(place)));
         let started = Instant::now();

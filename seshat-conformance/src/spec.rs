@@ -1,18 +1,22 @@
 //! [`Spec`]: all that is known of a check before it runs. Data.
 //!
 //! Guarantees: an id names the same promise for ever; a check that is changed so that a store
-//! which passed may fail gets a new id in a new edition.
+//! which passed may fail gets a new id in a new edition, and a level changes with an edition.
+//! `docs/editions.md` tells what each changed.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A set of checks that a caller can pin. Checks of a later edition only warn.
+use crate::requirement::Place;
+
+/// A set of checks, and of what each weighs, that a caller can pin. Checks of a later edition only
+/// warn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edition(pub u16);
 
 impl Edition {
     /// The newest.
-    pub const LATEST: Self = Self(1);
+    pub const LATEST: Self = Self(2);
 }
 
 impl fmt::Display for Edition {
@@ -83,6 +87,10 @@ pub enum Need {
     DamageRecord,
     /// The `damage_snapshot` hook.
     DamageSnapshot,
+    /// The `damage_vote` hook.
+    DamageVote,
+    /// The `damage_marker` hook.
+    DamageMarker,
     /// openraft's suite can be compiled with the types.
     Suite,
     /// The kit was built with its feature `storage-v2`: it holds a callback in its own hands.
@@ -122,6 +130,8 @@ impl Need {
             Self::DamageLastRecord => "no hook `damage_last_record`",
             Self::DamageRecord => "no hook `damage_record`",
             Self::DamageSnapshot => "no hook `damage_snapshot`",
+            Self::DamageVote => "no hook `damage_vote`",
+            Self::DamageMarker => "no hook `damage_marker`",
             Self::Suite => "openraft's suite can't be compiled with these types",
             Self::Callback => "the kit was built without its feature `storage-v2`",
             Self::SeshatTypes => "the store is not on Seshat's own types",
@@ -129,22 +139,37 @@ impl Need {
     }
 }
 
+/// What a check weighed in earlier editions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// What its failure weighed.
+    pub level: Level,
+    /// The last edition in which it did.
+    pub until: Edition,
+}
+
 /// All that is known of a check before it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
     /// `family/subject/point`, lower case.
     pub id: &'static str,
-    /// What its failure weighs.
+    /// What its failure weighs in the newest edition; see [`Self::as_of`].
     pub level: Level,
+    /// What it weighed before, if that changed.
+    pub past: Option<Past>,
     /// Numbers of the [requirements](crate::requirement) it tries.
     pub requirements: &'static [u8],
     /// What a store promises, in a sentence.
     pub promise: &'static str,
     /// What happens in production where the promise is broken, in a sentence.
     pub consequence: &'static str,
+    /// Who in openraft relies on the promise: there is somebody for a Must, and nobody else.
+    pub relies: &'static [Place],
+    /// Why nobody does, where it is no Must; else empty.
+    pub reason: &'static str,
     /// What it can't run without.
     pub needs: &'static [Need],
-    /// Longer than that is a hang.
+    /// When nothing was done for longer than that it is a hang.
     pub limit: Duration,
     /// The edition it came with.
     pub since: Edition,
@@ -154,6 +179,14 @@ impl Spec {
     /// The id up to its first slash.
     pub fn family(&self) -> &'static str {
         self.id.split_once('/').map_or(self.id, |(family, _)| family)
+    }
+
+    /// With the level that it had in an edition.
+    pub fn as_of(self, edition: Edition) -> Self {
+        match self.past {
+            Some(past) if edition <= past.until => Self { level: past.level, ..self },
+            _ => self,
+        }
     }
 }
 

@@ -3,10 +3,14 @@
 //! Guarantees: only calls that openraft can make; every call is recorded before it is made and
 //! given up when it hangs; the oracle has followed every call that succeeded.
 
+mod data;
+mod fields;
+mod flight;
 mod forgotten;
 mod held;
 mod origin;
 pub(crate) mod restart;
+mod sample;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -19,8 +23,11 @@ use crate::lab::Lab;
 use crate::model::{Id, Item, Model, Step};
 use crate::words::pieces;
 
+pub(crate) use self::data::verify_data;
+pub(crate) use self::fields::Fields;
 use self::held::Held;
 pub(crate) use self::origin::Origin;
+use self::sample::Work;
 pub(crate) use self::verify::text;
 
 /// openraft's default chunk is 3 MiB; small ones find more.
@@ -37,6 +44,9 @@ pub(crate) struct Subject<'l> {
     pub(crate) model: Model,
     /// Whether `read_committed` ever gave anything: it is optional, but all or nothing.
     committed_kept: Option<bool>,
+    /// Callbacks of what was begun.
+    #[cfg(feature = "storage-v2")]
+    in_flight: Vec<crate::driver::Flushed>,
     /// The current snapshot's meta, as it was built or installed.
     pub(crate) meta: Option<Meta>,
     twin: Option<Origin<'l>>,
@@ -60,6 +70,33 @@ impl<'l> Subject<'l> {
         Ok(subject)
     }
 
+    /// [`Self::with`] for a check whose promise begins after these steps: what is wrong with the log
+    /// by then is another's to say.
+    ///
+    /// # Errors
+    /// [`Kind::NotTried`]: the steps failed, or the log isn't right after them.
+    pub(crate) async fn with_log(
+        lab: &'l Lab,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Failure> {
+        let mut subject = Self::with(lab, steps).await.map_err(Failure::beforehand)?;
+        subject.verify_log().await.map_err(Failure::beforehand)?;
+        Ok(subject)
+    }
+
+    /// Likewise where the promise is about the state machine.
+    ///
+    /// # Errors
+    /// [`Kind::NotTried`]: the steps failed, or the state machine isn't right after them.
+    pub(crate) async fn with_machine(
+        lab: &'l Lab,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Failure> {
+        let mut subject = Self::with(lab, steps).await.map_err(Failure::beforehand)?;
+        subject.verify_machine_half().await.map_err(Failure::beforehand)?;
+        Ok(subject)
+    }
+
     /// The store in a directory, of which the oracle knows `model`.
     pub(crate) async fn open(lab: &'l Lab, dir: PathBuf, model: Model) -> Result<Self, Failure> {
         let (mut log, machine) = open(lab, &dir).await?;
@@ -72,6 +109,8 @@ impl<'l> Subject<'l> {
             reader: Held::new(reader),
             model,
             committed_kept: None,
+            #[cfg(feature = "storage-v2")]
+            in_flight: Vec::new(),
             meta: None,
             twin: None,
         })
@@ -104,9 +143,13 @@ impl<'l> Subject<'l> {
                 self.lab.call("save_vote", self.log.save_vote(vote)).await?;
             }
             Step::Append(items) => {
+                self.lab.affords(Work::Append, items.len()).await?;
                 let entries = self.entries(items)?;
-                self.lab.call("append", self.log.append(entries)).await?;
+                let appending = self.log.append(entries);
+                self.lab.call_of(items.len(), Work::Append.name(), appending).await?;
             }
+            Step::Begin(items) => self.begin(items).await?,
+            Step::Flush => self.flush().await?,
             Step::Truncate(index) => {
                 let Some(item) = self.model.log.get(*index) else { return Ok(()) };
                 let id = self.lab.driver.id(item.id);
@@ -159,7 +202,9 @@ impl<'l> Subject<'l> {
         let from = self.model.applied;
         let items = self.model.log.range(from as u64, (from + count) as u64);
         let entries = self.entries(&items)?;
-        let replies = self.lab.call("apply", self.machine.apply(entries)).await?;
+        self.lab.affords(Work::Apply, count).await?;
+        let applying = self.machine.apply(entries);
+        let replies = self.lab.call_of(count, Work::Apply.name(), applying).await?;
         let before = self.model.commands_at(from);
         self.lab.replies(&before, &items, &*replies)
     }
@@ -212,44 +257,14 @@ impl<'l> Subject<'l> {
 
 /// Opens the store in `dir`.
 pub(crate) async fn open(lab: &Lab, dir: &Path) -> Result<Opened, Failure> {
-    lab.call("open", lab.driver.open(dir)).await
+    lab.open(dir).await
 }
 
 impl Lab {
-    /// Waits for a call of the store, but not for ever.
-    ///
-    /// # Errors
-    /// It failed or hung.
-    pub(crate) async fn call<T, E: std::fmt::Display>(
-        &self,
-        name: &str,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure> {
-        self.answer(name, call).await?.map_err(|error| Failure::error(name, error))
-    }
-
-    /// Waits for a call of the store, whatever it answers, but not for ever.
-    ///
-    /// # Errors
-    /// It hung.
-    pub(crate) async fn answer<T>(
-        &self,
-        name: &str,
-        call: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        self.record.begin(name);
-        let answer = tokio::time::timeout(self.patience, call).await;
-        self.record.end(name);
-        answer.map_err(|_| {
-            let what = format!("{name} did not return");
-            let expected = format!("an answer within {:?}", self.patience);
-            Failure::new(Kind::Hang, what, expected, "nothing")
-        })
-    }
-
     /// Items as entries of the back end's own.
     pub(crate) fn entries(&self, items: &[Item]) -> Result<Vec<Entry>, Failure> {
         let entry = |item: &Item| {
+            self.record.tick();
             self.driver.entry(item).ok_or_else(|| {
                 let what = format!("`Backend::command` gave no command for {}", item.payload);
                 Failure::broken(what, "a command for every plain description", "None")

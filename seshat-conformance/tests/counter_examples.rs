@@ -44,6 +44,15 @@ fn outcome(store: Store, history: &str) -> Outcome {
     replay(store, &options, history).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Mistakes that only edition 1 held against a store: openraft makes each good by itself, so that
+/// a history which shows no more than that fails nobody any longer.
+const FORGIVEN: [(Fault, &str); 4] = [
+    (Fault::TruncateInMemory, "truncate_in_memory"),
+    (Fault::PurgeInMemory, "purge_in_memory"),
+    (Fault::PurgeGuessed, "purge_in_memory"),
+    (Fault::CommittedOneBehind, "committed_one_behind"),
+];
+
 #[test]
 fn each_shows_the_mistakes_it_names() {
     let mut hidden = Vec::new();
@@ -52,7 +61,9 @@ fn each_shows_the_mistakes_it_names() {
         assert!(!faults.is_empty(), "{name}: say in a comment which mistake it shows");
         for fault in faults {
             let outcome = outcome(Store::faulty(fault), &text);
-            if !matches!(outcome, Outcome::Failed(_)) {
+            let forgiven =
+                FORGIVEN.iter().any(|(known, file)| *known == fault && name.contains(file));
+            if matches!(outcome, Outcome::Failed(_)) == forgiven {
                 hidden.push(format!("{fault:?} is not seen by {name}: {outcome:?}"));
             }
         }

@@ -8,21 +8,33 @@
 //! Machine ── snapshot build ──▶ bytes ── network ──▶ snapshot install ──▶ Machine;   then Log::purge
 //! ```
 //!
-//! In the order in which data passes them:
+//! # The house
 //!
-//! - [`operation`]: what clients ask for, within limits; batches; responses.
-//! - [`types`]: the one place that spells openraft's generics.
-//! - [`proto`], [`codec`]: the schema, and checked domain types to bytes and back.
-//! - [`log`]: the log, and openraft's face of it.
-//! - [`machine`], [`snapshot`]: the state machine, and a frozen one to bytes and back.
-//! - [`wal`]: the log on disk. Nothing stands on it yet.
-//! - [`storage`]: what a node is built on; [`MemStorage`](storage::MemStorage).
-//! - [`network`]: what a transport must do; gRPC, a switchboard for one process, and a stub.
-//! - [`config`], [`error`]: what a node is given, and what it says when it can't.
-//! - [`node`]: [`RaftNode`](node::RaftNode), which knows all of the above.
+//! From the bottom up; each room uses only those that stand before it, which `tests/layers.rs` holds.
+//! What decides stands apart from what is around it: a log, a machine, a codec, a statement are called,
+//! and know no lock, no clock and no runtime; `log/store`, `machine/store` and `codec/client` are their
+//! faces, to openraft and to tonic. A part of a module that stands elsewhere than the rest of it is drawn
+//! with its path.
 //!
-//! Beside the flow, with the feature `legacy`: `legacy` reads what Seshat's first generation wrote,
-//! on raft-rs and bincode, into a storage that a node starts from.
+//! ```text
+//! proto                                  the schema, as messages
+//! codec/error codec/fields codec/format  a message's fields, what may be wrong with them; formats
+//! operation                              what clients ask for, within limits; batches; responses
+//! snapshot/data types                    the one place that spells openraft's generics
+//! log log/store                          the log, and openraft's face of it
+//! codec                                  checked domain types to bytes and back
+//! wal                                    the log on disk. Nothing stands on it yet
+//! machine snapshot                       the state machine, and a frozen one to bytes and back
+//! machine/store                          openraft's face of both
+//! storage                                what a node is built on; in memory
+//! legacy                                 what the first generation wrote, into such a storage
+//! config error                           what a node is given, and what it says when it can't
+//! network                                what a transport must do; in one process; a stub
+//! node                                   one member of a cluster, of all of the above
+//! statement admission                    what no honest node says; who may take part
+//! codec/client proto/client              the protocol for clients
+//! network/grpc                           between processes: a transport, and a server for a node
+//! ```
 //!
 //! # What it doesn't do
 //!

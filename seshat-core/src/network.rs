@@ -24,15 +24,11 @@
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "storage-v2")]
-mod observed;
-#[cfg(feature = "storage-v2")]
 mod paced;
 #[cfg(feature = "storage-v2")]
 mod stub;
 pub mod switchboard;
 
-#[cfg(feature = "storage-v2")]
-pub(crate) use self::observed::Observed;
 #[cfg(feature = "grpc")]
 pub(crate) use self::paced::heartbeat;
 #[cfg(feature = "storage-v2")]

@@ -3,19 +3,13 @@
 //! The generated files are checked in, so that building needs no protobuf compiler; the test
 //! `proto_drift` regenerates them and compares. Nothing outside [`codec`](crate::codec) should
 //! need the types of [`v1`]: it turns them into checked domain types and back. But for
-//! [`wal`](crate::wal), whose domain they are.
+//! [`wal`](crate::wal), whose domain they are. The service between nodes is generated into
+//! `network/grpc`, as it carries those domain types.
 
 // Generated: its lints are prost's, its docs are the comments of the schema.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]
 pub mod v1;
-
-/// Client and server of the schema's services, on the messages' domain types.
-#[cfg(feature = "grpc")]
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
-#[allow(dead_code, reason = "not every client has use for every method")]
-#[rustfmt::skip]
-pub(crate) mod services;
 
 /// The protocol between nodes and their clients, messages and service. A node serves it if its
 /// program does, on a listener of their own; the example `node` has both ends.

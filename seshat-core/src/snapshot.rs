@@ -13,26 +13,11 @@ use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 pub use self::data::SnapshotData;
+pub use crate::codec::snapshot::Header;
 use crate::codec::{DecodeError, DecodeReason, Message, put_record, read_record, read_trailer};
 use crate::machine::{FrozenMachine, KeySpace, Machine, Record};
 use crate::proto::v1;
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
-
-/// Opens a snapshot: what state it is, and how much.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// The least version that reads the snapshot: 2 if there is a value under the empty key,
-    /// otherwise 1; and no less than the [cluster's format](Machine::format).
-    pub format_version: u32,
-    /// The last entry that the snapshot covers.
-    pub last_log_id: Option<LogId>,
-    /// The last membership applied.
-    pub last_membership: StoredMembership,
-    /// How many records follow.
-    pub record_count: u64,
-    /// Sum of the lengths of all keys and values, in bytes.
-    pub record_bytes: u64,
-}
 
 /// The first format with a record of the empty key.
 const HOLDS_EMPTY_KEY: u32 = 2;
@@ -132,6 +117,36 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
 pub(crate) fn format(bytes: &[u8]) -> Option<u32> {
     let header = take(&mut { bytes }).ok()?;
     Header::decode(Bytes::copy_from_slice(header)).ok().map(|header| header.format_version)
+}
+
+/// What a [`SnapshotData`] carries once it was read.
+struct Checked {
+    by: SnapshotMeta,
+    machine: Machine,
+}
+
+impl SnapshotData {
+    /// The same snapshot, read, if it is the one that `meta` names. Takes a while: call it off the
+    /// runtime's worker threads.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn checked(self, meta: &SnapshotMeta) -> Result<Self, SnapshotError> {
+        let bytes = self.into_bytes();
+        let machine = read(&bytes, meta)?;
+        Ok(Self::carrying(bytes, Checked { by: meta.clone(), machine }))
+    }
+
+    /// The bytes, and the machine that they hold, read now unless it was read before.
+    pub(crate) fn into_machine(
+        self,
+        meta: &SnapshotMeta,
+    ) -> Result<(Bytes, Machine), SnapshotError> {
+        match self.into_parts::<Checked>() {
+            (bytes, Some(checked)) if checked.by == *meta => Ok((bytes, checked.machine)),
+            (bytes, _) => read(&bytes, meta).map(|machine| (bytes, machine)),
+        }
+    }
 }
 
 /// Everything before the trailer, whose checksum is right.

@@ -1,4 +1,4 @@
-//! The checked-in files of `src/proto` are what `proto/` generates.
+//! The files that are generated from `proto/`, and checked in, are what it generates.
 
 #![allow(clippy::expect_used, reason = "a helper of a test")]
 use std::path::{Path, PathBuf};
@@ -72,42 +72,42 @@ fn client() -> Vec<u8> {
             .build_transport(false)
             .bytes(".")
             .extern_path(".seshat.v1", "crate::proto::v1")
-            .codec_path("crate::network::grpc::message::ClientCodec")
+            .codec_path("crate::codec::client::ClientCodec")
             .compile_fds(descriptors(&[CLIENTS]))
             .expect("tonic generates");
     })
 }
 
 fn assert_checked_in(name: &str, generated: &[u8]) {
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proto").join(name);
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
     if std::env::var_os("SESHAT_REGENERATE").is_some() {
-        std::fs::write(&checked_in, generated).expect("src/proto is writable");
+        std::fs::write(&checked_in, generated).expect("src is writable");
     }
     let found = std::fs::read(&checked_in).unwrap_or_default();
     assert!(
         found == generated,
-        "src/proto/{name} is not what proto/ generates; mend it with\n\n    {REGENERATE}\n"
+        "src/{name} is not what proto/ generates; mend it with\n\n    {REGENERATE}\n"
     );
 }
 
 #[test]
 fn messages_match_proto() {
-    assert_checked_in("v1.rs", &messages(NODES, "seshat.v1"));
+    assert_checked_in("proto/v1.rs", &messages(NODES, "seshat.v1"));
 }
 
 #[test]
 fn legacy_messages_match_proto() {
-    assert_checked_in("eraftpb.rs", &messages(LEGACY, "eraftpb"));
+    assert_checked_in("proto/eraftpb.rs", &messages(LEGACY, "eraftpb"));
 }
 
 #[test]
 fn services_match_proto() {
-    assert_checked_in("services.rs", &services());
+    assert_checked_in("network/grpc/services.rs", &services());
 }
 
 #[test]
 fn client_matches_proto() {
-    assert_checked_in("client.rs", &client());
+    assert_checked_in("proto/client.rs", &client());
 }
 
 /// What server reflection tells.
@@ -115,5 +115,5 @@ fn client_matches_proto() {
 fn descriptors_match_proto() {
     let mut descriptors = descriptors(&[NODES, CLIENTS]);
     descriptors.file.iter_mut().for_each(|file| file.source_code_info = None);
-    assert_checked_in("descriptors.bin", &descriptors.encode_to_vec());
+    assert_checked_in("proto/descriptors.bin", &descriptors.encode_to_vec());
 }

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 /// Long enough for a quorum to have been silent for too long, however old what openraft says of it is, and
 /// too short for the others to elect anybody.
-const SILENCE: Duration = Duration::from_millis(1400);
+const SILENCE: Duration = Duration::from_millis(1250);
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_hears_no_quorum_takes_nothing_and_takes_on_again_when_it_does() {

@@ -24,6 +24,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/replicates", Must, [3, 11, 21, 22, 42], needs: [],
             promise: "Three nodes elect a leader, replicate what clients write, and agree.",
             consequence: "There is no cluster.",
+            relies: [APPEND, REPLICATE, APPLY, REPLIES],
             limit: 30,
             run: replicates,
         ),
@@ -31,6 +32,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/leader-killed", Must, [7, 11, 15, 51, 62], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "When the leader is killed the others go on, and it catches up when it is back.",
             consequence: "A failed node costs acknowledged writes, or never comes back.",
+            relies: [START_VOTE, START_LOG, START_REAPPLY],
             limit: 30,
             run: leader_killed,
         ),
@@ -38,6 +40,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/partitioned", Must, [11, 15, 47], needs: [],
             promise: "A leader that is cut off is replaced, and what it wrote alone is overwritten when it is back.",
             consequence: "Replicas commit different commands.",
+            relies: [TRUNCATE, SKIP_KNOWN],
             limit: 30,
             run: partitioned,
         ),
@@ -45,6 +48,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/caught-up-by-snapshot", Must, [17, 28, 29, 30, 64], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A node that was away for longer than the log reaches back is caught up by a snapshot.",
             consequence: "A node that was away for long never comes back, or diverges.",
+            relies: [CURRENT, RECEIVE, INSTALLED, PURGE_BEYOND],
             limit: 30,
             run: caught_up_by_snapshot,
         ),
@@ -52,6 +56,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/membership-changes", Must, [19, 23, 35], needs: [],
             promise: "A node is added and another removed while clients write.",
             consequence: "A cluster can't be repaired or grown.",
+            relies: [START_MEMBERSHIP, INSTALL],
             limit: 30,
             run: membership_changes,
         ),
@@ -59,6 +64,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "cluster/at-random", Must, [3, 7, 11, 15, 17, 21, 29, 51, 62], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "Whatever happens to nodes and links, no acknowledged write is lost and all nodes agree.",
             consequence: "A cluster loses data on a bad day.",
+            relies: [START_VOTE, START_LOG, START_APPLIED, APPEND, TRUNCATE, INSTALLED],
             limit: 60,
             run: at_random,
         ),
@@ -162,12 +168,12 @@ async fn membership_changes(lab: &Lab) -> Verdict {
     let node = cluster.node(leader)?;
     let writing = load(&cluster, &history, 2, 20).await;
     lab.record.step("add node 4 as a learner, then as a voter; remove a follower");
-    let added = tokio::time::timeout(nodes::PATIENCE, node.add_learner(4));
+    let added = tokio::time::timeout(nodes::patience(lab), node.add_learner(4));
     change("add_learner", added.await)?;
     let gone = (1..=3).find(|n| *n != leader).unwrap_or(1);
     let voters: Vec<u64> = [1, 2, 3, 4].into_iter().filter(|n| *n != gone).collect();
     let changed = node.change_voters(&voters);
-    change("change_membership", tokio::time::timeout(nodes::PATIENCE, changed).await)?;
+    change("change_membership", tokio::time::timeout(nodes::patience(lab), changed).await)?;
     finish(writing).await?;
     cluster.kill(gone).await?;
     written(&cluster, &history, 2, 10).await?;

@@ -1,7 +1,7 @@
 //! Family `model`, what it found before: every shrunk history that ever showed a fault, again.
 
 use crate::check::{Check, check};
-use crate::checks::model;
+use crate::checks::model::{self, Birth};
 use crate::failure::{Failure, Kind};
 use crate::fixtures::{File, embedded};
 use crate::lab::Lab;
@@ -14,6 +14,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/counter-examples/store", Must, [1, 4, 6, 8, 9, 15, 17, 19, 21, 23, 29, 30, 34, 40], needs: [],
             promise: "Each history that once showed a fault shows what was done.",
             consequence: "A fault that somebody has made before: see the comment above the history.",
+            relies: [APPEND, TRUNCATE, PURGE, APPLY, INSTALLED, BUILT],
             limit: 20,
             run: store,
         ),
@@ -21,6 +22,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/counter-examples/restarts", Must, [25, 26, 37, 51, 56, 63], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "Each history that once showed a fault after a restart shows what was done.",
             consequence: "A fault that somebody has made before: see the comment above the history.",
+            relies: [START_VOTE, START_LOG, START_APPLIED, START_LOG_IDS, START_SNAPSHOT],
             limit: 20,
             run: restarts,
         ),
@@ -28,6 +30,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/counter-examples/power", Must, [7, 12, 25, 26, 48, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart, CutPower],
             promise: "Each history that once showed a fault after a power cut shows what was acknowledged.",
             consequence: "A fault that somebody has made before: see the comment above the history.",
+            relies: [START_VOTE, START_LOG, START_APPLIED, APPEND, SAVE_VOTE],
             limit: 20,
             run: power,
         ),
@@ -47,18 +50,19 @@ async fn power(lab: &Lab) -> Verdict {
 }
 
 async fn replay(lab: &Lab, files: &[File]) -> Verdict {
+    let birth = Birth::of(lab).await?;
     for (name, text) in files {
         let steps = Step::parse_numbered(text).map_err(|error| {
             Failure::new(Kind::Kit, format!("counter-example {name}: {error}"), "", "")
         })?;
-        model::replay(lab, &steps).await.map_err(|mut failure| {
+        model::replay(lab, &steps, &birth).await.map_err(|mut failure| {
             failure.what = format!("counter-example {name}: {}", failure.what);
             failure.steps = lab.record.steps();
             failure.history = Some(failure.steps.join("\n"));
             failure
         })?;
     }
-    Ok(())
+    birth.beside(Ok(()))
 }
 
 /// Histories of `fixtures/model/store`.

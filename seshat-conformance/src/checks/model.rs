@@ -1,6 +1,8 @@
 //! Family `model`: random legal histories against the oracle. What fails is shrunk to its
 //! shortest history, which `replay` runs again.
 
+pub(crate) mod in_flight;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,6 +16,7 @@ use crate::lab::Lab;
 use crate::model::Step;
 use crate::outcome::Verdict;
 use crate::subject::Subject;
+use crate::words::Keeps;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
@@ -21,6 +24,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/log", Must, [1, 4, 6, 8, 9, 11, 15, 17, 40], needs: [Log],
             promise: "Whatever is done to the log and in which order, it shows what was done.",
             consequence: "A node's log is not what it has acknowledged.",
+            relies: [APPEND, TRUNCATE, PURGE, SAVE_VOTE],
             limit: 60,
             run: log,
         ),
@@ -28,6 +32,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/store", Must, [1, 4, 6, 8, 15, 17, 19, 21, 29, 30, 34], needs: [],
             promise: "Whatever is done to log and state machine and in which order, they show what was done.",
             consequence: "A replica diverges, or stops.",
+            relies: [APPEND, TRUNCATE, PURGE, APPLY, INSTALLED, BUILT],
             limit: 60,
             run: store,
         ),
@@ -35,6 +40,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/restarts", Must, [25, 26, 37, 51, 56, 62, 63], needs: [LogSurvivesRestart, MachineSurvivesRestart],
             promise: "Whatever is done, with restarts anywhere, the store shows what was done.",
             consequence: "A node that starts again isn't the one that stopped.",
+            relies: [START_VOTE, START_LOG, START_APPLIED, START_REAPPLY, START_LOG_IDS, START_SNAPSHOT],
             limit: 60,
             run: restarts,
         ),
@@ -42,6 +48,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "model/power", Must, [7, 12, 25, 26, 48, 51], needs: [LogSurvivesRestart, MachineSurvivesRestart, CutPower],
             promise: "Whatever is done, with power cuts anywhere, what was acknowledged is there.",
             consequence: "Acknowledged entries or votes are lost: a cluster loses committed data.",
+            relies: [START_VOTE, START_LOG, START_APPLIED, APPEND, SAVE_VOTE],
             limit: 60,
             run: power,
         ),
@@ -149,6 +156,7 @@ fn choice(kinds: &'static [Kind]) -> impl Strategy<Value = Choice> {
 
 /// Histories of these kinds. The first failure ends it, shrunk.
 fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
+    let birth = lab.block_on(Birth::of(lab))?;
     let config = Config {
         cases: lab.budget.pick(30, 120, 5_000),
         max_shrink_time: 4_000,
@@ -169,7 +177,14 @@ fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
         if seen.borrow().is_none() && lab.enough() {
             return Ok(());
         }
-        caught(lab, &choices).map_err(|failure| {
+        let outcome = caught(lab, &choices, &birth);
+        if let Err(untold) = outcome.as_ref()
+            && untold.kind == failure::Kind::Untold
+        {
+            lab.inconclusive(untold.what.clone());
+            return Ok(());
+        }
+        outcome.map_err(|failure| {
             let reason = failure.what.clone();
             let mut seen = seen.borrow_mut();
             let shorter = |old: &Failure| failure.steps.len() <= old.steps.len();
@@ -179,16 +194,53 @@ fn random(lab: &Lab, kinds: &'static [Kind]) -> Verdict {
             TestCaseError::fail(reason)
         })
     });
-    match (outcome, seen.into_inner()) {
+    birth.beside(match (outcome, seen.into_inner()) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(Failure::error("making random histories", error)),
+    })
+}
+
+/// What a fresh store shows that is wrong, and what it shows when it is opened again. Taken as read
+/// in every history, which otherwise would all end there, and said once.
+pub(crate) struct Birth(Vec<Failure>);
+
+impl Birth {
+    /// Looks at a fresh store.
+    ///
+    /// # Errors
+    /// It can't be looked at.
+    pub(crate) async fn of(lab: &Lab) -> Result<Self, Failure> {
+        let mut subject = Subject::fresh(lab).await?;
+        let mut flaws = subject.flaws().await?;
+        let keeps = lab.driver.capabilities();
+        if !flaws.is_empty() && keeps.log_survives_restart && keeps.machine_keeps != Keeps::Nothing
+        {
+            flaws.extend(subject.perform(Step::Restart).await.err());
+        }
+        Ok(Self(flaws))
+    }
+
+    fn knows(&self, failure: &Failure) -> bool {
+        self.0.contains(failure)
+    }
+
+    /// A verdict that was found with these flaws taken as read.
+    pub(crate) fn beside(&self, verdict: Verdict) -> Verdict {
+        let Some(first) = self.0.first() else { return verdict };
+        let Err(mut failure) = verdict else {
+            let steps = vec!["# a fresh store".to_owned()];
+            return Err(Failure { steps, ..first.clone() });
+        };
+        failure.got.push_str("\nbeside it, and taken as read, of a fresh store: ");
+        failure.got.push_str(&first.what);
+        Err(failure)
     }
 }
 
 /// One history. A panic of the store is a failure like any other, with its steps.
-fn caught(lab: &Lab, choices: &[Choice]) -> Verdict {
-    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices)));
+fn caught(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
+    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices, birth)));
     catch_unwind(run).unwrap_or_else(|_| {
         let panics = lab.record.panics();
         lab.record.forgive_panics();
@@ -198,36 +250,50 @@ fn caught(lab: &Lab, choices: &[Choice]) -> Verdict {
         let mut failure = Failure::new(failure::Kind::Panic, format!("{call} panicked"), "", said);
         failure.history = Some(steps.join("\n"));
         failure.steps = steps;
+        failure.asked = lab.record.asked();
         Err(failure)
     })
 }
 
 /// One history, looked at after every choice.
-async fn history(lab: &Lab, choices: &[Choice]) -> Verdict {
+async fn history(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    let outcome = follow(&mut subject, choices).await;
+    let outcome = follow(&mut subject, choices, birth).await;
     outcome.map_err(|mut failure| {
         failure.steps = lab.record.steps();
         failure.history = Some(failure.steps.join("\n"));
+        failure.asked = failure.asked.or_else(|| lab.record.asked());
         failure
     })
 }
 
-async fn follow(subject: &mut Subject<'_>, choices: &[Choice]) -> Verdict {
+async fn follow(subject: &mut Subject<'_>, choices: &[Choice], birth: &Birth) -> Verdict {
     for choice in choices {
         for step in history::steps(&subject.model, *choice) {
-            subject.perform(step).await?;
-            subject.verify().await?;
+            if !performed(subject, step, birth).await? {
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+/// Performs a step and looks. `false` if a flaw that is known ends the history here: what a
+/// restart left undone, the oracle can't follow.
+async fn performed(subject: &mut Subject<'_>, step: Step, birth: &Birth) -> Result<bool, Failure> {
+    match subject.perform(step).await {
+        Err(failure) if birth.knows(&failure) => return Ok(false),
+        other => other?,
+    }
+    subject.verify_beside(&birth.0).await?;
+    Ok(true)
 }
 
 /// Performs a recorded history, lines numbered, on a fresh store, looking after every step.
 ///
 /// # Errors
 /// The store fails it; or the history isn't legal.
-pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)]) -> Verdict {
+pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)], birth: &Birth) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
     for (line, step) in steps {
         // Not known before: what is legal after a restart depends on what the store kept.
@@ -235,8 +301,9 @@ pub(crate) async fn replay(lab: &Lab, steps: &[(usize, Step)]) -> Verdict {
             let what = format!("line {line}: {step}: {error}");
             return Err(Failure::new(failure::Kind::Kit, what, "", ""));
         }
-        subject.perform(step.clone()).await?;
-        subject.verify().await?;
+        if !performed(&mut subject, step.clone(), birth).await? {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -13,25 +13,39 @@ pub(crate) fn checks() -> Vec<Check> {
             "vote/last-saved", Must, [7, 8], needs: [Log],
             promise: "The vote read is the one saved last: term, node, and whether it is committed.",
             consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            relies: [START_VOTE],
             run: last_saved,
         ),
         check!(
             "vote/terms", Must, [7, 8], needs: [Log],
             promise: "Votes of any term and for any node come back exactly.",
             consequence: "A node takes part in a term it has left: two leaders in a term.",
+            relies: [START_VOTE],
             run: terms,
         ),
         check!(
             "vote/beside-the-log", Must, [2, 8], needs: [Log],
             promise: "Appending, truncating, purging and committing leave the vote alone, and it them.",
             consequence: "A node forgets its vote when its log changes: two leaders in a term.",
+            relies: [START_VOTE],
             run: beside_the_log,
         ),
         check!(
-            "vote/again", Must, [7, 8], needs: [Log],
+            "vote/again", May, [7, 8], needs: [Log],
             promise: "Saving the same vote again changes nothing.",
             consequence: "A leader's heartbeat after a restart undoes its vote.",
+            reason: "`update_vote` saves only a vote that is greater than the one before.",
+            was: Must until 1,
             run: again,
+        ),
+        // storage/helper.rs:69 (read_vote), engine/engine_impl.rs:285 (handle_vote_req).
+        check!(
+            "vote/node-zero", Must, [7, 8], needs: [Log],
+            promise: "A vote for node 0 is a vote.",
+            consequence: "A node votes twice in a term: two leaders, and committed entries are lost.",
+            relies: [START_VOTE],
+            since: 2,
+            run: node_zero,
         ),
     ]
 }
@@ -59,10 +73,9 @@ async fn last_saved(lab: &Lab) -> Verdict {
 
 async fn terms(lab: &Lab) -> Verdict {
     let mut subject = Subject::fresh(lab).await?;
-    for (place, term) in story::BOUNDARIES.into_iter().enumerate() {
-        let node = story::far(place as u64);
+    for (place, term) in (0..).zip(story::BOUNDARIES) {
         for committed in [false, true] {
-            subject.perform(save(term, node, committed)).await?;
+            subject.perform(save(term, story::far(place), committed)).await?;
             subject.verify_vote().await?;
         }
     }
@@ -71,7 +84,7 @@ async fn terms(lab: &Lab) -> Verdict {
 
 async fn beside_the_log(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, [save(1, 2, false)]).await?;
-    subject.verify().await?;
+    subject.verify_log_half().await?;
     let steps = [
         save(1, 2, true),
         Step::Append(story::entries(1, 2, 0, 9)),
@@ -95,7 +108,7 @@ async fn beside_the_log(lab: &Lab) -> Verdict {
         subject.verify_vote().await?;
         subject.verify_log().await?;
     }
-    subject.verify().await
+    subject.verify_log_half().await
 }
 
 async fn again(lab: &Lab) -> Verdict {
@@ -105,4 +118,15 @@ async fn again(lab: &Lab) -> Verdict {
         subject.verify_vote().await?;
     }
     Ok(())
+}
+
+async fn node_zero(lab: &Lab) -> Verdict {
+    let mut subject = Subject::fresh(lab).await?;
+    let votes =
+        [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, true), (3, 2, true), (4, 0, false)];
+    for (term, node, committed) in votes {
+        subject.perform(save(term, node, committed)).await?;
+        subject.verify_vote().await?;
+    }
+    subject.verify_log().await
 }

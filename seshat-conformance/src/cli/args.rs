@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::new::NewArgs;
 use crate::budget::Budget;
 use crate::options::Options;
 use crate::spec::Edition;
@@ -37,6 +38,8 @@ pub(super) enum Command {
         /// Id of a check
         check: String,
     },
+    /// Write a crate that plugs in a store of yours, with the lines to fill in
+    New(NewArgs),
     /// Run a history again, as a failure prints it
     Replay {
         /// A history as a failure prints it, one step a line; `-` for standard input
@@ -81,12 +84,15 @@ pub(super) struct How {
     /// Checks that run side by side [default: two a core]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<NonZeroUsize>,
-    /// How long one call of the store may take, in seconds
+    /// How long one call of the store may take, in seconds; longer on a busy machine
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     patience: Duration,
     /// Time limits of checks are this many times as long
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     limit_scale: NonZeroU32,
+    /// End with the first failure that fails the run
+    #[arg(long)]
+    fail_fast: bool,
     /// Show what the store itself prints, on standard error
     #[arg(long)]
     pub(super) show_output: bool,
@@ -126,6 +132,7 @@ impl How {
             patience: self.patience,
             jobs: self.jobs.map_or(default.jobs, NonZeroUsize::get),
             limit_scale: self.limit_scale.get(),
+            fail_fast: self.fail_fast,
             filter: default.filter,
         }
     }
@@ -227,6 +234,8 @@ mod tests {
             &["p", "--format", "xml"],
             &["p", "explain"],
             &["p", "replay"],
+            &["p", "new"],
+            &["p", "new", "--log", "--machine"],
         ] {
             assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

@@ -22,7 +22,8 @@ pub(super) fn list(filter: &Filter, specs: &[Spec]) -> String {
 
 /// All that is known of a check.
 pub(super) fn explain(spec: &Spec) -> String {
-    let Spec { id, level, requirements, promise, consequence, needs, limit, since } = spec;
+    let Spec { id, level, requirements, promise, consequence, relies, reason, .. } = spec;
+    let Spec { needs, limit, since, .. } = spec;
     let mut out = String::new();
     let _ = writeln!(out, "{id}  ({level}, since edition {since}, at most {limit:?})");
     let _ = writeln!(out, "\npromise\n  {promise}");
@@ -32,6 +33,15 @@ pub(super) fn explain(spec: &Spec) -> String {
     }
     for requirement in requirements.iter().filter_map(|number| requirement(*number)) {
         let _ = writeln!(out, "  {requirement}");
+    }
+    if !relies.is_empty() {
+        out.push_str("\nrelied on by\n");
+    }
+    for place in *relies {
+        let _ = writeln!(out, "  {place}");
+    }
+    if !reason.is_empty() {
+        let _ = writeln!(out, "\nnot relied on\n  {reason}");
     }
     if !needs.is_empty() {
         out.push_str("\nskipped where\n");

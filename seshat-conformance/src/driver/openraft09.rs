@@ -22,6 +22,7 @@ use self::cluster::Links;
 use self::log::OpenLog;
 use self::machine::{Handle, OpenMachine};
 use self::words::{Entry as Entry09, Nid, NodeOf};
+use super::held::Holding;
 use super::node::Network;
 use super::seen::{Entry, Initial, LogId, Membership, Named, Own, Vote};
 use super::store::{Data, Log, Machine};
@@ -35,10 +36,10 @@ use crate::words::{BoxError, Capabilities, Command, Hooks};
 
 /// The driver of a back end.
 pub(crate) fn driver<B: Backend>(backend: B) -> Arc<dyn Driver> {
-    Arc::new(Openraft09(Arc::new(backend)))
+    Arc::new(Openraft09(Arc::new(backend), Holding::default()))
 }
 
-struct Openraft09<B>(Arc<B>);
+struct Openraft09<B>(Arc<B>, Holding);
 
 /// A handle of another back end's store: the kit mixed two up.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,10 @@ struct Openraft09<B>(Arc<B>);
 struct Foreign;
 
 impl<B: Backend> Driver for Openraft09<B> {
+    fn holding(&self) -> &Holding {
+        &self.1
+    }
+
     fn open<'a>(&'a self, dir: &'a Path) -> Doing<'a, Opened> {
         Box::pin(async move {
             let (log, machine) = self.0.open(dir).await?;
@@ -205,6 +210,12 @@ impl<B: Backend> Author for Openraft09<B> {
         let data = self.0.command(command)?;
         let mut entry = <Entry09<B> as openraft::entry::FromAppData<_>>::from_app_data(data);
         entry.set_log_id(own::<B>(place).get_log_id());
+        Some(words::seen_entry::<B>(entry))
+    }
+
+    fn moved(&self, entry: &Entry, to: &LogId) -> Option<Entry> {
+        let mut entry = own::<B>(entry).clone();
+        entry.set_log_id(&words::id_of::<B>(to).ok()?);
         Some(words::seen_entry::<B>(entry))
     }
 

@@ -6,20 +6,21 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use super::wire::{self, Orders, Request, Trace};
+use super::wire::{self, Ended, Orders, Request, Trace};
 use crate::check::Check;
 use crate::driver::Driver;
 use crate::lab::Record;
 use crate::model::Step;
 use crate::options::Options;
-use crate::outcome::Outcome;
 use crate::registry::registry;
 use crate::replay;
-use crate::runner::Bench;
+use crate::runner::{Asked, Bench};
 
 enum Event {
     Asked(String),
     Answered(io::Result<String>),
+    /// The check is under way, and not to be given up.
+    Lives,
     InputEnded,
 }
 
@@ -47,7 +48,8 @@ pub(crate) fn serve(
     thread::spawn(move || {
         let bench = child.bench(registry());
         for line in asked {
-            drop(answered.send(Event::Answered(child.answer(&bench, &line))));
+            let beat = || drop(answered.send(Event::Lives));
+            drop(answered.send(Event::Answered(child.answer(&bench, &line, &beat))));
         }
     });
     for event in events {
@@ -55,6 +57,10 @@ pub(crate) fn serve(
             Event::Asked(line) => drop(ask.send(line)),
             Event::Answered(answer) => {
                 output.write_all(answer?.as_bytes())?;
+                output.flush()?;
+            }
+            Event::Lives => {
+                output.write_all(wire::write_beat().as_bytes())?;
                 output.flush()?;
             }
             Event::InputEnded => break,
@@ -73,21 +79,26 @@ impl Child {
         Bench::new(Arc::clone(&self.driver), Arc::new(checks), self.options.clone())
     }
 
-    fn answer(&self, bench: &Bench, line: &str) -> io::Result<String> {
+    fn answer(&self, bench: &Bench, line: &str, beat: &dyn Fn()) -> io::Result<String> {
         match Request::read(line)? {
+            Request::Trial(dir) => wire::write_answer(&bench.trial(&dir)),
             Request::Gifts(dir) => wire::write_answer(&bench.gifts(&dir)),
-            Request::Check(id, dir) => wire::write_answer(&run(bench, &id, &dir)),
+            Request::Check(id, dir, hanging) => {
+                wire::write_answer(&run(bench, &Asked::new(&id, hanging), &dir, beat))
+            }
             Request::Replay(history, dir) => {
                 let steps = Step::parse_numbered(&history).map_err(io::Error::other)?;
                 let bench = self.bench(vec![replay::check(steps)]);
-                wire::write_answer(&run(&bench, replay::ID, &dir))
+                let asked = Asked::new(replay::ID, Vec::new());
+                wire::write_answer(&run(&bench, &asked, &dir, beat))
             }
         }
     }
 }
 
-fn run(bench: &Bench, id: &str, dir: &Path) -> Outcome {
+fn run(bench: &Bench, asked: &Asked<'_>, dir: &Path, beat: &dyn Fn()) -> Ended {
     // Without a trace an abort is told without steps, which is better than not at all.
     let trace = std::fs::File::create(Trace::path(dir)).ok();
-    bench.run(id, dir, Arc::new(Record::traced(trace)))
+    let outcome = bench.run(asked, dir, Arc::new(Record::traced(trace)), beat);
+    Ended { outcome, notes: bench.take_notes() }
 }

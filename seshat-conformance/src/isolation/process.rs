@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{iter, thread};
 
 use super::Echo;
 use super::halt::{Halt, kill};
-use super::wire::MARK;
+use super::wire::{BEAT, MARK};
 
 /// How often a silent child is asked whether it lives: one that forked may be gone while its
 /// output stays open.
@@ -79,17 +79,20 @@ impl Process {
         input.flush()
     }
 
-    /// Waits for its answer, its end, or the deadline.
-    pub(super) fn hear(&mut self, deadline: Instant) -> Heard {
-        while Instant::now() < deadline {
+    /// Waits for its answer, its end, or until it has been silent for so long.
+    pub(super) fn hear(&mut self, silence: Duration) -> Heard {
+        let mut heard = Instant::now();
+        while heard.elapsed() < silence {
             match self.answers.recv_timeout(PULSE) {
+                Ok(beat) if beat == BEAT => heard = Instant::now(),
                 Ok(answer) => return Heard::Answer(answer),
                 Err(RecvTimeoutError::Timeout) if self.ended().is_none() => {}
                 Err(_) => {
                     self.kill();
                     // It may have answered in its last moment.
-                    let answer = self.answers.recv_timeout(PULSE);
-                    return answer.map_or_else(|_| Heard::Ended(self.ended()), Heard::Answer);
+                    let said = iter::from_fn(|| self.answers.recv_timeout(PULSE).ok());
+                    let answer = said.into_iter().find(|said| said != BEAT);
+                    return answer.map_or_else(|| Heard::Ended(self.ended()), Heard::Answer);
                 }
             }
         }

@@ -45,13 +45,22 @@ impl Orders {
     }
 }
 
+/// How a check ended in a child, and what was noted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) notes: Vec<String>,
+}
+
 /// What a child is to do below a directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Run the check of this id; the answer is an [`Outcome`].
-    Check(String, PathBuf),
-    /// Replay this history; the answer is an [`Outcome`].
+    /// Run the check of this id, of calls that may be known to hang; the answer is an [`Ended`].
+    Check(String, PathBuf, Vec<String>),
+    /// Replay this history; the answer is an [`Ended`].
     Replay(String, PathBuf),
+    /// Try the back end's answers on its own store; the answer is a `Result<(), Unfit>`.
+    Trial(PathBuf),
     /// Say which needs are met; the answer is a [`Gifts`](crate::runner::Gifts).
     Gifts(PathBuf),
 }
@@ -71,9 +80,18 @@ pub(super) fn write_answer(answer: &impl Serialize) -> io::Result<String> {
     Ok(format!("\n{MARK}{}\n", serde_json::to_string(answer)?))
 }
 
-pub(super) fn read_outcome(line: &str) -> Outcome {
-    serde_json::from_str(line)
-        .unwrap_or_else(|error| runner::hollow(&format!("the child's answer is garbled: {error}")))
+/// What a child says while it is busy, instead of an answer.
+pub(super) const BEAT: &str = "lives";
+
+pub(super) fn write_beat() -> String {
+    format!("\n{MARK}{BEAT}\n")
+}
+
+pub(super) fn read_ended(line: &str) -> Ended {
+    serde_json::from_str(line).unwrap_or_else(|error| Ended {
+        outcome: runner::hollow(&format!("the child's answer is garbled: {error}")),
+        notes: Vec::new(),
+    })
 }
 
 /// What a check did, as its child wrote it down.

@@ -5,6 +5,8 @@
 //! ```text
 //! vote t2.n1 committed
 //! append t1.n1.i4 blank | t1.n1.i5 c7 | t2.n3.i6 members 1,2,3;2,3,4 all 1,2,3,4,5
+//! begin t2.n3.i7 c8 | t2.n3.i8 c9
+//! flush
 //! truncate 5
 //! purge t1.n1.i3
 //! commit 4
@@ -27,6 +29,10 @@ pub enum Step {
     Vote(Ballot),
     /// `append`, then its callback.
     Append(Vec<Item>),
+    /// `append` alone: its callback is awaited by the next [`Flush`](Self::Flush).
+    Begin(Vec<Item>),
+    /// The callbacks of all that was begun, awaited together.
+    Flush,
     /// `truncate` from the entry at this index on.
     Truncate(u64),
     /// `purge`.
@@ -69,6 +75,8 @@ impl fmt::Display for Step {
                 write!(f, "vote t{}.n{}{committed}", b.term, b.node)
             }
             Self::Append(items) => write!(f, "append {}", Items(items)),
+            Self::Begin(items) => write!(f, "begin {}", Items(items)),
+            Self::Flush => f.write_str("flush"),
             Self::Truncate(index) => write!(f, "truncate {index}"),
             Self::Purge(id) => write!(f, "purge {id}"),
             Self::Commit(index) => write!(f, "commit {index}"),
@@ -150,6 +158,8 @@ impl Step {
                 Self::Vote(Ballot { term: term.parse().ok()?, node: node.parse().ok()?, committed })
             }
             ("append", items) => Self::Append(parse_items(items)?),
+            ("begin", items) => Self::Begin(parse_items(items)?),
+            ("flush", "") => Self::Flush,
             ("truncate", index) => Self::Truncate(index.parse().ok()?),
             ("purge", id) => Self::Purge(Id::parse(id)?),
             ("commit", index) => Self::Commit(index.parse().ok()?),

@@ -9,10 +9,12 @@ use crate::history::{self, Choice, Kind};
 use crate::story;
 
 fn choices() -> impl Strategy<Value = Vec<Choice>> {
-    const KINDS: [Kind; 17] = [
+    const KINDS: [Kind; 19] = [
         Kind::Vote,
         Kind::Elect,
         Kind::Append,
+        Kind::Begin,
+        Kind::Flush,
         Kind::Overwrite,
         Kind::Members,
         Kind::Truncate,
@@ -109,6 +111,8 @@ fn used() -> Model {
 #[case::append_older_leader("append t2.n1.i12 blank")]
 #[case::append_without_vote("append t9.n1.i12 blank")]
 #[case::append_hole("append t4.n3.i12 blank | t4.n3.i14 blank")]
+#[case::begin_gap("begin t4.n3.i13 blank")]
+#[case::flush_nothing("flush")]
 #[case::truncate_committed("truncate 5")]
 #[case::truncate_purged("truncate 2")]
 #[case::truncate_absent("truncate 12")]
@@ -133,6 +137,7 @@ fn what_openraft_never_does_is_refused(#[case] line: &str) {
 #[case("vote t4.n3 committed")]
 #[case("vote t5.n1")]
 #[case("append t4.n3.i12 blank | t4.n3.i13 c7.large:99")]
+#[case("begin t4.n3.i12 blank | t4.n3.i13 c7")]
 #[case("truncate 6")]
 #[case("purge t2.n1.i5")]
 #[case("purge t1.n2.i3")]
@@ -156,6 +161,7 @@ fn what_openraft_does_is_taken(#[case] line: &str) {
 #[case("append t1.n1.i0", 1)]
 #[case("apply -1", 1)]
 #[case("cut", 1)]
+#[case("build\nflush now", 2)]
 fn what_is_no_step_is_named_with_its_line(#[case] text: &str, #[case] line: usize) {
     let error = Step::parse_history(text).expect_err("no history");
     assert_eq!(error.line, line);
@@ -175,4 +181,50 @@ fn survivors_are_the_logs_since_the_last_acknowledged_write() {
     assert_eq!(lasts, [11, 10, 9, 9, 8, 7, 7].map(Some), "each entry by itself, from the end");
     model.perform(&Step::Append(story::entries(5, 1, 8, 9))).expect("legal");
     assert_eq!(count(&model), 1);
+}
+
+/// Of what is in flight a power cut leaves any part from the front, until a write behind it is
+/// acknowledged.
+#[test]
+fn what_was_begun_may_survive_in_part_until_it_is_flushed() {
+    let lasts = |model: &Model| -> Vec<u64> {
+        model.survivors.iter().filter_map(|log| log.last()).map(|id| id.index).collect()
+    };
+    let leader = Step::Vote(Ballot { term: 5, node: 1, committed: true });
+    let begun = || {
+        let mut model = used();
+        for step in [
+            leader.clone(),
+            Step::Begin(story::entries(5, 1, 12, 14)),
+            Step::Begin(story::entries(5, 1, 14, 15)),
+        ] {
+            model.perform(&step).expect("legal");
+        }
+        model
+    };
+    assert_eq!(lasts(&begun()), [11, 12, 13, 14]);
+    let vote = Step::Vote(Ballot { term: 6, node: 2, committed: true });
+    let append = Step::Append(story::entries(5, 1, 15, 16));
+    for (acknowledged, last) in [(Step::Flush, 14), (vote, 14), (append, 15)] {
+        let mut model = begun();
+        model.perform(&acknowledged).expect("legal");
+        assert_eq!(lasts(&model), [last], "{acknowledged}");
+    }
+}
+
+#[rstest]
+#[case::commit("commit 6")]
+#[case::install("install t5.n1.i6 c5006")]
+#[case::restart("restart")]
+fn what_is_in_flight_is_flushed_first(#[case] line: &str) {
+    let step = Step::parse(line).unwrap_or_else(|| panic!("{line} is no step"));
+    let mut model = used();
+    let leader = Step::Vote(Ballot { term: 5, node: 1, committed: true });
+    let begin = Step::Begin(story::entries(5, 1, 12, 14));
+    for step in [Step::Truncate(6), leader, Step::Begin(story::entries(5, 1, 6, 12)), begin] {
+        model.perform(&step).expect("legal");
+    }
+    assert!(model.perform(&step).is_err(), "{line} was taken amid a flight");
+    model.perform(&Step::Flush).expect("legal");
+    assert_eq!(model.perform(&step), Ok(()), "{line}");
 }

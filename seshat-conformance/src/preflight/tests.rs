@@ -49,6 +49,7 @@ impl Backend for Answers {
                 let asked = self.asked.fetch_add(1, Ordering::Relaxed);
                 Some(Request(asked.to_le_bytes().to_vec()))
             }
+            ("overflow", Shape::Plain) if command.n > 1 << 40 => panic!("overflow"),
             ("panic", Shape::Delete) => panic!("no commands that delete"),
             _ => reference::command(command),
         }
@@ -137,6 +138,7 @@ fn each_useless_answer_is_told_with_the_method_to_change() {
         ("new command", "command", "made twice"),
         ("one command", "fingerprint", "unless it is `Backend::command`"),
         ("panic", "command", "commands that delete"),
+        ("overflow", "command", "overflow"),
         ("one node id", "node_id", "the nodes 1 and 2 the same id, 7"),
         ("few node ids", "node_id", "the nodes 1 and 17 the same id, 1"),
         ("new node ids", "node_id", "two ids"),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::requirement::{requirement, requirements};
-use crate::spec::{Need, Spec};
+use crate::requirement::{Place, requirement, requirements};
+use crate::spec::{Edition, Need, Past, Spec};
 
 const HEAD: &str = "\
 # Every check
@@ -11,10 +11,15 @@ const HEAD: &str = "\
 Generated from the registry; `SESHAT_REGENERATE=1 cargo test -p seshat-conformance --lib registry`
 writes it anew.
 
-**must**: openraft relies on it; a failure fails the run. **should**: openraft's documents ask for
-it, or every operator would. **may**: advice. Places such as `storage/v2.rs:131` are in the source of
-openraft 0.9.25; [what it asks for](#what-openraft-asks-for) says it in our words, with the checks
-that try it. The promises of openraft's own suite are its functions.
+**must**: openraft relies on it, so that a cluster on such a store loses data, stops or diverges; a
+failure fails the run. **should**: openraft's documents ask for it, or every operator would; a cluster
+survives without. **may**: advice. What a check weighed in an earlier edition is said beside it; why
+that changed, in [docs/editions.md](docs/editions.md).
+
+Places such as `storage/v2.rs:131` are in the source of openraft 0.9.25, below `openraft/src`. A must
+names who relies on it there, as file and function. [What openraft asks for](#what-openraft-asks-for)
+says it in our words, with the checks that try it. The promises of openraft's own suite are its
+functions.
 ";
 
 /// The page.
@@ -48,14 +53,28 @@ pub(super) fn page(specs: &[Spec]) -> String {
 
 /// Whether they differ in their ids alone, as those of openraft's suite do.
 fn alike(a: &Spec, b: &Spec) -> bool {
-    a.promise == b.promise && a.consequence == b.consequence && a.needs == b.needs
+    a.promise == b.promise
+        && a.consequence == b.consequence
+        && a.needs == b.needs
+        && a.relies == b.relies
+        && a.reason == b.reason
 }
 
 fn check(out: &mut String, spec: &Spec) {
-    let Spec { level, requirements, promise, consequence, needs, since, .. } = spec;
-    let since = if since.0 == 1 { String::new() } else { format!(", since edition {since}") };
+    let Spec { level, requirements, promise, consequence, relies, reason, needs, .. } = spec;
+    let since = match (spec.since, spec.past) {
+        (Edition(1), None) => String::new(),
+        (since, None) => format!(", since edition {since}"),
+        (_, Some(Past { level, until })) => format!(" ({level} until edition {until})"),
+    };
     let _ = writeln!(out, "**{level}**{since}. {promise}\n");
     let _ = writeln!(out, "- Without it: {consequence}");
+    for Place { file, function, does } in *relies {
+        let _ = writeln!(out, "- Relied on by `{file}` `{function}`, which {does}");
+    }
+    if !reason.is_empty() {
+        let _ = writeln!(out, "- Not relied on: {reason}");
+    }
     let places: Vec<_> = requirements
         .iter()
         .filter_map(|number| requirement(*number))

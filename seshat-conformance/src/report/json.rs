@@ -12,7 +12,8 @@
 //! | `conclusion` | `conforms`, `fails` or `interrupted` |
 //! | `exit_code` | what the command line exits with |
 //! | `elapsed_seconds` | wall time |
-//! | `counts` | checks by outcome; `failed` fails the run; `warnings` are failures that don't: Should, May, or newer than the edition; `cases` is assertions; `not_run` is what an interruption kept from running |
+//! | `counts` | checks by outcome; `failed` fails the run; `warnings` are failures that don't: Should, May, or newer than the edition; `cases` is assertions; `not_run` is what an interruption, or a failure that ended the run, kept from running |
+//! | `causes` | one object each, what a cluster loses most by first: `check`, `level`, `what`, and `explains`, the ids of checks that fail where this is broken |
 //! | `checks` | one object each, in the registry's order; see below |
 //! | `notes` | sentences for people |
 //! | `unknown_known_failures` | what the list of known failures names and the kit doesn't have |
@@ -28,13 +29,14 @@
 //! | `elapsed_seconds` | wall time |
 //! | `cases` | assertions made; only if passed |
 //! | `reason` | why it was skipped or inconclusive; only then |
-//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`, `kit`), `what`, `expected`, `got`, `steps`, `history`; only if it failed |
+//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`, `kit`, `not_tried`), `what`, `expected`, `got`, `steps`, `history`, `asked` (the call that was made last), `whole` (the file that holds what is left out here); only if it failed |
 //! | `run_again` | the command that runs it again |
 
 use serde::Serialize;
 
 use super::view::{self, Tally};
-use super::{CheckResult, Conclusion, Report};
+use super::{CheckResult, Conclusion, Report, short};
+use crate::causes::Cause;
 use crate::failure::Failure;
 use crate::outcome::Outcome;
 use crate::requirement::requirement;
@@ -46,7 +48,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 struct Document<'a> {
     schema_version: u32,
     kit: &'a str,
-    backend: &'a str,
+    backend: String,
     edition: u16,
     seed: String,
     budget: String,
@@ -54,9 +56,10 @@ struct Document<'a> {
     exit_code: u8,
     elapsed_seconds: f64,
     counts: Counts,
+    causes: Vec<CauseObject<'a>>,
     checks: Vec<CheckObject<'a>>,
     notes: Vec<String>,
-    unknown_known_failures: &'a [String],
+    unknown_known_failures: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -86,10 +89,18 @@ struct CheckObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cases: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
+    failure: Option<Failure>,
     run_again: String,
+}
+
+#[derive(Serialize)]
+struct CauseObject<'a> {
+    check: &'a str,
+    level: String,
+    what: String,
+    explains: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -102,10 +113,11 @@ struct RequirementObject {
 /// The report as a JSON object.
 pub fn json(report: &Report) -> String {
     let conclusion = report.conclusion();
+    let strangers = report.unknown_known_failures.iter();
     let document = Document {
         schema_version: SCHEMA_VERSION,
         kit: env!("CARGO_PKG_VERSION"),
-        backend: &report.backend,
+        backend: short::sentence(&report.backend),
         edition: report.edition.0,
         seed: report.seed.to_string(),
         budget: report.budget.to_string(),
@@ -113,9 +125,10 @@ pub fn json(report: &Report) -> String {
         exit_code: conclusion.exit_code(),
         elapsed_seconds: report.elapsed.as_secs_f64(),
         counts: counts(report),
+        causes: view::causes(report).iter().map(cause).collect(),
         checks: report.results.iter().map(|result| check(report, result)).collect(),
         notes: view::warnings(report),
-        unknown_known_failures: &report.unknown_known_failures,
+        unknown_known_failures: strangers.map(|id| short::sentence(id)).collect(),
     };
     // Only maps with keys that are no strings, and types that refuse, can't be written: there are
     // none in `Document`.
@@ -139,13 +152,23 @@ fn counts(report: &Report) -> Counts {
     }
 }
 
+fn cause<'a>(cause: &Cause<'a>) -> CauseObject<'a> {
+    let spec = &cause.result.spec;
+    CauseObject {
+        check: spec.id,
+        level: spec.level.to_string(),
+        what: view::failure(cause.result).map(|failure| failure.what).unwrap_or_default(),
+        explains: cause.explains.iter().map(|result| result.spec.id).collect(),
+    }
+}
+
 fn check<'a>(report: &Report, result: &'a CheckResult) -> CheckObject<'a> {
     let spec = &result.spec;
     let (outcome, cases, reason) = match &result.outcome {
         Outcome::Passed { cases } => ("passed", Some(*cases), None),
         Outcome::Failed(_) => ("failed", None, None),
-        Outcome::Skipped { reason } => ("skipped", None, Some(reason.as_str())),
-        Outcome::Inconclusive { reason } => ("inconclusive", None, Some(reason.as_str())),
+        Outcome::Skipped { reason } => ("skipped", None, Some(short::sentence(reason))),
+        Outcome::Inconclusive { reason } => ("inconclusive", None, Some(short::sentence(reason))),
         Outcome::KnownFailure(_) => ("known_failure", None, None),
     };
     let requirements = spec.requirements.iter().filter_map(|number| requirement(*number));

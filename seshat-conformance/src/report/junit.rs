@@ -5,20 +5,22 @@
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
-use super::{CheckResult, Report, failure_text, view};
-use crate::failure::{Failure, Kind};
+use super::{CheckResult, Report, failure_text, short, view};
+use crate::causes::Cause;
+use crate::failure::Kind;
 use crate::outcome::Outcome;
 
 /// The report as a JUnit document.
 pub fn junit(report: &Report) -> String {
-    let mut document = quick_junit::Report::new(report.backend.as_str());
+    let mut document = quick_junit::Report::new(short::sentence(&report.backend));
     document.set_time(report.elapsed);
+    let causes = view::causes(report);
     for family in report.families() {
         let mut suite = TestSuite::new(family);
         suite.set_time(report.family(family).map(|result| result.elapsed).sum());
         suite.add_property(Property::new("seed", report.seed.to_string()));
         suite.add_property(Property::new("edition", report.edition.to_string()));
-        suite.add_test_cases(report.family(family).map(|result| case(report, result)));
+        suite.add_test_cases(report.family(family).map(|result| case(report, &causes, result)));
         document.add_test_suite(suite);
     }
     let run = run_cases(report);
@@ -33,23 +35,36 @@ pub fn junit(report: &Report) -> String {
     text
 }
 
-fn case(report: &Report, result: &CheckResult) -> TestCase {
+/// Where a failure stands among the others.
+fn told(causes: &[Cause<'_>], result: &CheckResult) -> String {
+    let is = |other: &CheckResult| other.spec.id == result.spec.id;
+    let explained = |cause: &&Cause<'_>| cause.explains.iter().any(|other| is(other));
+    if let Some(cause) = causes.iter().find(|cause| is(cause.result)) {
+        return format!("A cause, of {} failures.\n", 1 + cause.explains.len());
+    }
+    let cause = causes.iter().find(explained);
+    cause.map(|cause| format!("See first: {}\n", cause.result.spec.id)).unwrap_or_default()
+}
+
+fn case(report: &Report, causes: &[Cause<'_>], result: &CheckResult) -> TestCase {
     let skipped = |message: &str| {
         let mut status = TestCaseStatus::skipped();
         status.set_message(message);
         status
     };
     let mut output = String::new();
-    let text = || failure_text(report, result, false);
+    let text = || told(causes, result) + &failure_text(report, result, false);
     let status = match &result.outcome {
         Outcome::Passed { .. } => TestCaseStatus::success(),
-        Outcome::Failed(failure) if result.fails_run(report.edition) => failed(failure, &text()),
+        Outcome::Failed(_) if result.fails_run(report.edition) => failed(result, &text()),
         Outcome::Failed(_) | Outcome::KnownFailure(_) => {
             output = text();
             skipped(&view::excuse(result, report.edition).unwrap_or_default())
         }
-        Outcome::Skipped { reason } => skipped(reason),
-        Outcome::Inconclusive { reason } => skipped(&format!("inconclusive: {reason}")),
+        Outcome::Skipped { reason } => skipped(&short::sentence(reason)),
+        Outcome::Inconclusive { reason } => {
+            skipped(&short::sentence(&format!("inconclusive: {reason}")))
+        }
     };
     let mut case = TestCase::new(result.spec.id, status);
     case.set_classname(result.spec.family()).set_time(result.elapsed);
@@ -62,7 +77,8 @@ fn case(report: &Report, result: &CheckResult) -> TestCase {
     case
 }
 
-fn failed(failure: &Failure, text: &str) -> TestCaseStatus {
+fn failed(result: &CheckResult, text: &str) -> TestCaseStatus {
+    let Some(failure) = view::failure(result) else { return TestCaseStatus::success() };
     let kind = match failure.kind {
         Kind::Hollow | Kind::Kit => NonSuccessKind::Error,
         _ => NonSuccessKind::Failure,
@@ -84,7 +100,7 @@ fn run_cases(report: &Report) -> Vec<TestCase> {
     } else if !report.hollow_families().is_empty() {
         faults.push(("hollow", "a family was tried and learnt nothing"));
     }
-    if report.not_run > 0 {
+    if report.not_run > 0 && !report.failed_fast {
         faults.push(("interrupted", "checks were kept from running"));
     }
     let notes = view::warnings(report).join("\n");

@@ -3,10 +3,13 @@
 use std::fmt::Write;
 
 use super::view::{self, Tally};
-use super::{Conclusion, Report, failure_text};
+use super::{CheckResult, Conclusion, Report, failure_text, short};
+use crate::outcome::Outcome;
 
 /// So many failures are shown in full; a comment's length is limited where pull requests live.
 const IN_FULL: usize = 12;
+/// So many ids stand on a line.
+const A_LINE: usize = 8;
 
 /// The report as GitHub's Markdown.
 pub fn markdown(report: &Report) -> String {
@@ -19,10 +22,18 @@ pub fn markdown(report: &Report) -> String {
     let tally = Tally::of(&report.results, report.edition);
     let Report { backend, edition, seed, budget, .. } = report;
     // Writing to a string never fails, here and below.
-    let _ = writeln!(out, "### Storage conformance of {}: **{verdict}**\n", code(backend));
+    let _ = writeln!(
+        out,
+        "### Storage conformance of {}: **{verdict}**\n",
+        code(&short::sentence(backend))
+    );
     let _ = writeln!(out, "{}.\n", tally.summary());
+    causes(&mut out, report);
+    for result in view::beside_the_store(report) {
+        in_full(&mut out, report, result);
+    }
     table(&mut out, report);
-    failures(&mut out, report);
+    known(&mut out, report);
     for warning in view::warnings(report) {
         let _ = writeln!(out, "- {}", escaped(&warning));
     }
@@ -58,22 +69,49 @@ fn table(out: &mut String, report: &Report) {
     out.push('\n');
 }
 
-fn failures(out: &mut String, report: &Report) {
-    let failed: Vec<_> =
-        report.results.iter().filter(|result| view::failure(result).is_some()).collect();
-    for result in failed.iter().take(IN_FULL) {
-        let text = failure_text(report, result, false);
-        let fence = fence(&text);
-        let what = view::failure(result).map_or("", |failure| failure.what.as_str());
-        let (id, what) = (result.spec.id, escaped(what));
-        let open = if result.fails_run(report.edition) { " open" } else { "" };
-        let _ = writeln!(out, "<details{open}><summary><code>{id}</code>: {what}</summary>\n");
-        let _ = writeln!(out, "{fence}text\n{}\n{fence}\n\n</details>\n", text.trim_end());
+fn causes(out: &mut String, report: &Report) {
+    let causes = view::causes(report);
+    if causes.is_empty() {
+        return;
     }
-    for result in failed.iter().skip(IN_FULL) {
-        let what = view::failure(result).map_or("", |failure| failure.what.as_str());
-        let _ = writeln!(out, "- `{}`: {}", result.spec.id, escaped(what));
+    let _ = writeln!(out, "**{}**\n", view::causes_of(&causes));
+    for cause in causes.iter().take(IN_FULL) {
+        in_full(out, report, cause.result);
+        if !cause.explains.is_empty() {
+            let _ = writeln!(out, "explains {}\n", view::explained(cause));
+        }
     }
+    for cause in causes.iter().skip(IN_FULL) {
+        in_a_line(out, cause.result);
+    }
+    if causes.len() > IN_FULL {
+        out.push('\n');
+    }
+}
+
+fn in_full(out: &mut String, report: &Report, result: &CheckResult) {
+    let text = failure_text(report, result, false);
+    let fence = fence(&text);
+    let what = view::failure(result).map(|failure| failure.what).unwrap_or_default();
+    let (id, what) = (result.spec.id, escaped(&what));
+    let open = if result.fails_run(report.edition) { " open" } else { "" };
+    let _ = writeln!(out, "<details{open}><summary><code>{id}</code>: {what}</summary>\n");
+    let _ = writeln!(out, "{fence}text\n{}\n{fence}\n\n</details>\n", text.trim_end());
+}
+
+fn in_a_line(out: &mut String, result: &CheckResult) {
+    let what = view::failure(result).map(|failure| failure.what).unwrap_or_default();
+    let _ = writeln!(out, "- `{}`: {}", result.spec.id, escaped(&what));
+}
+
+/// The failures that the back end declares: not in question, so in a line each.
+fn known(out: &mut String, report: &Report) {
+    let known = |result: &&CheckResult| matches!(result.outcome, Outcome::KnownFailure(_));
+    let mut known = report.results.iter().filter(known).peekable();
+    if known.peek().is_some() {
+        out.push_str("Known failures:\n\n");
+    }
+    known.for_each(|result| in_a_line(out, result));
 }
 
 fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)]) {
@@ -83,8 +121,11 @@ fn grouped(out: &mut String, title: &str, groups: &[(String, Vec<&'static str>)]
     }
     let _ = writeln!(out, "\n<details><summary>{title}: {count}</summary>\n");
     for (reason, ids) in groups {
-        let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-        let _ = writeln!(out, "- {}: {}", escaped(reason), ids.join(", "));
+        let _ = writeln!(out, "- {}:", escaped(reason));
+        for ids in ids.chunks(A_LINE) {
+            let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+            let _ = writeln!(out, "  {}", ids.join(", "));
+        }
     }
     out.push_str("\n</details>\n");
 }

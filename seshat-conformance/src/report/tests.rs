@@ -7,15 +7,19 @@ use crate::budget::Budget;
 use crate::failure::{Failure, Kind};
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::requirement::place::APPEND;
 use crate::spec::{Edition, Level, Spec};
 
 fn spec(id: &'static str, level: Level, requirements: &'static [u8], since: u16) -> Spec {
     Spec {
         id,
         level,
+        past: None,
         requirements,
         promise: "The promise of this check, in a sentence.",
         consequence: "What a cluster suffers where it is broken.",
+        relies: &[],
+        reason: "",
         needs: &[],
         limit: Duration::from_secs(10),
         since: Edition(since),
@@ -60,7 +64,7 @@ fn every_outcome() -> Report {
         ),
         result(
             2,
-            spec("log/newer", Level::Must, &[], 2),
+            spec("log/newer", Level::Must, &[], Edition::LATEST.0 + 1),
             Outcome::Failed(failure(Kind::Abort, "ended the process", abort)),
         ),
         result(
@@ -221,4 +225,100 @@ fn what_was_asked_for_is_asked_for_again() {
     let options =
         "edition: Edition(7), patience: Duration::from_secs_f64(2.5_f64), limit_scale: 3, ..";
     assert!(call.contains(options), "{call}");
+}
+
+#[test]
+fn a_failure_says_who_relies_on_the_promise() {
+    let spec = Spec { relies: &[APPEND], ..spec("log/append", Level::Must, &[12], 1) };
+    let failed = Outcome::Failed(failure(Kind::Broken, "an entry is gone", "nothing"));
+    let text = text::failure(&every_outcome(), &result(1, spec, failed), false);
+    let line = format!("  relied on by {APPEND}\n");
+    assert!(text.contains(&line), "{text}");
+}
+
+/// A failure of a store that makes everything long, with what no format may pass on as it is.
+fn endless() -> Report {
+    let long = "\u{1b}<\"&'\\\n\u{7}é ".repeat(2_000);
+    let flat = "x".repeat(100_000);
+    let failed = || {
+        let mut failure = failure(Kind::Broken, &long, &flat);
+        failure.expected = flat.clone();
+        failure.asked = Some(long.clone());
+        failure.steps = vec![format!("append {}", "y".repeat(3_000)); 500];
+        failure.history = Some(failure.steps.join("\n"));
+        Outcome::Failed(failure)
+    };
+    let mut report = every_outcome();
+    report.backend = long.clone();
+    report.unknown_known_failures = vec![flat.clone()];
+    for id in ["vote/last-saved", "log/purge/again", "model/log"] {
+        report.results.push(result(1, spec(id, Level::Must, &[15], 1), failed()));
+    }
+    let reasons = [
+        Outcome::Skipped { reason: long.clone() },
+        Outcome::Inconclusive { reason: flat.clone() },
+        Outcome::KnownFailure(failure(Kind::Error, &long, &flat)),
+    ];
+    for outcome in reasons {
+        report.results.push(result(1, spec("crash/order", Level::May, &[], 1), outcome));
+    }
+    for _ in 0..300 {
+        report.results.push(result(
+            0,
+            spec("snapshot/refuse/contradicting", Level::Must, &[], 1),
+            Outcome::Skipped { reason: "none".to_owned() },
+        ));
+    }
+    report
+}
+
+#[test]
+fn no_line_of_any_format_is_over_two_thousand_characters() {
+    let report = endless();
+    let formats = [
+        ("text", text(&report, true)),
+        ("json", json(&report)),
+        ("junit", junit(&report)),
+        ("markdown", markdown(&report)),
+    ];
+    for (format, text) in formats {
+        let longest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+        let length = longest.chars().count();
+        assert!(length <= 2_000, "{format}, {length} characters: {}", &longest[..400]);
+        assert!(text.len() < 400_000, "{format} has {} bytes", text.len());
+    }
+}
+
+#[test]
+fn what_is_left_out_is_in_a_file_that_can_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut report = every_outcome();
+    let steps: Vec<String> = (1..=300).map(|term| format!("vote t{term}.n1")).collect();
+    let mut long = failure(Kind::Broken, "read_vote is wrong", "first\nsecond");
+    long.history = Some(steps.join("\n"));
+    long.steps = steps;
+    report.results = vec![result(1, spec("model/log", Level::Must, &[], 1), Outcome::Failed(long))];
+    keep(&mut report, Some(&folder.path().join("report.txt")));
+    let file = folder.path().join("report.txt.whole").join("model-log.txt");
+    let shown = text(&report, false);
+    assert!(shown.contains(&format!("replay {}", file.display())), "{shown}");
+    assert!(json(&report).contains("model-log.txt"));
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(crate::model::Step::parse_history(&whole).unwrap().len(), 300);
+    assert!(whole.contains("# got       first\n# got       second"), "{whole}");
+    let kept = std::fs::read_dir(file.parent().unwrap()).unwrap().count();
+    assert_eq!(kept, 1, "what is shown whole needs no file");
+}
+
+#[test]
+fn every_format_begins_with_the_causes() {
+    let report = every_outcome();
+    let before = |text: &str, first: &str, then: &str| {
+        let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("no {word} in {text}"));
+        assert!(at(first) < at(then), "{text}");
+    };
+    before(&text(&report, false), "1 cause of", "  ok  suite");
+    before(&markdown(&report), "1 cause of", "| family |");
+    before(&json(&report), "\"causes\"", "\"checks\"");
+    assert!(junit(&report).contains("See first: log/truncate/inclusive"));
 }

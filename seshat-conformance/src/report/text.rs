@@ -7,8 +7,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::rerun::{cargo_test, variable};
 use super::view::{self, Tally};
-use super::{CheckResult, Conclusion, Report, Rerun};
-use crate::failure::Failure;
+use super::{CheckResult, Conclusion, Report, Rerun, short};
+use crate::failure::{Failure, Kind};
 use crate::outcome::Outcome;
 use crate::requirement::requirement;
 use crate::spec::Spec;
@@ -47,15 +47,12 @@ pub fn text(report: &Report, colour: bool) -> String {
     let paint = Paint(colour);
     let mut out = String::new();
     head(&mut out, report);
+    causes(&mut out, report, paint);
+    for result in view::beside_the_store(report) {
+        let _ = writeln!(out, "{}", failure(report, result, colour));
+    }
     families(&mut out, report, paint);
     let known = |result: &&CheckResult| matches!(result.outcome, Outcome::KnownFailure(_));
-    for result in report.results.iter().filter(|result| !known(result)) {
-        let failure = failure(report, result, colour);
-        if !failure.is_empty() {
-            out.push('\n');
-            out.push_str(&failure);
-        }
-    }
     known_failures(&mut out, report.results.iter().filter(known), paint);
     grouped(&mut out, "skipped", &view::skipped(report), paint);
     grouped(&mut out, "inconclusive", &view::inconclusive(report), paint);
@@ -69,8 +66,22 @@ pub fn text(report: &Report, colour: bool) -> String {
 fn head(out: &mut String, report: &Report) {
     let Report { backend, edition, seed, budget, .. } = report;
     let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(out, "seshat-conformance {version}: {}", harmless(backend));
+    let _ = writeln!(out, "seshat-conformance {version}: {}", harmless(&short::sentence(backend)));
     let _ = writeln!(out, "edition {edition}, seed {seed}, {budget} budget\n");
+}
+
+/// Each cause in full, and what it explains in a line.
+fn causes(out: &mut String, report: &Report, paint: Paint) {
+    let causes = view::causes(report);
+    if causes.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "{}\n", paint.bad(&view::causes_of(&causes)));
+    for cause in &causes {
+        out.push_str(&failure(report, cause.result, paint.0));
+        field(out, "explains", &view::explained(cause));
+        out.push('\n');
+    }
 }
 
 fn families(out: &mut String, report: &Report, paint: Paint) {
@@ -102,6 +113,7 @@ pub fn failure(report: &Report, result: &CheckResult, colour: bool) -> String {
     let Some(failure) = view::failure(result) else { return out };
     let state = match &result.outcome {
         Outcome::KnownFailure(_) => paint.faint("known failure"),
+        Outcome::Failed(failure) if failure.kind == Kind::NotTried => paint.odd("not tried"),
         _ if result.fails_run(report.edition) => paint.bad("FAILED"),
         _ => paint.odd("warning"),
     };
@@ -110,7 +122,7 @@ pub fn failure(report: &Report, result: &CheckResult, colour: bool) -> String {
     if !failure.kind.is_beside_the_store() {
         promised(&mut out, spec);
     }
-    happened(&mut out, report, failure);
+    happened(&mut out, report, result, &failure);
     field(&mut out, "seed", &report.seed.to_string());
     field(&mut out, "run again", &report.again(spec.id));
     out
@@ -124,29 +136,44 @@ fn promised(out: &mut String, spec: &Spec) {
             field(out, label, &requirement.to_string());
         }
     }
+    for (n, place) in spec.relies.iter().enumerate() {
+        field(out, if n == 0 { "relied on by" } else { "" }, &place.to_string());
+    }
     field(out, "in a cluster", spec.consequence);
 }
 
-fn happened(out: &mut String, report: &Report, failure: &Failure) {
+fn happened(out: &mut String, report: &Report, result: &CheckResult, failure: &Failure) {
     field(out, "what", &failure.what);
     field(out, "expected", &failure.expected);
     field(out, "got", &failure.got);
-    let steps = failure.steps.join("\n");
-    let history = failure.history.as_deref().unwrap_or_default().trim_end();
-    if steps.trim_end() != history {
-        field(out, "steps", &steps);
+    let whole = |failure: &Failure| {
+        let history = failure.history.as_deref().unwrap_or_default().trim_end();
+        failure.steps.join("\n").trim_end() == history
+    };
+    if !view::whole(result).is_some_and(whole) {
+        field(out, "steps", &failure.steps.join("\n"));
     }
+    let history = failure.history.as_deref().unwrap_or_default().trim_end();
     field(out, "shortest", history);
+    let file = failure.whole.as_deref().map(|file| file.display().to_string());
+    if let Some(file) = &file {
+        field(out, "the whole", file);
+    }
     let replay = match &report.rerun {
-        Rerun::Program(program) => format!("{program} replay FILE{}", report.flags()),
+        Rerun::Program(program) => {
+            format!("{program} replay {}{}", file.as_deref().unwrap_or("FILE"), report.flags())
+        }
         Rerun::Test(test) => {
-            let (file, others) = (variable("replay"), report.variables());
-            format!("{file}=/path/of/FILE {others}{}", cargo_test(test, "replay"))
+            let (variable, others) = (variable("replay"), report.variables());
+            let file = file.as_deref().unwrap_or("/path/of/FILE");
+            format!("{variable}={file} {others}{}", cargo_test(test, "replay"))
         }
         Rerun::Library | Rerun::Replay(_) => return,
     };
-    if !history.is_empty() {
-        field(out, "replay", &format!("save that as FILE, then {replay}"));
+    match file {
+        _ if history.is_empty() => {}
+        Some(_) => field(out, "replay", &replay),
+        None => field(out, "replay", &format!("save that as FILE, then {replay}")),
     }
 }
 

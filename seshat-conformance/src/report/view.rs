@@ -1,6 +1,7 @@
 //! What several formats say of a report in the same words.
 
-use super::{CheckResult, Report};
+use super::{CheckResult, Report, short};
+use crate::causes::{self, Cause};
 use crate::failure::{Failure, Kind};
 use crate::outcome::Outcome;
 use crate::spec::Edition;
@@ -80,7 +81,7 @@ fn many(count: u64, word: &str) -> String {
 
 /// Why a check that failed doesn't fail the run; `None` for one that does, or that didn't fail.
 pub(crate) fn excuse(result: &CheckResult, edition: Edition) -> Option<String> {
-    let what = &failure(result)?.what;
+    let what = failure(result)?.what;
     match &result.outcome {
         _ if result.fails_run(edition) => None,
         Outcome::KnownFailure(_) => Some(format!("known failure: {what}")),
@@ -89,12 +90,55 @@ pub(crate) fn excuse(result: &CheckResult, edition: Edition) -> Option<String> {
     }
 }
 
-/// What went wrong, if something did.
-pub(super) fn failure(result: &CheckResult) -> Option<&Failure> {
+/// What went wrong, if something did, as far as it is shown.
+pub(super) fn failure(result: &CheckResult) -> Option<Failure> {
+    whole(result).map(short::failure)
+}
+
+/// All of it.
+pub(super) fn whole(result: &CheckResult) -> Option<&Failure> {
     match &result.outcome {
         Outcome::Failed(failure) | Outcome::KnownFailure(failure) => Some(failure),
         _ => None,
     }
+}
+
+/// What is wrong with the store, what a cluster loses most by first.
+pub(super) fn causes(report: &Report) -> Vec<Cause<'_>> {
+    causes::causes(&report.results)
+}
+
+/// How many causes of how many failures.
+pub(super) fn causes_of(causes: &[Cause<'_>]) -> String {
+    let failures = causes.iter().map(|cause| 1 + cause.explains.len()).sum::<usize>();
+    let failures = many(failures as u64, "failure");
+    format!("{} of {failures}", many(causes.len() as u64, "cause"))
+}
+
+/// What a cause explains, on a line: by id, or by family where there are many.
+pub(super) fn explained(cause: &Cause<'_>) -> String {
+    const BY_ID: usize = 8;
+    let count = cause.explains.len();
+    if count <= BY_ID {
+        let ids: Vec<_> = cause.explains.iter().map(|result| result.spec.id).collect();
+        return ids.join(", ");
+    }
+    let mut families: Vec<(&str, usize)> = Vec::new();
+    for result in &cause.explains {
+        match families.last_mut() {
+            Some((family, count)) if *family == result.spec.family() => *count += 1,
+            _ => families.push((result.spec.family(), 1)),
+        }
+    }
+    let families: Vec<_> = families.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    format!("{count} more: {}", families.join(", "))
+}
+
+/// Failures that are none of the store's: each is shown by itself.
+pub(super) fn beside_the_store(report: &Report) -> impl Iterator<Item = &CheckResult> {
+    report.results.iter().filter(|result| {
+        matches!(&result.outcome, Outcome::Failed(failure) if failure.kind.is_beside_the_store())
+    })
 }
 
 /// Reasons in order of appearance, each with the checks that it keeps from running.
@@ -120,23 +164,28 @@ fn grouped(
     let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
     for result in &report.results {
         let Some(reason) = reason(&result.outcome) else { continue };
-        match groups.iter_mut().find(|(known, _)| known == reason) {
+        let reason = short::sentence(reason);
+        match groups.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, ids)) => ids.push(result.spec.id),
-            None => groups.push((reason.clone(), vec![result.spec.id])),
+            None => groups.push((reason, vec![result.spec.id])),
         }
     }
     groups
 }
 
 /// What a reader must know beside the results.
+/// So many notes of checks are shown.
+const NOTES: usize = 4;
+
 pub(super) fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
     for id in &report.unknown_known_failures {
+        let id = short::sentence(id);
         warnings.push(format!("the list of known failures names {id}, which is no check"));
     }
     for result in &report.results {
         let spec = &result.spec;
-        match failure(result).map(|failure| failure.kind) {
+        match whole(result).map(|failure| failure.kind) {
             Some(Kind::Hollow) => {
                 warnings.push(format!("{} could not be tried, which fails the run", spec.id));
             }
@@ -144,6 +193,11 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
                 .push(format!("{} fails through a fault of the kit, please report it", spec.id)),
             _ => {}
         }
+    }
+    let (shown, rest) = report.notes.split_at(report.notes.len().min(NOTES));
+    warnings.extend(shown.iter().cloned());
+    if !rest.is_empty() {
+        warnings.push(format!("{} more such notes", rest.len()));
     }
     let newer = report.results.iter().filter(|result| result.spec.since > report.edition).count();
     if newer > 0 {
@@ -163,7 +217,8 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
     }
     if report.not_run > 0 {
         let checks = many(report.not_run as u64, "check");
-        warnings.push(format!("interrupted: {checks} did not run"));
+        let why = if report.failed_fast { "ended by a failure, as asked" } else { "interrupted" };
+        warnings.push(format!("{why}: {checks} did not run"));
     }
     warnings
 }

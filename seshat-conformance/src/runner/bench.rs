@@ -5,28 +5,34 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::hangs::Hangs;
 use super::needs::{self, Gifts};
 use super::panics;
 use crate::check::Check;
 use crate::driver::Driver;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, UNDER_WAY};
 use crate::lab::{Lab, Means, Record};
 use crate::options::Options;
 use crate::outcome::{Outcome, Verdict};
-use crate::preflight::{self, Asking, Unfit};
+use crate::pace::Pace;
+use crate::preflight::{self, Asking, PATIENCES, Unfit};
 
 /// As a main thread has: unoptimized futures are deep.
 const STACK: usize = 8 << 20;
 /// What a runtime may take to stop, beyond the check's own limit.
 const SHUTDOWN: Duration = Duration::from_secs(1);
-/// A failure shows this many steps, the last ones.
-const STEPS: usize = 40;
+/// Between two looks at a check that is under way.
+const PULSE: Duration = Duration::from_millis(100);
+/// A check that goes on and on ends after so many of its limits, and says nothing.
+const ENDLESS: u32 = 12;
+/// What a call may take that is known to hang.
+const KNOWN: Duration = Duration::from_millis(300);
 
 /// A back end, the checks, and how to run them.
 pub(crate) struct Bench {
@@ -34,13 +40,54 @@ pub(crate) struct Bench {
     checks: Arc<Vec<Check>>,
     options: Options,
     gifts: OnceLock<Gifts>,
+    pace: Arc<Pace>,
+    pub(crate) hangs: Hangs,
+    notes: Mutex<Vec<String>>,
+}
+
+/// A check that is asked for.
+pub(crate) struct Asked<'a> {
+    id: &'a str,
+    /// Calls that hung in other checks.
+    hanging: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(id: &'a str, hanging: Vec<String>) -> Self {
+        Self { id, hanging }
+    }
+}
+
+/// When a thread under test is given up.
+struct Limits<'a> {
+    limit: Duration,
+    hanging: &'a [String],
+    pace: &'a Pace,
+    /// Called while it is waited for.
+    beat: &'a dyn Fn(),
+}
+
+impl<'a> Limits<'a> {
+    fn of(limit: Duration, pace: &'a Pace) -> Self {
+        Self { limit, hanging: &[], pace, beat: &|| () }
+    }
+
+    /// Whether it has done nothing for too long.
+    fn are_over(&self, record: &Record) -> bool {
+        let known = record.doing().is_some_and(|call| self.hanging.contains(&call));
+        let limit = if known { self.limit.min(KNOWN) } else { self.limit };
+        record.still() > self.pace.stretch(limit).saturating_add(SHUTDOWN)
+    }
 }
 
 /// How a thread under test ended.
 enum End<T> {
     Returned(T),
     Panicked,
-    Hung,
+    /// It did nothing for so long.
+    Hung(Duration),
+    /// It never ceased doing things.
+    Endless,
     /// It could not begin.
     NotStarted(io::Error),
 }
@@ -48,11 +95,19 @@ enum End<T> {
 impl Bench {
     pub(crate) fn new(driver: Arc<dyn Driver>, checks: Arc<Vec<Check>>, options: Options) -> Self {
         panics::install();
-        Self { driver, checks, options, gifts: OnceLock::new() }
+        let (gifts, pace, hangs) = (OnceLock::new(), Pace::beside(), Hangs::default());
+        Self { driver, checks, options, gifts, pace, hangs, notes: Mutex::default() }
     }
 
-    /// Runs the check of that id below `dir`, or says why not.
-    pub(crate) fn run(&self, id: &str, dir: &Path, record: Arc<Record>) -> Outcome {
+    /// Runs a check below `dir`, or says why not. Calls `beat` while it does.
+    pub(crate) fn run(
+        &self,
+        asked: &Asked<'_>,
+        dir: &Path,
+        record: Arc<Record>,
+        beat: &dyn Fn(),
+    ) -> Outcome {
+        let id = asked.id;
         let found = self.checks.iter().enumerate().find(|(_, check)| check.spec.id == id);
         let Some((place, check)) = found else {
             return hollow(&format!("the registry has no check {id}"));
@@ -61,32 +116,65 @@ impl Bench {
             return Outcome::Skipped { reason: need.reason().to_owned() };
         }
         let limit = self.options.limit(check.spec.limit);
-        let end = self.attempt(place, dir, limit, &record);
-        settle(end, &record, limit)
+        let limits = Limits { limit, hanging: &asked.hanging, pace: &self.pace, beat };
+        let end = self.attempt(place, dir, &limits, &record);
+        let noted = record.notes().into_iter().map(|note| format!("{id}: {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(noted);
+        let outcome = settle(end, &record, &asked.hanging);
+        self.hangs.note(&outcome);
+        outcome
     }
 
     fn attempt(
         &self,
         place: usize,
         dir: &Path,
-        limit: Duration,
+        limits: &Limits<'_>,
         record: &Arc<Record>,
     ) -> End<Verdict> {
         let checks = Arc::clone(&self.checks);
         let (driver, kept) = (Arc::clone(&self.driver), Arc::clone(record));
         let Options { budget, seed, patience, .. } = self.options;
-        let mut lab = Lab::new(driver, dir, Means { budget, seed, patience, limit }, kept);
-        within(limit, record, move |runtime| match checks.get(place) {
+        let (limit, hanging) = (limits.limit, limits.hanging.to_vec());
+        let means = Means { budget, seed, patience, limit, hanging };
+        let mut lab = Lab::new(driver, dir, means, kept);
+        within(limits, record, move |runtime| match checks.get(place) {
             Some(check) => runtime.block_on((check.run)(&mut lab)),
             None => Ok(()),
         })
+    }
+
+    /// What of the back end's answers can't be right, tried on its own store below `dir`.
+    ///
+    /// # Errors
+    /// Which method to change, and how.
+    pub(crate) fn trial(&self, dir: &Path) -> Result<(), Unfit> {
+        let (record, asking) = (Arc::default(), Arc::<Asking>::default());
+        let (driver, noted, dir) = (Arc::clone(&self.driver), Arc::clone(&asking), dir.to_owned());
+        let patience = self.options.patience;
+        let limits = Limits::of(patience * PATIENCES, &self.pace);
+        let trial = within(&limits, &record, move |runtime| {
+            runtime.block_on(preflight::trial(&*driver, &dir, &noted, patience))
+        });
+        match trial {
+            End::Returned(fit) => fit,
+            End::Panicked => asking.panicked(&record.panics()),
+            // Checks know better how long to wait.
+            End::Hung(_) | End::Endless | End::NotStarted(_) => Ok(()),
+        }
+    }
+
+    /// What checks noted since this was asked last, after their ids.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the store gives, asked below `dir` unless it is known.
     pub(crate) fn gifts(&self, dir: &Path) -> Gifts {
         *self.gifts.get_or_init(|| {
             let (driver, dir) = (Arc::clone(&self.driver), dir.join("gifts"));
-            let asked = within(self.options.patience, &Arc::default(), move |runtime| {
+            let limits = Limits::of(self.options.patience, &self.pace);
+            let asked = within(&limits, &Arc::default(), move |runtime| {
                 std::fs::create_dir_all(&dir)?;
                 runtime.block_on(needs::ask(&*driver, &dir))
             });
@@ -107,14 +195,11 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
     let (record, asking) = (Arc::default(), Arc::<Asking>::default());
     let (asked, noted) = (Arc::clone(driver), Arc::clone(&asking));
     let patience = options.patience;
-    match within(patience, &record, move |_| preflight::look(&*asked, &noted)) {
+    let pace = Pace::beside();
+    match within(&Limits::of(patience, &pace), &record, move |_| preflight::look(&*asked, &noted)) {
         End::Returned(fit) => fit,
-        End::Panicked => {
-            let panics = record.panics();
-            let panic = panics.first().map_or("a panic without a message", String::as_str);
-            Err(asking.unfit(format!("panicked: {panic}")))
-        }
-        End::Hung => Err(asking.unfit(format!("did not return within {patience:?}"))),
+        End::Panicked => asking.panicked(&record.panics()),
+        End::Hung(_) | End::Endless => asking.unfit(format!("did not return within {patience:?}")),
         // Then no check can run either, and each says why.
         End::NotStarted(_) => Ok(()),
     }
@@ -122,7 +207,7 @@ pub(crate) fn fit(driver: &Arc<dyn Driver>, options: &Options) -> Result<(), Unf
 
 /// Runs `body` on a thread with a runtime of its own. A thread that hangs is left behind.
 fn within<T: Send + 'static>(
-    limit: Duration,
+    limits: &Limits<'_>,
     record: &Arc<Record>,
     body: impl FnOnce(&Runtime) -> T + Send + 'static,
 ) -> End<T> {
@@ -142,11 +227,22 @@ fn within<T: Send + 'static>(
         drop(done.send(end));
     };
     let thread = thread::Builder::new().name("check".to_owned()).stack_size(STACK).spawn(work);
-    match thread.map(|_| ended.recv_timeout(limit.saturating_add(SHUTDOWN))) {
-        Ok(Ok(end)) => end,
-        Ok(Err(RecvTimeoutError::Timeout)) => End::Hung,
-        Ok(Err(RecvTimeoutError::Disconnected)) => End::Panicked,
-        Err(error) => End::NotStarted(error),
+    if let Err(error) = thread {
+        return End::NotStarted(error);
+    }
+    let began = Instant::now();
+    loop {
+        match ended.recv_timeout(PULSE) {
+            Ok(end) => return end,
+            Err(RecvTimeoutError::Disconnected) => return End::Panicked,
+            Err(RecvTimeoutError::Timeout) if limits.are_over(record) => {
+                return End::Hung(record.still());
+            }
+            Err(RecvTimeoutError::Timeout) if began.elapsed() > limits.limit * ENDLESS => {
+                return End::Endless;
+            }
+            Err(RecvTimeoutError::Timeout) => (limits.beat)(),
+        }
     }
 }
 
@@ -161,16 +257,22 @@ fn runtime(record: &Arc<Record>) -> io::Result<Runtime> {
         .build()
 }
 
-fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
+fn settle(end: End<Verdict>, record: &Record, hanging: &[String]) -> Outcome {
     let panics = record.panics();
-    let failure = match end {
+    let mut failure = match end {
         End::NotStarted(error) => return hollow(&format!("no thread or runtime: {error}")),
-        End::Hung => {
-            let mut hang = hang(&record.steps(), limit);
-            if let Some(call) = record.doing() {
-                hang.got.push_str(&format!(", in {call}"));
+        End::Hung(still) => match record.doing() {
+            Some(call) if hanging.contains(&call) => Failure::known_to_hang(&call),
+            doing => {
+                let mut hang = hang(&record.steps(), still);
+                let call = doing.map(|call| format!("{UNDER_WAY}{call}"));
+                hang.got.push_str(&call.unwrap_or_default());
+                hang
             }
-            hang
+        },
+        End::Endless => {
+            let reason = "it went on and on, with an answer to each call: `--limit-scale 10` waits";
+            return Outcome::Inconclusive { reason: reason.to_owned() };
         }
         End::Panicked => {
             let what = record.doing().map(|call| format!("{call} panicked"));
@@ -180,15 +282,22 @@ fn settle(end: End<Verdict>, record: &Record, limit: Duration) -> Outcome {
             panicked("a thread or task of the store panicked beside the check", &panics)
         }
         End::Returned(Ok(())) => return held(record),
+        End::Returned(Err(failure)) if failure.kind == Kind::Untold => {
+            return Outcome::Inconclusive { reason: failure.what };
+        }
         End::Returned(Err(failure)) => failure,
     };
+    failure.asked = failure.asked.or_else(|| record.asked());
     Outcome::Failed(with_context(failure, &record.steps(), &panics))
 }
+
+/// A check that found nothing to try on a store says nothing against it.
+const HOLLOW: &str = "hollow: the check ended without a single assertion";
 
 fn held(record: &Record) -> Outcome {
     match (record.inconclusive(), record.cases()) {
         (Some(reason), _) => Outcome::Inconclusive { reason },
-        (None, 0) => hollow("the check ended without a single assertion"),
+        (None, 0) => Outcome::Inconclusive { reason: HOLLOW.to_owned() },
         (None, cases) => Outcome::Passed { cases },
     }
 }
@@ -199,12 +308,12 @@ pub(crate) fn hollow(why: &str) -> Outcome {
 }
 
 /// What is said of a check that did not end in time.
-pub(crate) fn hang(steps: &[String], limit: Duration) -> Failure {
+pub(crate) fn hang(steps: &[String], still: Duration) -> Failure {
     let last = steps.last().map_or("opening the store", String::as_str);
     Failure::new(
         Kind::Hang,
-        format!("did not end within {limit:?}"),
-        "every call returns, every callback is called",
+        format!("did not end in time: nothing was done for {still:.1?}"),
+        "every call returns, every callback is called; `--limit-scale 10` tells a slow one from none",
         format!("still under way: {last}"),
     )
 }
@@ -215,14 +324,10 @@ fn panicked(what: &str, panics: &[String]) -> Failure {
     Failure::new(Kind::Panic, what, "no panic", got)
 }
 
-/// Adds the last steps, and panics that the failure itself doesn't tell of.
+/// Adds the steps, and panics that the failure itself doesn't tell of.
 pub(crate) fn with_context(mut failure: Failure, steps: &[String], panics: &[String]) -> Failure {
     if failure.steps.is_empty() {
-        let left_out = steps.len().saturating_sub(STEPS);
-        if left_out > 0 {
-            failure.steps.push(format!("# {left_out} earlier steps are left out"));
-        }
-        failure.steps.extend(steps.iter().skip(left_out).cloned());
+        failure.steps = steps.to_vec();
     }
     for panic in panics.iter().take(3) {
         if !failure.got.contains(panic) {

@@ -70,6 +70,8 @@ fn known(driver: &dyn Driver, need: Need) -> Option<bool> {
         Need::DamageLastRecord => hooks.damage_last_record.is_some(),
         Need::DamageRecord => hooks.damage_record.is_some(),
         Need::DamageSnapshot => hooks.damage_snapshot.is_some(),
+        Need::DamageVote => hooks.damage_vote.is_some(),
+        Need::DamageMarker => hooks.damage_marker.is_some(),
         Need::Suite => driver.has_suite(),
         Need::Callback => cfg!(feature = "storage-v2"),
         Need::SeshatTypes => driver.seshat_types(),

@@ -13,6 +13,8 @@ const HINT: &str = "nothing at all outlived the restart: a store that is to forg
 impl Subject<'_> {
     /// A failure after a restart, and what may be the cause of it.
     pub(super) async fn hinted(&mut self, mut failure: Failure) -> Failure {
+        // What is asked from here on is no part of the failure.
+        failure.asked = failure.asked.or_else(|| self.lab.record.asked());
         // After an error, a panic or a hang it is better not to ask again.
         if failure.kind == Kind::Broken && self.owes_something() && self.is_empty().await {
             failure.got.push('\n');

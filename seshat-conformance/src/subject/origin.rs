@@ -51,7 +51,7 @@ impl<'l> Origin<'l> {
 
     /// What the state machine holds.
     pub(crate) async fn digest(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        self.machine.digest().await.map_err(|error| Failure::error("digest", error))
+        self.lab.call("digest (on another node)", self.machine.digest()).await
     }
 }
 

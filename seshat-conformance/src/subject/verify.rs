@@ -2,19 +2,82 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Origin, Subject, log_id};
+use super::{Fields, Origin, Subject, log_id};
 use crate::driver::seen::{Entry, LogId, LogState, Membership};
 use crate::driver::store::Reader;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Id, Item, LogModel, Payload};
 
+/// What is looked at by itself, in this order.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Log,
+    Vote,
+    Committed,
+    Applied,
+    CurrentSnapshot,
+}
+
+impl Part {
+    const ALL: [Self; 5] =
+        [Self::Log, Self::Vote, Self::Committed, Self::Applied, Self::CurrentSnapshot];
+}
+
 impl Subject<'_> {
+    /// All that is wrong with what the store shows, a failure for each part; none of them knows
+    /// of the others.
+    ///
+    /// # Errors
+    /// A call hung, so that it is better not to ask again.
+    pub(crate) async fn flaws(&mut self) -> Result<Vec<Failure>, Failure> {
+        let mut flaws = Vec::new();
+        for part in Part::ALL {
+            match self.verify_part(part).await {
+                Err(failure) if matches!(failure.kind, Kind::Broken | Kind::Error) => {
+                    flaws.push(failure);
+                }
+                other => other?,
+            }
+        }
+        Ok(flaws)
+    }
+
+    /// Everything the store shows, but for answers that are known to be wrong.
+    pub(crate) async fn verify_beside(&mut self, known: &[Failure]) -> Result<(), Failure> {
+        for part in Part::ALL {
+            match self.verify_part(part).await {
+                Err(failure) if known.contains(&failure) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify_part(&mut self, part: Part) -> Result<(), Failure> {
+        match part {
+            Part::Log => self.verify_log().await,
+            Part::Vote => self.verify_vote().await,
+            Part::Committed => self.verify_saved().await.map(drop),
+            Part::Applied => self.verify_applied().await,
+            Part::CurrentSnapshot => self.verify_current_snapshot().await,
+        }
+    }
+
     /// Everything the store shows.
     pub(crate) async fn verify(&mut self) -> Result<(), Failure> {
+        self.verify_beside(&[]).await
+    }
+
+    /// Everything that the log store shows. For promises of which the state machine has no part.
+    pub(crate) async fn verify_log_half(&mut self) -> Result<(), Failure> {
         self.verify_log().await?;
         self.verify_vote().await?;
-        self.verify_committed().await?;
+        self.verify_saved().await.map(drop)
+    }
+
+    /// Everything that the state machine shows. Likewise for promises without a log.
+    pub(crate) async fn verify_machine_half(&mut self) -> Result<(), Failure> {
         self.verify_applied().await?;
         self.verify_current_snapshot().await
     }
@@ -115,7 +178,7 @@ impl Subject<'_> {
             let read = reader.read(range).await;
             (reader, read)
         });
-        match tokio::time::timeout(self.lab.patience, read).await {
+        match tokio::time::timeout(self.lab.patience(), read).await {
             Ok(Ok((reader, read))) => (Some(reader), read.unwrap_or_default()),
             _ => {
                 self.lab.record.forgive_panics();
@@ -132,6 +195,18 @@ impl Subject<'_> {
         self.lab.assert(fresh || vote == expected, || {
             Failure::broken("read_vote is wrong", format!("{expected:?}"), format!("{vote:?}"))
         })
+    }
+
+    /// A committed id that was saved, or none: what openraft can start on. Gives it.
+    pub(crate) async fn verify_saved(&mut self) -> Result<Option<LogId>, Failure> {
+        let got = self.lab.call("read_committed", self.log.committed()).await?;
+        let saved = self.model.committed.iter().rev().map(|id| log_id(self.lab, Some(*id)));
+        let allowed: Vec<_> = saved.chain([None]).collect();
+        self.lab.assert(allowed.contains(&got), || {
+            let what = "read_committed gives an id that was never saved";
+            Failure::broken(what, format!("{:?}, or None", allowed.first()), format!("{got:?}"))
+        })?;
+        Ok(got)
     }
 
     /// The last one saved, or nothing at all ever: it is optional.
@@ -162,11 +237,17 @@ impl Subject<'_> {
     pub(crate) async fn verify_applied(&mut self) -> Result<(), Failure> {
         let state = self.lab.call("applied_state", self.machine.applied()).await?;
         let expected = log_id(self.lab, self.model.applied_id());
-        self.lab.assert(state.0 == expected, || {
-            let what = "applied_state gives another last applied log id";
-            Failure::broken(what, format!("{expected:?}"), format!("{:?}", state.0))
-        })?;
-        self.verify_membership(&state.1, self.model.applied)?;
+        let members = self.verify_membership(&state.1, self.model.applied);
+        if state.0 != expected {
+            let right = match members {
+                Ok(()) => state.1.clone(),
+                Err(_) => self.lab.driver.membership(self.model.membership_at(self.model.applied)),
+            };
+            let fields = Fields::default().and("last_applied", &state.0, &expected);
+            let fields = fields.and("last_membership", &state.1, &right);
+            return self.lab.fields("applied_state is not that of what was applied", fields);
+        }
+        members?;
         self.verify_contents(self.model.applied).await
     }
 
@@ -230,10 +311,11 @@ impl Subject<'_> {
             None if self.model.snapshot.is_none() => None,
             None => return Ok(()),
         };
-        self.lab.assert(got == expected, || {
-            let what = "get_current_snapshot gives another than was built or installed last";
-            Failure::broken(what, format!("{expected:?}"), format!("{got:?}"))
-        })
+        let what = "get_current_snapshot gives another than was built or installed last";
+        match (&got, &expected) {
+            (Some(got), Some(expected)) => self.lab.fields(what, Fields::of_meta(got, expected)),
+            _ => self.lab.equal(what, &got, &expected),
+        }
     }
 }
 
@@ -282,10 +364,9 @@ impl Lab {
     /// What entries of these items must be.
     fn expected(&self, items: &[Item]) -> Result<Vec<Expected>, Failure> {
         let entries = self.entries(items)?;
-        let expected = items.iter().zip(&entries).map(|(item, entry)| Expected {
-            at: item.id,
-            id: entry.id(),
-            print: self.driver.fingerprint(entry),
+        let expected = items.iter().zip(&entries).map(|(item, entry)| {
+            self.record.tick();
+            Expected { at: item.id, id: entry.id(), print: self.driver.fingerprint(entry) }
         });
         Ok(expected.collect())
     }
@@ -293,9 +374,11 @@ impl Lab {
     fn are(&self, doing: &str, got: &[Entry], expected: &[Expected]) -> Result<(), Failure> {
         let same_ids = || got.iter().zip(expected).all(|(got, expected)| got.id() == expected.id);
         self.assert(got.len() == expected.len() && same_ids(), || {
-            let got: Vec<_> = got.iter().map(Entry::id).collect();
-            let expected: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
-            Failure::broken(format!("{doing} gave other entries"), list(&expected), list(&got))
+            let ids: Vec<_> = got.iter().map(Entry::id).collect();
+            let right: Vec<_> = expected.iter().map(|expected| expected.id.clone()).collect();
+            let also =
+                if self.payloads_differ(got, expected) { ", and other payloads" } else { "" };
+            Failure::broken(format!("{doing} gave other entries{also}"), list(&right), list(&ids))
         })?;
         for (got, Expected { at, print, .. }) in got.iter().zip(expected) {
             let found = self.driver.fingerprint(got);
@@ -305,6 +388,17 @@ impl Lab {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Lab {
+    /// Whether, besides ids, what entries carry is another thing, place by place.
+    fn payloads_differ(&self, got: &[Entry], expected: &[Expected]) -> bool {
+        let differs = |(got, expected): (&Entry, &Expected)| {
+            let placed = self.driver.moved(got, &expected.id);
+            placed.is_some_and(|entry| self.driver.fingerprint(&entry) != expected.print)
+        };
+        got.len() == expected.len() && got.iter().zip(expected).any(differs)
     }
 }
 

@@ -13,7 +13,10 @@ pub struct Capabilities {
     /// All state lives in files below the directory, and a copy of the directory, taken between
     /// two calls, opens as what a killed process leaves behind.
     pub files: bool,
-    /// A snapshot whose bytes are damaged is told from a good one: there is a checksum.
+    /// A snapshot whose bytes were damaged on their way from one node to another is told from a
+    /// good one: there is a checksum in the bytes that are sent, and `install_snapshot` looks at
+    /// it. One of the bytes at rest, in the store's own file, is another; it is tried by the hook
+    /// [`damage_snapshot`](super::Hooks::damage_snapshot).
     pub snapshot_checksum: bool,
     /// A snapshot's data hold the last applied log id and membership as well as its meta does, so
     /// that a contradiction is noticed.

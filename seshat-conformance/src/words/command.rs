@@ -3,9 +3,17 @@
 use std::fmt;
 
 /// Describes a command. The author turns it into one of the application's own.
+///
+/// The same number comes in several shapes: `c7`, `c7.empty`, `c7.large:300` and `c7.delete` are
+/// four commands, and each may be applied before or after the others. So whatever is worked out
+/// from a list of commands ([`expected_reply`](crate::Backend::expected_reply),
+/// [`expected_digest`](crate::Backend::expected_digest)) follows both fields. The short way is to
+/// turn each into the application's own by [`command`](crate::Backend::command), and to apply that
+/// to a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Command {
-    /// Its number. Commands of different numbers differ.
+    /// Its number, which may be beyond 2^63. Plain commands of different numbers differ; it alone
+    /// doesn't tell what to do.
     pub n: u64,
     /// What is odd about it.
     pub shape: Shape,

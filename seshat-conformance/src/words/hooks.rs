@@ -31,7 +31,9 @@ impl<A> fmt::Debug for Hook<A> {
     }
 }
 
-/// What can be done to the store's disk from outside. Checks whose hook is `None` are skipped.
+/// What can be done to the store's disk from outside. Checks whose hook is `None` are skipped. A
+/// hook is told the directory; what it reaches the store by is kept in a
+/// [`ByDirectory`](crate::backend::ByDirectory).
 ///
 /// ```
 /// use seshat_conformance::backend::{Hook, Hooks};
@@ -59,7 +61,30 @@ pub struct Hooks {
     /// One byte of the record of the entry at this index changes. Called while the store is
     /// closed, for an index that the log has.
     pub damage_record: Option<Hook<u64>>,
-    /// One byte of the current snapshot changes. Called while the store is closed, when it has a
+    /// One byte of the current snapshot, as it is stored, changes; what is sent is damaged by the
+    /// kit itself, for [`snapshot_checksum`](super::Capabilities::snapshot_checksum). Called while the store is closed, when it has a
     /// snapshot.
     pub damage_snapshot: Option<Hook>,
+    /// One byte of the vote's record changes. Called while the store is closed, when a vote was
+    /// saved.
+    pub damage_vote: Option<Hook>,
+    /// One byte of a marker's record changes. Called while the store is closed, when the marker
+    /// was written; an error means that the store keeps no such record.
+    pub damage_marker: Option<Hook<Marker>>,
+}
+
+/// A record of its own that says where something stands. There may be more in later versions:
+/// answer with an error to others.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// The id up to which the log is purged.
+    Purged,
+    /// The committed id.
+    Committed,
+    /// The last applied id of a state machine that persists what it applies, or the record that
+    /// holds it.
+    Applied,
+    /// What says of the current snapshot where it ends.
+    SnapshotMeta,
 }

@@ -35,6 +35,33 @@ pub(crate) fn nothing_runs_on_useless_answers() {
     assert!(text(&well.stdout).contains("test backend ... ok"), "{well:?}");
 }
 
+/// By the program and by tests; under nextest by the process that lists them, and by one test.
+pub(crate) fn answers_are_tried_on_the_store() {
+    let fault = "other-words";
+    let method = "Backend::expected_reply";
+    let output = store(fault, &["vote", "--quick"]).output().unwrap();
+    assert_eq!(code(&output), 2, "{output:?}");
+    assert!(text(&output.stderr).contains(method), "{output:?}");
+    let tests = |arguments: &[&str], nextest: bool| {
+        let mut target = store(fault, arguments);
+        target.env(HARNESS, "1").env_remove("NEXTEST");
+        if nextest {
+            target.env("NEXTEST", "1");
+        }
+        text(&target.output().unwrap().stdout)
+    };
+    for nextest in [false, true] {
+        let listed = tests(&["--list", "--format", "terse"], nextest);
+        assert_eq!(listed, "backend: test\n", "nextest: {nextest}");
+        let out = tests(&["--exact", "backend"], nextest);
+        assert!(out.contains("test backend ... FAILED") && out.contains(method), "{out}");
+    }
+    let out = tests(&["--exact", "vote/again"], false);
+    assert!(out.contains("test backend ... FAILED"), "{out}");
+    let out = tests(&["--exact", "vote/again"], true);
+    assert!(out.contains("test vote/again ... ok"), "{out}");
+}
+
 pub(crate) fn what_tests_can_not_run_with() {
     for (variable, value) in [
         ("SEED", "x"),

@@ -20,8 +20,8 @@ mod store;
 use std::process::{Command, ExitCode, Output};
 
 use answers::{
-    a_store_that_forgets_is_told_to_say_so, nothing_runs_on_useless_answers,
-    what_tests_can_not_run_with,
+    a_store_that_forgets_is_told_to_say_so, answers_are_tried_on_the_store,
+    nothing_runs_on_useless_answers, what_tests_can_not_run_with,
 };
 use libtest_mimic::{Arguments, Trial};
 use replays::{
@@ -91,6 +91,7 @@ tests! {
     each_check_is_a_test
     a_test_that_fails_prints_what_the_report_does
     nextest_sees_skips_as_ignored
+    answers_are_tried_on_the_store
 }
 
 fn store(fault: &str, arguments: &[&str]) -> Command {

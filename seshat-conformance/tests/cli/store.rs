@@ -77,7 +77,8 @@ impl Backend for Faulty {
 
     fn expected_reply(&self, applied: &[Command]) -> Option<String> {
         assert_ne!(self.fault, "panics-at-reply");
-        self.inner.expected_reply(applied)
+        let expected = self.inner.expected_reply(applied)?;
+        Some(if self.fault == "other-words" { format!("reply: {expected}") } else { expected })
     }
 
     fn capabilities(&self) -> Capabilities {

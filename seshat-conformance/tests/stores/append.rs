@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use openraft::EntryPayload;
 use openraft::storage::LogFlushed;
 use seshat_conformance::openraft;
 
@@ -10,11 +11,16 @@ use super::disk::{ALL, Change, File, Key};
 use super::fault::Fault::*;
 use super::log::{Shared, id_of, write_error};
 use super::quirk::{Quirk, allow_append};
-use super::types::{Config, Entry, Error};
+use super::types::{Config, Entry, Error, Stored};
 use super::{lock, pause, wire};
 
 /// A record and where it belongs.
 type Record = (u64, Vec<u8>);
+
+fn carries_command(record: &[u8]) -> bool {
+    let entry: Option<Entry> = wire::open(record);
+    entry.is_some_and(|entry| matches!(entry.payload, EntryPayload::Normal(_)))
+}
 
 impl Shared {
     pub async fn append(
@@ -49,6 +55,7 @@ impl Shared {
             std::future::pending::<()>().await;
         }
         self.bend_records(&mut records);
+        self.note_logged(&entries);
         let result = self.store(&records).await;
         self.acknowledge(&records, result, callback).await
     }
@@ -69,6 +76,16 @@ impl Shared {
         }
     }
 
+    fn note_logged(&self, entries: &[Entry]) {
+        let mut logged = lock(&self.env.logged);
+        for entry in entries {
+            logged.last = Some(entry.log_id);
+            if let EntryPayload::Membership(members) = &entry.payload {
+                logged.membership = Some(Stored::new(Some(entry.log_id), members.clone()));
+            }
+        }
+    }
+
     /// Writes records to disk and memory.
     async fn store(&self, records: &[Record]) -> Result<(), Error> {
         let env = &self.env;
@@ -77,11 +94,15 @@ impl Shared {
         let mut cached: Vec<Change> = Vec::new();
         let last_segment = records.last().map_or(0, |record| record.0 / SEGMENT);
         let first_segment = records.first().map_or(0, |record| record.0 / SEGMENT);
+        let no_command = records.iter().all(|record| !carries_command(&record.1));
+        let group_under_way = lock(&self.memory).odd.in_flight > 0;
         for (place, record) in records.iter().enumerate() {
             let volatile = match env.ways.fault {
                 Some(CallbackLastSegmentOnly) => record.0 / SEGMENT != last_segment,
                 Some(CallbackFirstSegmentOnly) => record.0 / SEGMENT != first_segment,
                 Some(CallbackHalfSynced) => place % 2 == 1,
+                Some(CallbackBlankUnsynced) => no_command,
+                Some(CallbackOfGroup) => group_under_way,
                 _ => false,
             };
             if volatile { cached.push(put(record)) } else { changes.push(put(record)) }
@@ -191,7 +212,13 @@ impl Shared {
             Some(CallbackAtNextWrite) => lock(&self.memory).odd.callbacks.push(callback),
             Some(CallbackNotForOne) if records.len() == 1 => drop(callback),
             Some(CallbackNotAfterTruncate) if after_truncate => drop(callback),
-            Some(ReaderSeesFlushedOnly) => self.flush_later(records, callback),
+            Some(
+                ReaderSeesFlushedOnly
+                | CallbackOfGroup
+                | CallbackLastOfGroup
+                | VoteAlone
+                | OpenAdoptsUnsynced,
+            ) => self.flush_later(records, callback),
             _ if env.quirky(Quirk::HalfSurvives) => self.flush_later(records, callback),
             _ => match &self.flusher {
                 Some(flusher) => {
@@ -214,15 +241,25 @@ impl Shared {
             let mut memory = lock(&self.memory);
             memory.odd.unflushed_from = memory.odd.unflushed_from.or(first);
         }
+        lock(&shared.memory).odd.in_flight += 1;
         tokio::spawn(async move {
-            if shared.env.is(ReaderSeesFlushedOnly) {
+            if !shared.env.quirky(Quirk::HalfSurvives) {
                 // A group commit: whoever else has something to write has time to join.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             pause(20).await;
             let synced = shared.env.mount.sync(ALL);
-            lock(&shared.memory).odd.unflushed_from = None;
-            callback.log_io_completed(synced);
+            let others = {
+                let mut memory = lock(&shared.memory);
+                memory.odd.unflushed_from = None;
+                memory.odd.in_flight -= 1;
+                memory.odd.in_flight
+            };
+            if others > 0 && shared.env.is(CallbackLastOfGroup) {
+                lock(&shared.memory).odd.callbacks.push(callback);
+            } else {
+                callback.log_io_completed(synced);
+            }
         });
     }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use seshat_conformance::Backend;
 use seshat_conformance::backend::{
-    BoxError, Capabilities, Chunks, Command, Hook, Hooks, Keeps, OpenraftSuite,
+    BoxError, Capabilities, Chunks, Command, Hook, Hooks, Keeps, Marker, OpenraftSuite,
 };
 
-use super::disk::{ALL, Disk, File, Key};
+use super::disk::{ALL, Disk, File, Image, Key};
 use super::fault::Fault::{self, *};
 use super::log::Log;
 use super::machine::Machine;
@@ -17,13 +17,14 @@ use super::open::{self, HANGS};
 use super::quirk::Quirk;
 use super::types::{self, Cmd, Config, Data, Entry, Host, Reply};
 use super::wire::{SEAL, Wire};
-use super::{Env, Ways, lock};
+use super::{Env, Kept, Ways, lock};
 
 /// A directory's disk.
 #[derive(Debug, Clone, Default)]
 struct Place {
     disk: Disk,
     opened: u64,
+    kept: Arc<Kept>,
 }
 
 type Disks = Arc<Mutex<BTreeMap<PathBuf, Place>>>;
@@ -34,6 +35,7 @@ pub struct Store {
     ways: Ways,
     disks: Disks,
     common_vote: Arc<Mutex<Option<types::Vote>>>,
+    common: Arc<Mutex<Image>>,
     /// Directories that are open, for a store which opens none twice.
     open: Arc<Mutex<HashSet<PathBuf>>>,
 }
@@ -42,15 +44,16 @@ pub struct Store {
 fn keeps(fault: Fault) -> Keeps {
     match fault {
         ApplyAppliedMissing | ApplyDataMissing | ApplyUnsynced | ApplyTorn | RefusedApply
-        | InstallTornSnapshot | InstallClearsFirst => Keeps::Applied,
+        | InstallTornSnapshot | InstallClearsFirst | ApplyBlankUnwritten | ApplyBlankUnsynced
+        | DamagedAppliedNone => Keeps::Applied,
         _ => Keeps::Snapshot,
     }
 }
 
 impl Store {
     fn new(ways: Ways) -> Self {
-        let (disks, common_vote, open) = Default::default();
-        Self { ways, disks, common_vote, open }
+        let (disks, common_vote, common, open) = Default::default();
+        Self { ways, disks, common_vote, common, open }
     }
 
     /// The correct store.
@@ -112,7 +115,7 @@ impl Backend for Store {
             return Err("the directory is in use".into());
         }
         let guard = Opened { dir: dir.to_owned(), open: self.open.clone() };
-        let (disk, opened) = {
+        let (disk, opened, kept) = {
             let mut disks = lock(&self.disks);
             let stores = disks.len();
             let place = disks.entry(dir.to_owned()).or_default();
@@ -120,7 +123,7 @@ impl Backend for Store {
             if place.opened == 1 && stores % 2 == 1 && self.ways.is(SecondStoreEmpty) {
                 place.disk.become_void();
             }
-            (place.disk.clone(), place.opened)
+            (place.disk.clone(), place.opened, place.kept.clone())
         };
         if self.ways.quirk == Some(Quirk::HalfSurvives) {
             disk.let_half_survive();
@@ -131,6 +134,7 @@ impl Backend for Store {
         match self.ways.quirk {
             Some(Quirk::ForgetsMachine) => disk.forget(&[File::Machine]),
             Some(Quirk::ForgetsAll) => disk.forget(ALL),
+            Some(Quirk::ForgetsUnsynced) => disk.forget_unsynced(),
             _ => {}
         }
         let gate = (self.ways.quirk == Some(Quirk::OneLock)).then(Arc::default);
@@ -139,7 +143,10 @@ impl Backend for Store {
             mount: disk.mount(),
             gate,
             applied: Arc::default(),
+            logged: Arc::default(),
             common_vote: self.common_vote.clone(),
+            common: self.common.clone(),
+            kept,
             opened: exclusive.then(|| Arc::new(guard)),
         };
         match open::open(env, opened) {
@@ -209,6 +216,7 @@ impl Backend for Store {
             Hook::new(move |dir, ()| act(&disk(&disks, dir)))
         };
         let (refusing, damaging) = (self.disks.clone(), self.disks.clone());
+        let marking = self.disks.clone();
         Hooks {
             cut_power: of(|disk| {
                 disk.cut_power();
@@ -226,6 +234,17 @@ impl Backend for Store {
                 damage(&disk(&damaging, dir), Key::Record(index), SEAL)
             }),
             damage_snapshot: of(|disk| damage(disk, Key::Snapshot, usize::MAX)),
+            damage_vote: of(|disk| damage(disk, Key::Vote, SEAL)),
+            damage_marker: Hook::new(move |dir, marker| {
+                let key = match marker {
+                    Marker::Purged => Key::Purged,
+                    Marker::Committed => Key::Committed,
+                    Marker::Applied => Key::State,
+                    Marker::SnapshotMeta => Key::Snapshot,
+                    _ => return Err(format!("no record of {marker:?}").into()),
+                };
+                damage(&disk(&marking, dir), key, SEAL)
+            }),
         }
     }
 }

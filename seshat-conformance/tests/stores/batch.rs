@@ -105,6 +105,7 @@ fn id(fault: Fault, id: LogId) -> LogId {
         IndexIn32 => (term, node, u64::from(index as u32)),
         NodeLost => (term, 0, index),
         NodeIsOwn => (term, 1, index),
+        NodeZeroIsOwn if node == 0 && term > 0 => (term, 1, index),
         NodeIn8 => (term, u64::from(node as u8), index),
         NodeIn16 => (term, u64::from(node as u16), index),
         NodeIn32 => (term, u64::from(node as u32), index),
@@ -145,6 +146,16 @@ pub fn without_learners(members: &Membership<u64, Host>) -> Membership<u64, Host
     let learners: Vec<u64> = members.learner_ids().collect();
     voters.retain(|id, _| !learners.contains(id));
     Membership::new(members.get_joint_config().clone(), voters)
+}
+
+pub fn without_zero(members: &Membership<u64, Host>) -> Membership<u64, Host> {
+    let mut hosts = hosts(members);
+    hosts.remove(&0);
+    let configs = members.get_joint_config().iter().cloned().map(|mut config| {
+        config.remove(&0);
+        config
+    });
+    Membership::new(configs.collect(), hosts)
 }
 
 pub fn without_hosts(members: &Membership<u64, Host>) -> Membership<u64, Host> {

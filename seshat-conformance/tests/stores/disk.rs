@@ -69,6 +69,8 @@ struct Inner {
     /// After one write that it refused, a handle writes no more.
     stops_at_error: bool,
     stopped: u64,
+    /// What records were before they were damaged, where a store has a copy of them.
+    copies: Image,
     /// Keeps nothing: how a faulty store goes about its second opening.
     void: bool,
 }
@@ -110,6 +112,13 @@ impl Disk {
         inner.now = inner.durable.clone();
     }
 
+    /// Takes back what no sync made durable.
+    pub fn forget_unsynced(&self) {
+        let mut inner = self.inner();
+        inner.pending.clear();
+        inner.now = inner.durable.clone();
+    }
+
     pub fn refuse_writes(&self, refuses: bool) {
         self.inner().refuses = refuses;
     }
@@ -145,7 +154,8 @@ impl Disk {
     pub fn damage(&self, key: Key, place: usize) -> bool {
         let mut inner = self.inner();
         let Some(old) = inner.now.get(&key) else { return false };
-        let mut bytes = old.to_vec();
+        let (mut bytes, old) = (old.to_vec(), old.clone());
+        inner.copies.insert(key, old);
         let place = place.min(bytes.len() - 1);
         bytes[place] ^= 0x40;
         let bytes: Arc<[u8]> = bytes.into();
@@ -158,6 +168,11 @@ impl Disk {
 impl Mount {
     pub fn read(&self) -> Image {
         self.disk.inner().now.clone()
+    }
+
+    /// The second copy of a record that was damaged.
+    pub fn copy(&self, key: Key) -> Option<Arc<[u8]>> {
+        self.disk.inner().copies.get(&key).cloned()
     }
 
     fn inner(&self) -> io::Result<MutexGuard<'_, Inner>> {

@@ -85,6 +85,7 @@ faults! {
         NodeIn8, "a log id's node is kept in 8 bits";
         NodeIn16, "a log id's node is kept in 16 bits";
         NodeIn32, "a log id's node is kept in 32 bits";
+        NodeZeroIsOwn, "a leader that is node 0 is taken for unset, and the local node put in its place";
         TermNodeSwapped, "term and node of a log id change places";
         LogJointFlattened, "a joint membership in the log becomes one set of voters";
         LogJointFirstOnly, "of a joint membership in the log only the first set is kept";
@@ -110,6 +111,7 @@ faults! {
         TruncateUnsynced, "truncate isn't durable though a later append is: the old suffix is back";
         TruncateLosesVote, "truncate rewrites the file and leaves the vote out";
         TruncateForward, "truncate deletes in forward order, one write each: a crash leaves a hole";
+        TruncateDropsMarker, "truncate rewrites the metadata on disk without the purge marker";
     }
     "purging" {
         PurgeExclusive, "purge keeps the entry it was given";
@@ -166,6 +168,9 @@ faults! {
         VoteLostAtSecondOpen, "opening moves the vote away: the restart after it finds none";
         VoteLostByPurge, "purge rewrites the metadata page without the vote";
         VoteBehind, "saving writes the vote before it: one behind after a restart";
+        VoteZeroIsNone, "a vote for node 0 reads as none: 0 means nobody";
+        VoteFileShared, "all stores keep their vote in one file, which is read when they are opened";
+        VoteAlone, "a vote makes its own file durable, and not the appends in flight before it";
     }
     "committed" {
         CommittedTermLost, "of the committed id only the index is kept";
@@ -189,6 +194,9 @@ faults! {
         CallbackLastSegmentOnly, "only the newest segment is synced when a batch crosses into it";
         CallbackFirstSegmentOnly, "only the segment where a batch begins is synced";
         CallbackHalfSynced, "every other record of a batch is synced when the callback comes";
+        CallbackBlankUnsynced, "an append without a command is called back before it is synced";
+        CallbackOfGroup, "a sync that is under way also calls back what was appended since it began";
+        CallbackLastOfGroup, "of appends that await their callbacks together only the last is called back";
     }
     "applying" {
         ReplyNotForBlank, "entries without a command get no reply";
@@ -218,9 +226,12 @@ faults! {
         RefusalFails, "a command that the application refuses fails the store";
         RefusalStops, "the rest of a batch is skipped after a command that is refused";
         RefusalNotApplied, "a command that is refused doesn't move last_applied";
+        RefusalChanges, "a command that is refused has changed the state before that was found";
         FreshApplied, "a fresh state machine has applied index 0";
         ApplyPanicsOnEmpty, "an empty key panics";
         ApplyHangsAt1000, "a batch of 1,000 fills a channel and hangs";
+        ApplyBlankUnwritten, "a batch that leaves the data alone is not written, and neither is its last_applied";
+        ApplyBlankUnsynced, "a batch that leaves the data alone is not synced";
     }
     "membership" {
         MembershipIgnored, "a membership moves last_applied and is not stored";
@@ -236,6 +247,8 @@ faults! {
         MembershipEqualIgnored, "a membership equal to the last one doesn't replace its log id";
         MembershipLostAtOpen, "the membership is lost at a restart";
         MembershipTermLost, "of the membership's log id the term is lost";
+        MembershipZeroLost, "node 0 is left out of a membership: 0 means nobody";
+        MembershipAtAppend, "a membership is taken from the log as it is appended, and stays when it is truncated";
     }
     "building a snapshot" {
         BuildMetaLate, "the meta is read when the data has been written";
@@ -267,6 +280,18 @@ faults! {
         BuildSecondHangs, "a second builder waits for the first to be dropped";
         BuildKeepsLock, "a builder never gives its lock back: applying hangs from then on";
         BuildDeletedBack, "keys that were deleted are in the snapshot";
+        BuildIdByData, "the id is a checksum of the data, which blanks and memberships leave alone";
+        BuildIdCounted, "ids are counted, from 1 at each opening";
+        BuildIdOwnCount, "ids are counted by each node for itself";
+        BuildSameDataOld, "a build gives the current snapshot again where the data has not changed";
+        BuildSameDataUnwritten, "a snapshot of data that has not changed is not written";
+        BuildMembershipOfLog, "the meta's membership is the log's last one, applied or not";
+        BuildLastOfLog, "the meta's last log id is the log's last one, applied or not";
+        BuildAnswerEmpty, "what the builder answers has neither last log id nor membership; what it stores has";
+        BuildLooksEarly, "a build looks for a newer snapshot when it begins, not when it ends";
+        BuildLateOnDisk, "a build that ends after an install leaves memory alone and overwrites the file";
+        BuildTailStale, "a snapshot is written over the file of a longer one, which is not cut";
+        SnapshotFileShared, "all stores keep their snapshot in one file, which is read when they are opened";
     }
     "the current snapshot" {
         CurrentCursorShared, "all handles to the current snapshot share one cursor";
@@ -290,6 +315,7 @@ faults! {
         InstallContradicting, "the data's own last log id isn't compared with the meta's";
         InstallFailureClears, "the state is cleared before the snapshot is found to be bad";
         InstallFailureCurrent, "a bad snapshot becomes the current one before it is refused";
+        InstallFailureOnDisk, "a bad snapshot is in its file before it is refused";
         InstallSecondIgnored, "only the first install takes effect";
         InstallHandleNotBlank, "begin_receiving_snapshot gives the last one's file again";
         InstallHandleAppends, "the handle given for receiving ignores where it is put";
@@ -299,6 +325,9 @@ faults! {
         InstallTornSnapshot, "the snapshot is durable when install returns, the state isn't";
         InstallClearsFirst, "the old state is cleared on disk in a write of its own";
         InstallHangsWithBuilder, "installing while a builder exists deadlocks";
+        InstallSameDataIgnored, "a snapshot whose data is what the state holds is not installed: nothing to do";
+        InstallTailStale, "a received snapshot is kept in the file of a longer one, which is not cut";
+        ReceiveFileLeft, "the first receiving after an opening writes on in the file that was left";
     }
     "restart" {
         OpenNotRebuilt, "last_applied is the snapshot's, the data is empty";
@@ -315,6 +344,12 @@ faults! {
         OpenPanicsSnapshotAhead, "opening panics if the snapshot is ahead of the log";
         OpenThirdEmpty, "the third opening finds nothing";
         OpenReplaysCommitted, "opening applies the committed log again on top of the state";
+        OpenBlankLost, "blank entries at the log's end are taken for padding when it is opened";
+        OpenIndexIn32, "the index of a record is kept in 32 bits on disk";
+        OpenEmptyValueLost, "empty values are lost when the state is read back";
+        OpenRepliesAnew, "a counter's reply counts from the opening on, the counter itself is right";
+        OpenVoteZeroLost, "a vote for node 0 is not found when the store is opened";
+        OpenAdoptsUnsynced, "opening takes over what is written and makes none of it durable";
     }
     "concurrency" {
         RaceRead, "a read happens in two halves while truncate and append go on";
@@ -349,6 +384,15 @@ faults! {
         DamagedAllLost, "a log with a damaged record is opened as an empty one";
         DamagedSnapshotServed, "a damaged snapshot is served";
         DamagedSnapshotEmpty, "a damaged snapshot is opened as an empty state with its last_applied";
+        DamagedSnapshotNone, "a snapshot that does not decode is taken for none";
+        DamagedVoteNone, "a vote that does not decode is taken for none";
+        DamagedVoteServed, "a damaged vote is served: no checksum";
+        DamagedPurgedNone, "a purge marker that does not decode is taken for none";
+        DamagedCommittedNone, "a committed id that does not decode is taken for none";
+        DamagedCommittedServed, "a damaged committed id is served: no checksum";
+        DamagedAppliedNone, "an applied state that does not decode is taken for a fresh one";
+        DamagedReadEnds, "a read ends before a damaged record, as if the log did";
+        DamagedLimitedEnds, "a limited read ends before a damaged record, and may be empty";
     }
     "oddities" {
         HangsAtSecondReader, "get_log_reader hangs while another reader exists";

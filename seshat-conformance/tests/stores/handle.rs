@@ -71,6 +71,11 @@ impl Handle {
         self.place().bytes = bytes.to_vec();
     }
 
+    /// Puts the cursor before these bytes.
+    pub fn begin(&self, bytes: Vec<u8>) {
+        *self.place() = Place { bytes, at: 0 };
+    }
+
     fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }

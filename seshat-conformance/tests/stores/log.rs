@@ -46,6 +46,8 @@ pub struct Odd {
     /// Records that truncate removed.
     pub removed: Records,
     pub truncated: bool,
+    /// Appends whose callbacks are to come.
+    pub in_flight: usize,
     /// Writes that wait for the next one.
     pub unwritten: Vec<Change>,
     pub callbacks: Vec<LogFlushed<Config>>,

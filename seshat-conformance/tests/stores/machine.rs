@@ -11,7 +11,7 @@ use openraft::{EntryPayload, Membership, OptionalSend, StorageIOError};
 use seshat_conformance::backend::Keeps;
 use seshat_conformance::openraft;
 
-use super::batch::{flattened, lossy, without_hosts, without_learners};
+use super::batch::{flattened, lossy, without_hosts, without_learners, without_zero};
 use super::disk::{ALL, Change, Key};
 use super::fault::Fault::*;
 use super::handle::{Handle, Pen};
@@ -49,6 +49,11 @@ pub struct Odd {
     pub handles: Vec<Handle>,
     pub received: Vec<u8>,
     pub last_saved: Option<Saved>,
+    /// The counters as they were read back.
+    pub counted: BTreeMap<Vec<u8>, u64>,
+    /// How many snapshots were built since the opening.
+    pub builds: u64,
+    pub receiving: bool,
 }
 
 /// What the state machine and its builders share.
@@ -115,6 +120,7 @@ impl Shared {
         }
         self.bend_replies(&mut replies, &entries, &old);
         self.bend_state(&mut new, &old, &entries, &replies);
+        let same_data = old.data == new.data;
         let kept = self.persist(&old, &new);
         match kept {
             Err(_) if env.is(RefusedApply) => {}
@@ -130,7 +136,8 @@ impl Shared {
             *lock(&env.applied) = new.applied;
             core.state = new;
         }
-        if env.is(ApplyUnsynced) || env.ways.keeps != Keeps::Applied {
+        let unsynced = env.is(ApplyUnsynced) || env.is(ApplyBlankUnsynced) && same_data;
+        if unsynced || env.ways.keeps != Keeps::Applied {
             pause(1).await;
             return Ok(replies);
         }
@@ -198,6 +205,17 @@ impl Shared {
                 let instance = std::ptr::from_ref(self) as u64 >> 4;
                 data.apply(&Op::Incr(key.clone(), by + instance))
             }
+            (Some(OpenRepliesAnew), op @ Op::Incr(key, _)) => {
+                let before = lock(&self.core).odd.counted.get(key).copied().unwrap_or_default();
+                match data.apply(op) {
+                    Reply::Count(count) => Reply::Count(count.saturating_sub(before)),
+                    reply => reply,
+                }
+            }
+            (Some(RefusalChanges), Op::Expect(key, value)) if data.refuses(key, value) => {
+                data.apply(&Op::Set(key.clone(), value.clone()));
+                Reply::Refused
+            }
             (Some(ApplyPanicsOnEmpty), op) => {
                 assert!(!key_of(op).is_empty(), "an empty key");
                 data.apply(op)
@@ -226,6 +244,7 @@ impl Shared {
             Some(MembershipFirstOfBatch) if !first => return,
             Some(MembershipJointFlattened) => Stored::new(id, flattened(&members)),
             Some(MembershipLearnersLost) => Stored::new(id, without_learners(&members)),
+            Some(MembershipZeroLost) => Stored::new(id, without_zero(&members)),
             Some(MembershipHostLost) => Stored::new(id, without_hosts(&members)),
             Some(MembershipFirstStays) if slot.log_id().is_some() => return,
             Some(MembershipEqualIgnored) if *slot.membership() == members => return,
@@ -293,7 +312,8 @@ impl Shared {
             env.mount.write(vec![stored]).map_err(write_error)?;
             env.mount.sync(ALL).map_err(write_error)?;
         }
-        if env.ways.keeps != Keeps::Applied {
+        let unwritten = env.is(ApplyBlankUnwritten) && old.data == new.data;
+        if env.ways.keeps != Keeps::Applied || unwritten {
             return Ok(());
         }
         let put = |state: &State| Change::Put(Key::State, wire::seal(state));
@@ -330,7 +350,11 @@ impl RaftStateMachine<Config> for Machine {
         let _gate = self.0.env.enter().await;
         let core = lock(&self.0.core);
         let stored = core.ahead.as_ref().filter(|a| a.log_id() > core.state.membership.log_id());
-        let membership = stored.unwrap_or(&core.state.membership).clone();
+        let mut membership = stored.unwrap_or(&core.state.membership).clone();
+        if self.0.env.is(MembershipAtAppend) {
+            let logged = lock(&self.0.env.logged).membership.clone();
+            membership = logged.filter(|l| l.log_id() > membership.log_id()).unwrap_or(membership);
+        }
         match core.state.applied {
             None if self.0.env.is(FreshApplied) => Ok((Some(LogId::default()), membership)),
             None if self.0.env.is(FreshMembership) => {
@@ -364,6 +388,12 @@ impl RaftStateMachine<Config> for Machine {
             _ if env.quirky(Quirk::ShortWrites) => Pen::Short(3),
             _ => Pen::Right,
         };
+        if env.is(ReceiveFileLeft) {
+            let first = !std::mem::replace(&mut lock(&self.0.core).odd.receiving, true);
+            let left = if first { env.kept.receiving.bytes() } else { Vec::new() };
+            env.kept.receiving.begin(left);
+            return Ok(Box::new(env.kept.receiving.sharing()));
+        }
         let old = lock(&self.0.core).odd.received.clone();
         let bytes = if env.is(InstallHandleNotBlank) { old } else { Vec::new() };
         Ok(Box::new(Handle::with(bytes, pen)))

@@ -23,6 +23,7 @@ pub mod types;
 pub mod vote;
 pub mod wire;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seshat_conformance::backend::Keeps;
@@ -32,8 +33,9 @@ pub use self::backend::Store;
 pub use self::fault::{FAULTS, Fault};
 pub use self::quirk::{QUIRKS, Quirk};
 
-use self::disk::Mount;
-use self::types::{LogId, Vote};
+use self::disk::{Image, Mount};
+use self::handle::Handle;
+use self::types::{LogId, Stored, Vote};
 
 /// What is odd about a store.
 #[derive(Debug, Clone, Copy)]
@@ -62,10 +64,30 @@ pub struct Env {
     gate: Option<Arc<tokio::sync::Mutex<()>>>,
     /// What the state machine has applied: for logs that listen where they shouldn't.
     pub applied: Arc<Mutex<Option<LogId>>>,
+    /// What the log has: for state machines that look there where they shouldn't.
+    pub logged: Arc<Mutex<Logged>>,
     /// A vote that stores share which should have one each.
     pub common_vote: Arc<Mutex<Option<Vote>>>,
+    /// Files that stores share which should have one each.
+    pub common: Arc<Mutex<Image>>,
+    /// What a directory keeps besides its disk.
+    pub kept: Arc<Kept>,
     /// Keeps the directory from being opened again, in a store that wants this.
     pub opened: Option<Arc<backend::Opened>>,
+}
+
+/// The last of what was appended, truncated since or not.
+#[derive(Debug, Default)]
+pub struct Logged {
+    pub last: Option<LogId>,
+    pub membership: Option<Stored>,
+}
+
+/// What faulty stores keep in a directory over restarts.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pub built: AtomicU64,
+    pub receiving: Handle,
 }
 
 impl Env {

@@ -11,7 +11,7 @@ use super::log::{Flush, Log, Memory, Odd, Shared};
 use super::machine::{self, Core, Machine, State};
 use super::quirk::Quirk;
 use super::read::Records;
-use super::snapshot::Saved;
+use super::snapshot::{Saved, elsewhere};
 use super::types::{Data, Entry, LogId, Meta, Stored, Vote};
 use super::wire::{self, Wire};
 use super::{Env, lock};
@@ -25,6 +25,29 @@ fn read<T: Wire>(image: &Image, key: Key) -> Result<Option<T>, BoxError> {
     }
 }
 
+/// Likewise, where some faults make nothing or anything of a damaged record.
+fn read_marker<T: Wire>(env: &Env, image: &Image, key: Key) -> Result<Option<T>, BoxError> {
+    let fault = env.ways.fault;
+    let none = match key {
+        Key::Vote => DamagedVoteNone,
+        Key::Purged => DamagedPurgedNone,
+        Key::Committed => DamagedCommittedNone,
+        _ => DamagedAppliedNone,
+    };
+    let serves = matches!(
+        (key, fault),
+        (Key::Vote, Some(DamagedVoteServed)) | (Key::Committed, Some(DamagedCommittedServed))
+    );
+    match read(image, key) {
+        Err(_) if env.quirky(Quirk::TwoCopies) => {
+            Ok(env.mount.copy(key).and_then(|record| wire::open(&record)))
+        }
+        Err(_) if fault == Some(none) => Ok(None),
+        Err(_) if serves => Ok(image.get(&key).and_then(|record| wire::open_damaged(record))),
+        result => result,
+    }
+}
+
 /// Opens both halves of a store. `opened` counts the openings of this directory, this one too.
 pub fn open(env: Env, opened: u64) -> Result<(Log, Machine), BoxError> {
     let mut image = env.mount.read();
@@ -33,6 +56,15 @@ pub fn open(env: Env, opened: u64) -> Result<(Log, Machine), BoxError> {
     }
     if env.is(RefusedBricks) && image.contains_key(&Key::Applied) {
         return Err("the store was not shut down cleanly".into());
+    }
+    for (key, fault) in [(Key::Vote, VoteFileShared), (Key::Snapshot, SnapshotFileShared)] {
+        if env.is(fault) && image.contains_key(&key) {
+            image.extend(lock(&env.common).get(&key).map(|record| (key, record.clone())));
+        }
+    }
+    if !env.is(OpenAdoptsUnsynced) {
+        // What is shown is taken for durable, and an earlier process may have left it unsynced.
+        env.mount.sync(super::disk::ALL)?;
     }
     let log = open_log(&env, &image)?;
     let machine = open_machine(&env, &image, &log)?;
@@ -57,24 +89,25 @@ fn flusher(env: Env) -> std::sync::mpsc::Sender<Flush> {
 }
 
 fn open_log(env: &Env, image: &Image) -> Result<Memory, BoxError> {
-    let mut vote: Option<Vote> = read(image, Key::Vote)?;
+    let mut vote: Option<Vote> = read_marker(env, image, Key::Vote)?;
     match env.ways.fault {
         Some(VoteTorn) => {
             let node = read(image, Key::VoteNode)?.unwrap_or_default();
             vote.iter_mut().for_each(|vote| vote.leader_id.node_id = node);
         }
+        Some(OpenVoteZeroLost) => vote = vote.filter(|vote| vote.leader_id.node_id != 0),
         Some(VoteOldSlot) => vote = vote.or(read(image, Key::VoteNode)?),
         Some(VoteLostAtSecondOpen) => env.mount.write(vec![Change::Delete(Key::Vote)])?,
         _ => {}
     }
-    let mut committed: Option<LogId> = read(image, Key::Committed)?;
+    let mut committed: Option<LogId> = read_marker(env, image, Key::Committed)?;
     if env.quirky(Quirk::CommittedNever) {
         committed = None;
     }
     let mut memory = Memory {
         vote,
         committed,
-        purged: read(image, Key::Purged)?,
+        purged: read_marker(env, image, Key::Purged)?,
         records: open_records(env, image)?,
         odd: Odd::default(),
     };
@@ -99,7 +132,7 @@ fn open_records(env: &Env, image: &Image) -> Result<Records, BoxError> {
             Some(DamagedSkipped) => {}
             Some(DamagedEnds) => return Ok(records),
             Some(DamagedAllLost) => return Ok(Records::new()),
-            Some(DamagedServed) => {
+            Some(DamagedServed | DamagedReadEnds | DamagedLimitedEnds) => {
                 records.insert(*index, record.clone());
             }
             Some(DamagedBlank) => {
@@ -131,6 +164,19 @@ fn bend_opened(env: &Env, image: &Image, memory: &mut Memory) -> Result<(), BoxE
         }
         Some(OpenZeroLost) => {
             memory.records.remove(&0);
+        }
+        Some(OpenBlankLost) => {
+            let is_blank = |record: &Arc<[u8]>| {
+                let entry: Option<Entry> = wire::open(record);
+                entry.is_some_and(|entry| entry.payload == openraft::EntryPayload::Blank)
+            };
+            while memory.records.last_key_value().is_some_and(|(_, record)| is_blank(record)) {
+                memory.records.pop_last();
+            }
+        }
+        Some(OpenIndexIn32) => {
+            let records = std::mem::take(&mut memory.records).into_iter();
+            memory.records = records.map(|(i, record)| (u64::from(i as u32), record)).collect();
         }
         Some(OpenStopsAt1000) => {
             memory.records = std::mem::take(&mut memory.records).into_iter().take(1000).collect();
@@ -164,6 +210,7 @@ fn read_saved(env: &Env, image: &Image) -> Result<Option<Saved>, BoxError> {
             Some(DamagedSnapshotServed | DamagedSnapshotEmpty) => {
                 Some(wire::open_damaged(record).ok_or(damaged)?)
             }
+            Some(DamagedSnapshotNone) => wire::open(record),
             _ => Some(wire::open(record).ok_or(damaged)?),
         },
     };
@@ -172,9 +219,13 @@ fn read_saved(env: &Env, image: &Image) -> Result<Option<Saved>, BoxError> {
 
 fn open_machine(env: &Env, image: &Image, log: &Memory) -> Result<Core, BoxError> {
     let current = read_saved(env, image)?;
+    let bytes = |saved: &Saved| match env.quirky(Quirk::EmptySnapshots) {
+        true => elsewhere(&saved.meta),
+        false => saved.bytes.clone(),
+    };
     let in_snapshot: Option<State> = match &current {
         None => None,
-        Some(saved) => match (env.ways.fault, wire::open(&saved.bytes)) {
+        Some(saved) => match (env.ways.fault, wire::open(&bytes(saved))) {
             (_, Some(state)) => Some(state),
             (Some(DamagedSnapshotServed), None) => wire::open_damaged(&saved.bytes),
             (Some(DamagedSnapshotEmpty), None) => Some(State {
@@ -185,7 +236,7 @@ fn open_machine(env: &Env, image: &Image, log: &Memory) -> Result<Core, BoxError
             (_, None) => return Err("the snapshot is damaged".into()),
         },
     };
-    let stored: Option<State> = read(image, Key::State)?;
+    let stored: Option<State> = read_marker(env, image, Key::State)?;
     let state = match env.ways.keeps {
         Keeps::Applied => stored,
         Keeps::Snapshot | Keeps::Nothing => in_snapshot,
@@ -218,6 +269,8 @@ fn bend_machine(env: &Env, image: &Image, log: &Memory, core: &mut Core) -> Resu
             core.state.applied = read(image, Key::Applied)?.or(core.state.applied);
         }
         Some(MembershipLostAtOpen) => core.state.membership = Stored::default(),
+        Some(OpenEmptyValueLost) => core.state.data.values.retain(|_, value| !value.is_empty()),
+        Some(OpenRepliesAnew) => core.odd.counted = core.state.data.counters.clone(),
         Some(OpenNotRebuilt) => core.state.data = Data::default(),
         Some(OpenStateEmpty) => core.state = State::default(),
         Some(OpenSnapshotForgotten) => core.current = None,

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::{CommittedLeaderId, EntryPayload, Membership, StorageIOError};
 use seshat_conformance::Backend;
@@ -136,6 +137,28 @@ impl Wire for Entry {
 pub struct Plain {
     /// A fault: the journal is written when the log is closed.
     pub buffers: bool,
+    /// How long the disk takes.
+    pub disk: Disk,
+}
+
+/// What a disk takes, where it isn't as quick as a page cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk {
+    /// For a sync.
+    pub sync: Duration,
+    /// For each entry that is applied: a commit of its own.
+    pub commit: Duration,
+    /// For ever, at each append.
+    pub hangs: bool,
+}
+
+impl Disk {
+    /// Blocks, as a sync does.
+    fn wait(self, wait: Duration) {
+        if !wait.is_zero() {
+            std::thread::sleep(wait);
+        }
+    }
 }
 
 impl Backend for Plain {
@@ -146,8 +169,8 @@ impl Backend for Plain {
     type Suite = NoSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Log, Machine), BoxError> {
-        let memory = Memory::open(&dir.join("journal"), self.buffers)?;
-        let core = Core::open(dir.join("snapshot"))?;
+        let memory = Memory::open(&dir.join("journal"), self.buffers, self.disk)?;
+        let core = Core::open(dir.join("snapshot"), self.disk)?;
         Ok((Log(Arc::new(Mutex::new(memory))), Machine(Arc::new(Mutex::new(core)))))
     }
 

@@ -36,8 +36,11 @@ quirks! {
     ShortWrites, "the handle for receiving takes three bytes at a time";
     RebuildsSnapshot, "a snapshot that didn't survive is built anew at opening";
     StopsAtError, "after a write that failed every write fails, until the store is opened again";
+    ForgetsUnsynced, "opening takes the disk back to what was synced";
+    TwoCopies, "vote, markers and applied state are kept twice: a damaged one is read from its copy";
     ExclusiveLock, "a directory that is open can't be opened again";
     PlainRange, "the log is read by BTreeMap::range, which panics where a range ends before it begins";
+    EmptySnapshots, "a snapshot has no bytes: what it is of is kept elsewhere, under its id";
     ForgetsMachine, "nothing of the state machine outlives a restart";
     ForgetsAll, "nothing at all outlives a restart";
 }

@@ -205,7 +205,11 @@ impl Reader {
             }
             _ => {}
         }
-        records.iter().map(|(_, record)| self.decode(record)).collect()
+        let entries = records.iter().map(|(_, record)| self.decode(record));
+        match env.ways.fault {
+            Some(DamagedReadEnds) => Ok(entries.map_while(Result::ok).collect()),
+            _ => entries.collect(),
+        }
     }
 
     fn decode(&self, record: &[u8]) -> Result<Entry, Error> {
@@ -261,7 +265,11 @@ impl RaftLogReader<Config> for Reader {
             _ if env.quirky(Quirk::LimitedToOne) => records.truncate(1),
             _ => keep_bytes(&mut records, LIMIT),
         }
-        records.iter().map(|(_, record)| self.decode(record)).collect()
+        let entries = records.iter().map(|(_, record)| self.decode(record));
+        match env.ways.fault {
+            Some(DamagedLimitedEnds) => Ok(entries.map_while(Result::ok).collect()),
+            _ => entries.collect(),
+        }
     }
 }
 

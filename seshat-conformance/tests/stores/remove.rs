@@ -30,7 +30,9 @@ impl Shared {
         let mut changes = deletions(&indexes);
         match env.ways.fault {
             Some(TruncateLosesVote) => changes.push(Change::Delete(Key::Vote)),
-            Some(TruncateForgetsPurged) => changes.push(Change::Delete(Key::Purged)),
+            Some(TruncateForgetsPurged | TruncateDropsMarker) => {
+                changes.push(Change::Delete(Key::Purged));
+            }
             _ => {}
         }
         match env.ways.fault {

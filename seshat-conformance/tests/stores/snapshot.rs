@@ -3,8 +3,9 @@
 //! A snapshot's bytes are a sealed [`State`]: what is applied and the membership are part of it,
 //! so that bytes under another snapshot's meta are told from the right ones.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
 use openraft::{SnapshotMeta, StorageIOError};
@@ -18,7 +19,7 @@ use super::fault::Fault::*;
 use super::handle::Handle;
 use super::machine::{Shared, State, write_error};
 use super::quirk::{Quirk, allow_install};
-use super::types::{Config, Data, Error, Meta, Stored};
+use super::types::{Config, Data, Error, LogId, Meta, Stored};
 use super::wire::{self, Wire};
 use super::{lock, pause};
 
@@ -28,6 +29,9 @@ pub struct Saved {
     pub meta: Meta,
     pub bytes: Vec<u8>,
 }
+
+/// Where a store whose snapshots have no bytes keeps what they are of, for every node.
+static ELSEWHERE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// Tells snapshots apart, whoever built them.
 static BUILT: AtomicU64 = AtomicU64::new(0);
@@ -95,6 +99,11 @@ impl Shared {
             return Err(write_error(std::io::Error::other("nothing to snapshot")));
         }
         assert!(!(env.is(BuildPanicsFresh) && fresh), "unwrap on a None value");
+        let same_data = lock(&self.core).current.clone().filter(|old| holds(old, &view.data));
+        if let Some(old) = same_data.filter(|_| env.is(BuildSameDataOld)) {
+            return Ok(Snapshot { meta: old.meta, snapshot: Box::new(Handle::new(old.bytes)) });
+        }
+        let overtaken = self.current_last() > view.applied;
         let mut meta = SnapshotMeta {
             last_log_id: view.applied,
             last_membership: view.membership.clone(),
@@ -109,10 +118,26 @@ impl Shared {
         } else {
             wire::seal(&state)
         };
+        let bytes = self.keep_elsewhere(&meta, bytes);
         let saved = Saved { meta: meta.clone(), bytes: bytes.clone() };
         lock(&self.core).odd.built = true;
-        self.publish_built(saved).await?;
+        self.publish_built(saved, overtaken).await?;
+        if env.is(BuildAnswerEmpty) {
+            meta = Meta { snapshot_id: meta.snapshot_id, ..Meta::default() };
+        }
         Ok(Snapshot { meta, snapshot: Box::new(Handle::new(bytes)) })
+    }
+
+    fn keep_elsewhere(&self, meta: &Meta, bytes: Vec<u8>) -> Vec<u8> {
+        if !self.env.quirky(Quirk::EmptySnapshots) {
+            return bytes;
+        }
+        lock(&ELSEWHERE).insert(meta.snapshot_id.clone(), bytes);
+        Vec::new()
+    }
+
+    fn current_last(&self) -> Option<LogId> {
+        lock(&self.core).current.as_ref().and_then(|current| current.meta.last_log_id)
     }
 
     fn snapshot_id(&self, view: &State) -> String {
@@ -122,6 +147,15 @@ impl Shared {
         match self.env.ways.fault {
             Some(BuildIdConstant) => "snapshot".to_owned(),
             Some(BuildIdByTerm) => format!("snapshot-{term}"),
+            Some(BuildIdByData) => format!("{:016x}", wire::sum(&wire::seal(&view.data))),
+            Some(BuildIdCounted) => {
+                let mut core = lock(&self.core);
+                core.odd.builds += 1;
+                format!("snapshot-{}", core.odd.builds)
+            }
+            Some(BuildIdOwnCount) => {
+                format!("snapshot-{}", self.env.kept.built.fetch_add(1, Ordering::Relaxed))
+            }
             _ if self.env.quirky(Quirk::EqualIds) => format!("{term}-{node}-{index}"),
             _ if self.env.quirky(Quirk::RandomIds) => {
                 format!("{:016x}", wire::sum(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()))
@@ -156,6 +190,13 @@ impl Shared {
             Some(BuildMetaLate) => {
                 meta.last_log_id = core.state.applied;
                 meta.last_membership = core.state.membership.clone();
+            }
+            Some(BuildMembershipOfLog) => {
+                let logged = lock(&self.env.logged).membership.clone();
+                meta.last_membership = logged.unwrap_or_else(|| meta.last_membership.clone());
+            }
+            Some(BuildLastOfLog) => {
+                meta.last_log_id = lock(&self.env.logged).last.or(meta.last_log_id);
             }
             Some(BuildMembershipLate) => meta.last_membership = core.state.membership.clone(),
             Some(BuildEmptyKeyLost) => {
@@ -194,11 +235,18 @@ impl Shared {
     }
 
     /// Makes a snapshot the current one, unless a newer one was installed meanwhile.
-    async fn publish_built(&self, saved: Saved) -> Result<(), Error> {
+    async fn publish_built(&self, saved: Saved, was_overtaken: bool) -> Result<(), Error> {
         let env = &self.env;
         let _publishing = self.publish.lock().await;
-        let current = lock(&self.core).current.as_ref().and_then(|c| c.meta.last_log_id);
-        if current > saved.meta.last_log_id && !env.is(BuildLateReplaces) {
+        let overtaken = match env.ways.fault {
+            Some(BuildLateReplaces) => false,
+            Some(BuildLooksEarly) => was_overtaken,
+            _ => self.current_last() > saved.meta.last_log_id,
+        };
+        if overtaken {
+            if env.is(BuildLateOnDisk) {
+                env.mount.write(vec![self.put(&saved)]).map_err(write_error)?;
+            }
             return Ok(());
         }
         if env.is(BuildDeletesOldFirst) {
@@ -206,9 +254,15 @@ impl Shared {
             env.mount.sync(ALL).map_err(write_error)?;
             pause(3).await;
         }
-        let kept = !env.is(BuildInMemory) && !env.quirky(Quirk::PersistentState);
+        let same_data = || lock(&self.core).current.as_ref().is_some_and(|old| same(old, &saved));
+        let unwritten = env.is(BuildInMemory) || env.is(BuildSameDataUnwritten) && same_data();
+        let kept = !unwritten && !env.quirky(Quirk::PersistentState);
         if kept && !env.quirky(Quirk::RebuildsSnapshot) {
-            match env.mount.write(vec![put(&saved)]).map_err(write_error) {
+            let mut file = saved.clone();
+            if env.is(BuildTailStale) {
+                self.keep_tail(&mut file);
+            }
+            match env.mount.write(vec![self.put(&file)]).map_err(write_error) {
                 Err(_) if env.is(RefusedBuild) => {}
                 result => result?,
             }
@@ -223,6 +277,22 @@ impl Shared {
             self.replace_current(saved);
         }
         Ok(())
+    }
+
+    /// Leaves the end of a longer snapshot behind a shorter one.
+    fn keep_tail(&self, saved: &mut Saved) {
+        let core = lock(&self.core);
+        let old = core.current.as_ref().map_or(&[][..], |old| &old.bytes);
+        saved.bytes.extend(old.get(saved.bytes.len()..).unwrap_or_default());
+    }
+
+    /// The snapshot in its file, which is the store's own.
+    fn put(&self, saved: &Saved) -> Change {
+        let record = wire::seal(&(saved.meta.clone(), saved.bytes.clone()));
+        if self.env.is(SnapshotFileShared) {
+            lock(&self.env.common).insert(Key::Snapshot, record.clone().into());
+        }
+        Change::Put(Key::Snapshot, record)
     }
 
     fn replace_current(&self, saved: Saved) {
@@ -286,10 +356,19 @@ impl Shared {
         if env.is(InstallIdRewritten) {
             saved.meta.snapshot_id = format!("installed-{installs}");
         }
+        if env.is(InstallFailureOnDisk) {
+            env.mount.write(vec![self.put(&saved)]).map_err(write_error)?;
+        }
         if env.is(InstallFailureCurrent) {
             self.replace_current(saved.clone());
         }
         let mut state = self.unpack(meta, &saved.bytes)?;
+        if env.is(InstallSameDataIgnored) && state.data == old.data {
+            return Ok(());
+        }
+        if env.is(InstallTailStale) {
+            self.keep_tail(&mut saved);
+        }
         self.merge(&mut state, &old);
         let publishing = self.publish.lock().await;
         self.write_install(&saved, &state).await?;
@@ -325,6 +404,8 @@ impl Shared {
             membership: meta.last_membership.clone(),
             data,
         };
+        let kept = self.env.quirky(Quirk::EmptySnapshots).then(|| elsewhere(meta));
+        let bytes = kept.as_deref().unwrap_or(bytes);
         let state = match self.env.ways.fault {
             Some(InstallDamaged) => wire::open_damaged(bytes),
             Some(InstallTruncated) => Some(of(as_far_as_it_goes(bytes))),
@@ -358,7 +439,7 @@ impl Shared {
     async fn write_install(&self, saved: &Saved, state: &State) -> Result<(), Error> {
         let env = &self.env;
         let snapshots = !env.quirky(Quirk::PersistentState) && !env.quirky(Quirk::RebuildsSnapshot);
-        let mut changes = if snapshots { vec![put(saved)] } else { Vec::new() };
+        let mut changes = if snapshots { vec![self.put(saved)] } else { Vec::new() };
         let keeps = env.ways.keeps == Keeps::Applied;
         let state = Change::Put(Key::State, wire::seal(state));
         match env.ways.fault {
@@ -382,15 +463,28 @@ impl Shared {
     }
 }
 
+/// What a snapshot without bytes is of.
+pub fn elsewhere(meta: &Meta) -> Vec<u8> {
+    lock(&ELSEWHERE).get(&meta.snapshot_id).cloned().unwrap_or_default()
+}
+
 fn put(saved: &Saved) -> Change {
     Change::Put(Key::Snapshot, wire::seal(&(saved.meta.clone(), saved.bytes.clone())))
+}
+
+fn holds(saved: &Saved, data: &Data) -> bool {
+    wire::open(&saved.bytes).is_some_and(|state: State| state.data == *data)
+}
+
+fn same(one: &Saved, other: &Saved) -> bool {
+    wire::open(&other.bytes).is_some_and(|state: State| holds(one, &state.data))
 }
 
 /// What a careless reader makes of a snapshot that ends early.
 fn as_far_as_it_goes(bytes: &[u8]) -> Data {
     let mut data = Data::default();
     let mut rest = bytes.get(wire::SEAL..).unwrap_or_default();
-    let header = <(Option<super::types::LogId>, Stored)>::take(&mut rest);
+    let header = <(Option<LogId>, Stored)>::take(&mut rest);
     let values = header.and_then(|_| u64::take(&mut rest)).unwrap_or_default();
     for _ in 0..values {
         let Some((key, value)) = <(Vec<u8>, Vec<u8>)>::take(&mut rest) else { break };

@@ -4,7 +4,7 @@ use openraft::StorageIOError;
 use seshat_conformance::openraft;
 
 use super::batch::lossy;
-use super::disk::{ALL, Change, Key};
+use super::disk::{ALL, Change, File, Key};
 use super::fault::Fault::*;
 use super::log::{Shared, write_error};
 use super::quirk::{Quirk, allow_vote};
@@ -40,13 +40,17 @@ impl Shared {
             memory.odd.saves += 1;
             memory.vote = Some(vote);
         }
+        if env.is(VoteFileShared) {
+            lock(&env.common).insert(Key::Vote, wire::seal(&vote).into());
+        }
         if env.is(SharedVote) {
             *lock(&env.common_vote) = Some(vote);
         }
         if env.is(VoteUnsynced) {
             return Ok(());
         }
-        match self.sync(ALL).await {
+        let files: &[File] = if env.is(VoteAlone) { &[File::Meta] } else { ALL };
+        match self.sync(files).await {
             Err(_) if env.is(RefusedVote) => Ok(()),
             Ok(()) if env.is(VoteTorn) => {
                 let node = Change::Put(Key::VoteNode, wire::seal(&vote.leader_id.node_id));
@@ -90,6 +94,9 @@ impl Shared {
             Some(VoteReadOnce) => return Ok(memory.vote.take()),
             Some(FreshVoteInvented) => return Ok(memory.vote.or(Some(Vote::new(1, 0)))),
             Some(SharedVote) => return Ok(*lock(&self.env.common_vote)),
+            Some(VoteZeroIsNone) => {
+                return Ok(memory.vote.filter(|vote| vote.leader_id.node_id != 0));
+            }
             Some(FailsOnFreshVote) if memory.vote.is_none() => {
                 return Err(StorageIOError::read_vote(&std::io::Error::other("no vote")).into());
             }

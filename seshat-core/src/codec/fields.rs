@@ -1,10 +1,12 @@
-//! A message's fields, one after the other.
+//! A message's fields, one after the other, read and written.
 //!
 //! Guarantees: nothing is skipped that its reader doesn't choose to skip, no length is believed
 //! beyond the bytes that are there, and nothing is allocated.
 
+use bytes::BufMut;
 use prost::encoding::{
-    DecodeContext, WireType, decode_key, decode_varint, encoded_len_varint, skip_field,
+    DecodeContext, WireType, decode_key, decode_varint, encode_varint, encoded_len_varint,
+    skip_field,
 };
 
 use super::{DecodeError, DecodeReason};
@@ -151,4 +153,17 @@ fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
 /// Length of a length-delimited field with its key, whose number is below 16.
 pub(crate) fn field_len(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
+}
+
+/// Writes the key and the length of such a field.
+#[inline]
+pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
+    buf.put_u8((tag << 3) as u8 | WireType::LengthDelimited as u8);
+    encode_varint(len as u64, buf);
+}
+
+/// Writes such a field.
+pub(crate) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
+    put_field_head(tag, bytes.len(), buf);
+    buf.put_slice(bytes);
 }

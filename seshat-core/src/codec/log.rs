@@ -3,8 +3,8 @@
 use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
-use super::fields::{Fields, Value, field_len};
-use super::operation::{batch_len, put_batch, put_field_head};
+use super::fields::{Fields, Value, field_len, put_field_head};
+use super::operation::{batch_len, put_batch};
 use super::{
     DecodeError, DecodeReason, HARD_STATE_FORMAT, Message, counter, message, reads, required,
     shape, version,

@@ -3,24 +3,11 @@
 //! everything before the first of it can be refused. Tests compare what is written with prost's.
 
 use bytes::{BufMut, Bytes};
-use prost::encoding::{WireType, encode_varint};
 
-use super::fields::{Fields, Value, field_len};
+use super::fields::{Fields, Value, field_len, put_bytes, put_field_head};
 use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
 use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
-
-/// Of a field whose number is below 16.
-#[inline]
-pub(super) fn put_field_head(tag: u32, len: usize, buf: &mut impl BufMut) {
-    buf.put_u8((tag << 3) as u8 | WireType::LengthDelimited as u8);
-    encode_varint(len as u64, buf);
-}
-
-pub(crate) fn put_bytes(tag: u32, bytes: &[u8], buf: &mut impl BufMut) {
-    put_field_head(tag, bytes.len(), buf);
-    buf.put_slice(bytes);
-}
 
 /// proto3 leaves a default out.
 fn optional_len(bytes: &[u8]) -> usize {

@@ -3,10 +3,9 @@
 use bytes::{BufMut, Bytes};
 use prost::Message as _;
 
-use super::fields::{Fields, Value, field_len};
+use super::fields::{Fields, Value, field_len, put_field_head};
 use super::format::{from_wire, to_wire};
 use super::log::{entry_len, log_id, put_entry, read_entry, read_log_id, read_vote};
-use super::operation::put_field_head;
 use super::{DecodeError, DecodeReason, MAX_MEMBERSHIPS, Message, message, required, shape};
 use crate::proto::v1;
 use crate::types::{

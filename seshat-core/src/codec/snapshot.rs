@@ -7,8 +7,23 @@ use super::log::log_id;
 use super::operation::{check_key, pair_len, put_pair};
 use super::{DecodeError, message, not_empty, parse, reads, required, shape, version};
 use crate::proto::v1;
-use crate::snapshot::Header;
-use crate::types::SnapshotMeta;
+use crate::types::{LogId, SnapshotMeta, StoredMembership};
+
+/// Opens a snapshot: what state it is, and how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The least version that reads the snapshot: 2 if there is a value under the empty key,
+    /// otherwise 1; and no less than the [cluster's format](crate::machine::Machine::format).
+    pub format_version: u32,
+    /// The last entry that the snapshot covers.
+    pub last_log_id: Option<LogId>,
+    /// The last membership applied.
+    pub last_membership: StoredMembership,
+    /// How many records follow.
+    pub record_count: u64,
+    /// Sum of the lengths of all keys and values, in bytes.
+    pub record_bytes: u64,
+}
 
 message!(SnapshotMeta, v1::SnapshotMeta, shape::SNAPSHOT_META);
 message!(Header, v1::SnapshotHeader, shape::SNAPSHOT_HEADER);

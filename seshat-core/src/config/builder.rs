@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::address::normalise;
 use super::carried::{self, MOST_IN_AN_ENTRY};
+use super::error::Millis;
 use super::{
     BatchConfig, ConfigError, Field, GrpcConfig, MAX_DURATION, NodeConfig, Rule, SnapshotConfig,
     Violation,
@@ -344,27 +345,6 @@ impl Broken {
     fn unless(&mut self, kept: bool, field: Field, value: impl fmt::Display, rule: Rule) {
         if !kept {
             self.add(field, value, rule);
-        }
-    }
-}
-
-/// Displays a duration exactly, in milliseconds: `100`, `1.5`.
-#[derive(Clone, Copy)]
-pub(super) struct Millis(pub(super) Duration);
-
-impl Millis {
-    /// Nanoseconds beyond the last whole millisecond.
-    fn fraction(self) -> u32 {
-        self.0.subsec_nanos() % 1_000_000
-    }
-}
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.as_millis())?;
-        match self.fraction() {
-            0 => Ok(()),
-            nanos => write!(f, ".{}", format!("{nanos:06}").trim_end_matches('0')),
         }
     }
 }

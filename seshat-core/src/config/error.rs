@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::builder::Millis;
 #[cfg(doc)]
 use super::{BatchConfig, GrpcConfig, NodeConfig, SnapshotConfig};
 #[cfg(doc)]
@@ -259,5 +258,26 @@ impl fmt::Display for Rule {
             Self::NotWhileJoining => "not together with joining",
             Self::OddMembers => "an odd number of members",
         })
+    }
+}
+
+/// Displays a duration exactly, in milliseconds: `100`, `1.5`.
+#[derive(Clone, Copy)]
+pub(super) struct Millis(pub(super) Duration);
+
+impl Millis {
+    /// Nanoseconds beyond the last whole millisecond.
+    pub(super) fn fraction(self) -> u32 {
+        self.0.subsec_nanos() % 1_000_000
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_millis())?;
+        match self.fraction() {
+            0 => Ok(()),
+            nanos => write!(f, ".{}", format!("{nanos:06}").trim_end_matches('0')),
+        }
     }
 }

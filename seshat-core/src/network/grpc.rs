@@ -86,13 +86,14 @@ mod answers;
 mod caller;
 mod client;
 mod connection;
+mod door;
 mod error;
 mod follower;
 mod gate;
 mod identity;
 mod lean;
 mod listen;
-pub(crate) mod message;
+mod message;
 mod names;
 mod partial;
 mod peer;
@@ -100,6 +101,11 @@ mod places;
 mod progress;
 mod reception;
 mod server;
+// Generated: see `proto.rs`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(dead_code, reason = "not every client has use for every method")]
+#[rustfmt::skip]
+mod services;
 mod standing;
 mod tls;
 mod totals;

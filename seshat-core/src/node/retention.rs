@@ -19,7 +19,7 @@ use openraft::ServerState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub(crate) use self::holds::Attempt;
+pub(super) use self::holds::Attempt;
 use self::holds::{GivenUp, Holds};
 use self::marks::Marks;
 use crate::config::{NodeConfig, SnapshotConfig};
@@ -28,7 +28,7 @@ use crate::types::{LogId, NodeId, Raft, RaftMetrics};
 /// See the [module](self). Shared by the state machine, which says what is applied, by the network,
 /// which says what is on its way, and by the task that purges.
 #[derive(Debug)]
-pub(crate) struct Retention {
+pub(super) struct Retention {
     config: SnapshotConfig,
     node_id: NodeId,
     /// How long nothing may happen before it is looked whether something is overdue.
@@ -93,7 +93,7 @@ impl Retention {
     }
 
     /// A snapshot up to `last` is on its way to `target`, until the answer ends.
-    pub(crate) fn begin(self: &Arc<Self>, target: NodeId, last: Option<LogId>) -> Transfer {
+    pub(super) fn begin(self: &Arc<Self>, target: NodeId, last: Option<LogId>) -> Transfer {
         let mut kept = self.lock();
         let snapshot = kept.marks.position(last.map_or(0, |last| last.index));
         let attempt = kept.holds.begin(target, snapshot);
@@ -183,7 +183,7 @@ impl Retention {
 
 /// A snapshot on its way. Dropped, it has failed.
 #[derive(Debug)]
-pub(crate) struct Transfer {
+pub(super) struct Transfer {
     retention: Arc<Retention>,
     target: NodeId,
     attempt: Attempt,
@@ -191,7 +191,7 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    pub(crate) fn end(mut self, arrived: bool) {
+    pub(super) fn end(mut self, arrived: bool) {
         self.arrived = arrived;
     }
 }

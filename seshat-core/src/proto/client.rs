@@ -358,7 +358,7 @@ pub mod client_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::network::grpc::message::ClientCodec::default();
+            let codec = crate::codec::client::ClientCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/seshat.client.v1.Client/Propose",
             );
@@ -380,7 +380,7 @@ pub mod client_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::network::grpc::message::ClientCodec::default();
+            let codec = crate::codec::client::ClientCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/seshat.client.v1.Client/Read",
             );
@@ -402,7 +402,7 @@ pub mod client_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::network::grpc::message::ClientCodec::default();
+            let codec = crate::codec::client::ClientCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/seshat.client.v1.Client/Status",
             );
@@ -424,7 +424,7 @@ pub mod client_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::network::grpc::message::ClientCodec::default();
+            let codec = crate::codec::client::ClientCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/seshat.client.v1.Client/AddMember",
             );
@@ -446,7 +446,7 @@ pub mod client_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::network::grpc::message::ClientCodec::default();
+            let codec = crate::codec::client::ClientCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/seshat.client.v1.Client/RemoveMember",
             );
@@ -602,7 +602,7 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ProposeSvc(inner);
-                        let codec = crate::network::grpc::message::ClientCodec::default();
+                        let codec = crate::codec::client::ClientCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -645,7 +645,7 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReadSvc(inner);
-                        let codec = crate::network::grpc::message::ClientCodec::default();
+                        let codec = crate::codec::client::ClientCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -688,7 +688,7 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StatusSvc(inner);
-                        let codec = crate::network::grpc::message::ClientCodec::default();
+                        let codec = crate::codec::client::ClientCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -731,7 +731,7 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AddMemberSvc(inner);
-                        let codec = crate::network::grpc::message::ClientCodec::default();
+                        let codec = crate::codec::client::ClientCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -776,7 +776,7 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveMemberSvc(inner);
-                        let codec = crate::network::grpc::message::ClientCodec::default();
+                        let codec = crate::codec::client::ClientCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

@@ -1,15 +1,12 @@
 //! [`SnapshotData`]: the handle openraft moves snapshots with.
 
+use std::any::Any;
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
-
-use super::SnapshotError;
-use crate::machine::Machine;
-use crate::types::SnapshotMeta;
 
 /// A snapshot's bytes with a cursor, to be read or filled.
 ///
@@ -18,13 +15,14 @@ use crate::types::SnapshotMeta;
 /// them. Reads, writes and seeks finish at once and leave the runtime no reason to wait.
 ///
 /// One that was [read](super::read) already carries what it holds, so that it needn't be read again to be
-/// installed.
+/// installed. What that is can't be said here: openraft's type configuration names this handle, and what
+/// is read from it applies entries of that configuration.
 #[derive(Debug, Default)]
 pub struct SnapshotData {
     bytes: Content,
     position: u64,
-    /// Of these bytes, with the metadata that they were checked by.
-    machine: Option<Box<(SnapshotMeta, Machine)>>,
+    /// Of these bytes.
+    read: Option<Box<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug)]
@@ -66,28 +64,15 @@ impl SnapshotData {
         self.bytes.into_bytes()
     }
 
-    /// The same snapshot, read, if it is the one that `meta` names. Takes a while: call it off the
-    /// runtime's worker threads.
-    ///
-    /// # Errors
-    /// See [`SnapshotError`].
-    pub fn checked(self, meta: &SnapshotMeta) -> Result<Self, SnapshotError> {
-        let bytes = self.bytes.into_bytes();
-        let machine = super::read(&bytes, meta)?;
-        let machine = Some(Box::new((meta.clone(), machine)));
-        Ok(Self { machine, ..bytes.into() })
+    /// Those bytes, and what was read from them.
+    pub(super) fn carrying(bytes: Bytes, read: impl Any + Send + Sync) -> Self {
+        Self { read: Some(Box::new(read)), ..bytes.into() }
     }
 
-    /// The bytes, and the machine that they hold, read now unless it was read before.
-    pub(crate) fn into_machine(
-        self,
-        meta: &SnapshotMeta,
-    ) -> Result<(Bytes, Machine), SnapshotError> {
-        let bytes = self.bytes.into_bytes();
-        match self.machine.map(|read| *read) {
-            Some((by, machine)) if by == *meta => Ok((bytes, machine)),
-            _ => super::read(&bytes, meta).map(|machine| (bytes, machine)),
-        }
+    /// All bytes, and what was read from them, if it was, and as a `T`.
+    pub(super) fn into_parts<T: Any>(self) -> (Bytes, Option<Box<T>>) {
+        let read = self.read.and_then(|read| read.downcast().ok());
+        (self.bytes.into_bytes(), read)
     }
 
     /// All bytes, wherever the cursor stands.
@@ -107,7 +92,7 @@ impl SnapshotData {
 
     /// Owned bytes: a handle that shares its bytes gets its own copy before it is changed.
     fn filling(&mut self) -> &mut Vec<u8> {
-        self.machine = None;
+        self.read = None;
         if let Content::Finished(bytes) = &self.bytes {
             self.bytes = Content::Filling(bytes.to_vec());
         }
@@ -120,7 +105,7 @@ impl SnapshotData {
 
 impl From<Bytes> for SnapshotData {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes: Content::Finished(bytes), position: 0, machine: None }
+        Self { bytes: Content::Finished(bytes), position: 0, read: None }
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::driver::Opened;
 use crate::driver::node::{Metrics, Network, Node};
 use crate::driver::store::Reader;
 use crate::failure::{Failure, Kind};
@@ -13,8 +12,13 @@ use crate::lab::Lab;
 use crate::model::Model;
 use crate::subject::Subject;
 
-/// Nothing takes longer than this in a healthy cluster of one process.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// Nothing takes longer in a healthy cluster of one process than a call, so many times.
+const CALLS: u32 = 4;
+
+/// What is waited for a cluster.
+pub(crate) fn patience(lab: &Lab) -> Duration {
+    lab.patience() * CALLS
+}
 
 /// Nodes that are up, and where the others' stores are.
 pub(crate) struct Cluster<'l> {
@@ -57,27 +61,13 @@ impl<'l> Cluster<'l> {
         };
         self.dirs.insert(n, dir.clone());
         lab.record.step(format!("start node {n}"));
-        let (mut log, machine) = self.open(&dir).await?;
+        let (mut log, machine) = lab.open(&dir).await?;
         if !lab.driver.capabilities().log_survives_restart {
             self.readers.insert(n, lab.call("get_log_reader", log.reader()).await?);
         }
         let node = lab.call("Raft::new", self.network.start(n, log, machine)).await?;
         self.up.insert(n, Arc::from(node));
         Ok(())
-    }
-
-    /// openraft lets go of a store a moment after it has shut down.
-    async fn open(&self, dir: &std::path::Path) -> Result<Opened, Failure> {
-        let deadline = Instant::now() + self.lab.patience;
-        loop {
-            match self.lab.call("open", self.lab.driver.open(dir)).await {
-                Err(failure) if failure.kind != Kind::Error || Instant::now() > deadline => {
-                    return Err(failure);
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Ok(opened) => return Ok(opened),
-            }
-        }
     }
 
     /// Ends a node's process: it is cut off, its tasks end, its store is dropped, not closed.
@@ -126,14 +116,16 @@ impl<'l> Cluster<'l> {
         otherwise: &str,
         mut condition: impl FnMut() -> Option<T>,
     ) -> Result<T, Failure> {
-        let deadline = Instant::now() + PATIENCE;
+        let began = Instant::now();
         loop {
             if let Some(value) = condition() {
                 return Ok(value);
             }
             self.all_run()?;
-            if Instant::now() > deadline {
-                let expected = format!("within {PATIENCE:?}");
+            let patience = patience(self.lab);
+            self.lab.record.tick();
+            if began.elapsed() > patience {
+                let expected = format!("within {patience:.1?}; `--patience 20` waits for longer");
                 return Err(Failure::new(Kind::Broken, otherwise, expected, self.states()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -181,7 +173,8 @@ impl<'l> Cluster<'l> {
         let mut stores = Vec::new();
         for n in nodes {
             if let Some(dir) = self.dirs.get(&n) {
-                drop(self.open(dir).await?);
+                // openraft lets go of a store a moment after it has shut down.
+                drop(self.lab.open(dir).await?);
                 stores.push(Subject::open(self.lab, dir.clone(), Model::new()).await?);
             }
         }

@@ -26,6 +26,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "concurrency/readers-beside-append", Must, [3, 11, 45, 59], needs: [Log],
             promise: "Readers see whole entries in order while others are appended.",
             consequence: "A leader sends a follower garbage, or panics.",
+            relies: [READERS, REPLICATE],
             limit: 20,
             run: beside_append,
         ),
@@ -33,6 +34,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "concurrency/readers-beside-purge", Must, [3, 17, 45, 59], needs: [Log],
             promise: "Readers see whole entries in order while older ones are purged.",
             consequence: "A leader that compacts its log sends a follower garbage, or panics.",
+            relies: [READERS, REPLICATE],
             limit: 20,
             run: beside_purge,
         ),
@@ -40,6 +42,7 @@ pub(crate) fn checks() -> Vec<Check> {
             "concurrency/readers-beside-truncate", Must, [3, 15, 45, 59], needs: [Log],
             promise: "Readers see whole entries in order while the end of the log is truncated and written anew.",
             consequence: "A leader that was deposed sends a follower a mixture of two logs.",
+            relies: [READERS, REPLICATE],
             limit: 20,
             run: beside_truncate,
         ),
@@ -309,7 +312,7 @@ async fn beside_purge(lab: &Lab) -> Verdict {
                 subject.run([Step::Commit(upto), Step::Apply(count), Step::Build]).await?;
                 shared.low.store(upto + 1, Ordering::SeqCst);
                 let reads_it = |from: &AtomicU64| from.load(Ordering::SeqCst) <= upto;
-                let deadline = Instant::now() + lab.patience;
+                let deadline = Instant::now() + lab.patience();
                 while shared.reading.iter().any(reads_it) && Instant::now() < deadline {
                     tokio::task::yield_now().await;
                 }

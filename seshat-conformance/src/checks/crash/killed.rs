@@ -20,6 +20,7 @@ pub(crate) fn checks() -> Vec<Check> {
         "crash/killed", Must, [7, 12, 25, 26, 51], needs: [Files, LogSurvivesRestart, MachineSurvivesRestart],
         promise: "What was acknowledged is there after the process was killed, whatever was done last.",
         consequence: "A node that is killed forgets votes or entries that it has acknowledged.",
+        relies: [SAVE_VOTE, APPEND, START_VOTE, START_LOG, START_APPLIED],
         limit: 40,
         run: killed,
     )]

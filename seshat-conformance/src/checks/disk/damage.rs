@@ -16,24 +16,36 @@ pub(crate) fn checks() -> Vec<Check> {
             "disk/damage/record", Must, [1, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
             promise: "A changed byte in the middle of the log is an error, not the end of the log.",
             consequence: "Acknowledged entries are forgotten and overwritten by a new leader.",
+            relies: [START_LOG, APPLY_READ],
             run: record,
         ),
         check!(
             "disk/damage/last-record", Must, [1, 51], needs: [Log, DamageLastRecord, LogSurvivesRestart],
             promise: "A changed byte in the newest record is an error, or costs that record and no other.",
             consequence: "Acknowledged entries are lost, or a damaged one is applied.",
+            relies: [START_LOG, APPLY_READ],
             run: last_record,
         ),
         check!(
             "disk/damage/snapshot", Must, [26, 32, 51], needs: [Machine, DamageSnapshot, LogSurvivesRestart, MachineSurvivesRestart],
             promise: "A changed byte in the snapshot is an error or no snapshot, never another state.",
             consequence: "A flipped bit becomes the state of a replica, and of all it catches up.",
+            relies: [START_SNAPSHOT, CURRENT],
             run: snapshot,
+        ),
+        // replication/mod.rs:397-413: nothing is waited for, and asked for again for ever.
+        check!(
+            "disk/damage/limited-read", Must, [42, 43, 51], needs: [Log, DamageRecord, LogSurvivesRestart],
+            promise: "A limited read that meets a changed byte is an error or ends before it, and is never empty.",
+            consequence: "Replication to a follower spins for ever, and nobody learns why.",
+            relies: [REPLICATE],
+            since: 2,
+            run: limited_read,
         ),
     ]
 }
 
-fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
+pub(super) fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
     let Some(hook) = hook else {
         return Err(Failure::new(Kind::Kit, "the hook is missing", "", ""));
     };
@@ -44,10 +56,10 @@ fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
 async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) -> Verdict {
     let lab = subject.lab;
     lab.record.step("open");
-    let opened = tokio::time::timeout(lab.patience, lab.driver.open(&subject.dir)).await;
+    let opened = lab.answer("open", lab.driver.open(&subject.dir)).await;
     lab.record.case();
     let (mut log, machine) = match opened {
-        Err(_) => return Err(Failure::new(Kind::Hang, "open did not return", "an end", "nothing")),
+        Err(hung) => return Err(hung),
         Ok(Err(_)) => return Ok(()),
         Ok(Ok(opened)) => opened,
     };
@@ -62,13 +74,8 @@ async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) 
         };
         Some((state, vote, entries))
     };
-    let seen = tokio::time::timeout(lab.patience, seen).await;
-    let Some((state, vote, entries)) = seen.map_err(|_| {
-        Failure::new(Kind::Hang, "reading a damaged log did not return", "an end", "nothing")
-    })?
-    else {
-        return Ok(());
-    };
+    let seen = lab.answer("reading a damaged log", seen).await?;
+    let Some((state, vote, entries)) = seen else { return Ok(()) };
     let fits = |model: &&LogModel| {
         state.last == log_id(lab, model.last())
             && state.purged == log_id(lab, model.purged)
@@ -149,27 +156,63 @@ async fn snapshot(lab: &Lab) -> Verdict {
             lab.inconclusive(failure.got);
             return Ok(());
         }
+        opens_right(&mut subject, "a snapshot").await?;
+    }
+    Ok(())
+}
+
+/// With something of it damaged, a store doesn't open, or its state is one that was, and not older
+/// than the log begins; and a snapshot that it gives is a good one.
+pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Verdict {
+    let lab = subject.lab;
+    lab.record.step("open");
+    lab.record.case();
+    if subject.open_once().await.is_err() {
+        return Ok(());
+    }
+    let Ok(state) = subject.machine.applied().await else { return Ok(()) };
+    let applied = subject.model.applied;
+    let found = (0..=applied).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
+    lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
+        let what =
+            format!("with {damaged} damaged the store opens, and its state is older than its log");
+        Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
+    })?;
+    subject.model.applied = found.unwrap_or_default();
+    subject.verify_contents(subject.model.applied).await?;
+    let Ok(Some(given)) = current(subject).await else { return Ok(()) };
+    let installed = verify_data(lab, &subject.model, given).await;
+    if let Err(failure) = installed {
+        let refused = failure.kind == Kind::Error;
+        lab.assert(refused, || failure)?;
+    }
+    Ok(())
+}
+
+/// What a replication task reads: from a damaged entry on, and up to it.
+async fn limited_read(lab: &Lab) -> Verdict {
+    for index in [0, 1, 5, 10] {
+        let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
+        for item in story::entries(1, 1, 0, 12) {
+            subject.perform(Step::Append(vec![item])).await?;
+        }
+        lab.record.step("close");
+        subject.close().await?;
+        lab.record.step(format!("damage the record of the entry at {index}"));
+        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
         lab.record.step("open");
         lab.record.case();
-        if subject.open_again().await.is_err() {
-            continue;
-        }
-        let Ok(state) = subject.machine.applied().await else { continue };
-        // It opened. Then the state is what it says, and not older than the log begins.
-        let found = (0..=8).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
-        lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
-            let what =
-                "with a damaged snapshot the store opens, and its state is older than its log";
-            Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
-        })?;
-        subject.model.applied = found.unwrap_or_default();
-        subject.verify_contents(subject.model.applied).await?;
-        // And a snapshot that it gives is a good one.
-        let Ok(Some(given)) = current(&mut subject).await else { continue };
-        let installed = verify_data(lab, &subject.model, given).await;
-        if let Err(failure) = installed {
-            let refused = failure.kind == Kind::Error;
-            lab.assert(refused, || failure)?;
+        let opened = lab.answer("open", lab.driver.open(&subject.dir)).await?;
+        let Ok((mut log, _machine)) = opened else { continue };
+        for from in [index, index.saturating_sub(2)] {
+            let doing = format!("limited_get_log_entries({from}, 12)");
+            let Ok(got) = lab.answer(&doing, log.read_limited(from, 12)).await? else { continue };
+            lab.assert(!got.is_empty(), || {
+                let what = format!("{doing} gives nothing where entry {index} is damaged");
+                Failure::broken(what, "an error, or entries", "no entries")
+            })?;
+            let whole = subject.model.log.range(from, from + got.len() as u64);
+            lab.same(&format!("{doing} where entry {index} is damaged"), &got, &whole)?;
         }
     }
     Ok(())

@@ -18,72 +18,84 @@ pub(crate) fn checks() -> Vec<Check> {
             "snapshot/install/fresh", Must, [19, 29, 30, 55], needs: [Machine],
             promise: "A snapshot installed on a fresh node gives state, applied id, membership and current snapshot.",
             consequence: "A new follower can't be caught up, or diverges.",
+            relies: [INSTALL, INSTALLED],
             run: fresh,
         ),
         check!(
             "snapshot/install/replaces", Must, [29], needs: [Machine, Digest],
             promise: "Installing replaces the state: nothing of the old one is left.",
             consequence: "Keys that were deleted live on at followers that were caught up.",
+            relies: [INSTALLED, APPLY],
             run: replaces,
         ),
         check!(
             "snapshot/install/current", Must, [30, 31, 32, 49], needs: [Machine],
             promise: "The installed snapshot is the current one, under the id it came with, data included.",
             consequence: "A node that became leader sends followers a state it has replaced.",
+            relies: [CURRENT, START_SNAPSHOT],
             run: install_current,
         ),
         check!(
             "snapshot/install/membership", Must, [19, 35], needs: [Machine],
             promise: "Installing takes over the snapshot's membership, of whatever form.",
             consequence: "A follower that was caught up counts another quorum.",
+            relies: [INSTALL, START_MEMBERSHIP],
             run: membership,
         ),
         check!(
             "snapshot/install/again", Must, [29, 30], needs: [Machine],
             promise: "A node can be caught up by snapshots again and again.",
             consequence: "A follower that falls behind a second time is lost.",
+            relies: [INSTALLED],
             run: again,
         ),
         check!(
             "snapshot/install/then-apply", Must, [22, 29], needs: [Machine],
             promise: "After an install, entries are applied on top of it as anywhere else.",
             consequence: "A follower that was caught up diverges with the next command.",
+            relies: [INSTALLED, APPLY],
             run: then_apply,
         ),
         check!(
             "snapshot/install/same-replies", Must, [22, 29, 44], needs: [Machine, ShowReply],
             promise: "A node that was caught up by a snapshot answers what follows as the others do.",
             consequence: "Replicas diverge in what no digest shows: counters, sessions, expiries.",
+            relies: [INSTALLED, APPLY],
             run: same_replies,
         ),
         check!(
             "snapshot/install/then-build", Must, [30, 44], needs: [Machine],
             promise: "After an install, a new snapshot holds the installed state and what came after.",
             consequence: "A follower of a follower diverges.",
+            relies: [BUILT, CURRENT],
             run: then_build,
         ),
         check!(
             "snapshot/receive/chunks", Must, [28, 64], needs: [Machine, SnapshotBytes],
             promise: "A snapshot arrives in chunks of any size, and its handle stands at the end when it is installed.",
             consequence: "Installing reads nothing, or half: a follower loses its state.",
+            relies: [WRITE_CHUNK, INSTALLED],
             run: chunks,
         ),
         check!(
             "snapshot/receive/resent", Must, [28, 64], needs: [Machine, SnapshotBytes],
             promise: "A chunk that is sent again, or a transfer that begins anew, overwrites what was there.",
             consequence: "A lost answer on the network makes garbage of a follower's snapshot.",
+            relies: [WRITE_CHUNK],
             run: resent,
         ),
         check!(
             "snapshot/receive/blank", Must, [28], needs: [Machine, SnapshotBytes],
             promise: "Each receiving begins with a blank handle, though an earlier one was given up.",
             consequence: "A transfer that is begun anew mixes two snapshots.",
+            relies: [RECEIVE],
             run: blank,
         ),
         check!(
             "snapshot/receive/no-effect", Must, [28, 29], needs: [Machine, SnapshotBytes],
             promise: "Receiving changes nothing before the snapshot is installed.",
             consequence: "A transfer that breaks off destroys the follower's state.",
+            relies: [RECEIVE],
             run: no_effect,
         ),
     ]
@@ -99,8 +111,8 @@ fn news(from: u64, to: u64) -> Vec<Item> {
     story::entries(9, 2, from, to)
 }
 
-/// Installs, purges as openraft does, and looks at everything.
-async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
+/// Installs, purges as openraft does, and looks at the state machine before and after.
+pub(super) async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
     let last = items.last().map(|item| item.id);
     subject.perform(Step::Install(items)).await?;
     subject.verify_applied().await?;
@@ -108,7 +120,7 @@ async fn install(subject: &mut Subject<'_>, items: Vec<Item>) -> Verdict {
     if let Some(last) = last {
         subject.perform(Step::Purge(last)).await?;
     }
-    subject.verify().await
+    subject.verify_machine_half().await
 }
 
 async fn fresh(lab: &Lab) -> Verdict {
@@ -121,7 +133,7 @@ async fn fresh(lab: &Lab) -> Verdict {
 
 async fn replaces(lab: &Lab) -> Verdict {
     for applied in [1, 6, 40] {
-        let mut subject = Subject::with(lab, before(applied)).await?;
+        let mut subject = Subject::with_machine(lab, before(applied)).await?;
         // The other node has deleted and overwritten much of it.
         let commands = (0..60).map(|n| Command { n, shape: Shape::Delete });
         let commands = commands.filter(|c| lab.driver.has(c));
@@ -135,7 +147,7 @@ async fn replaces(lab: &Lab) -> Verdict {
 
 async fn install_current(lab: &Lab) -> Verdict {
     for built in [false, true] {
-        let mut subject = Subject::with(lab, before(5)).await?;
+        let mut subject = Subject::with_machine(lab, before(5)).await?;
         if built {
             subject.perform(Step::Build).await?;
         }
@@ -149,14 +161,14 @@ async fn install_current(lab: &Lab) -> Verdict {
 
 async fn membership(lab: &Lab) -> Verdict {
     for members in crate::checks::log::memberships() {
-        let mut subject = Subject::with(lab, before(3)).await?;
+        let mut subject = Subject::with_machine(lab, before(3)).await?;
         let mut items = news(3, 6);
         items.push(story::item(story::id(9, 2, 6), Payload::Members(members)));
         items.extend(news(7, 9));
         install(&mut subject, items).await?;
     }
     // The membership of the state is the snapshot's, also if the snapshot's is older.
-    let mut subject = Subject::with(lab, before(8)).await?;
+    let mut subject = Subject::with_machine(lab, before(8)).await?;
     install(&mut subject, news(8, 12)).await?;
     let joint = Payload::Members(Members::joint(&[&[1], &[1, 2]], &[5]));
     let items = vec![story::item(story::id(9, 2, 12), joint)];
@@ -164,7 +176,7 @@ async fn membership(lab: &Lab) -> Verdict {
 }
 
 async fn again(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, before(4)).await?;
+    let mut subject = Subject::with_machine(lab, before(4)).await?;
     let mut from = 4;
     for count in [3, 1, 20, 7] {
         install(&mut subject, news(from, from + count)).await?;
@@ -177,7 +189,7 @@ async fn again(lab: &Lab) -> Verdict {
 
 async fn then_apply(lab: &Lab) -> Verdict {
     for applied in [0, 5] {
-        let mut subject = Subject::with(lab, before(applied)).await?;
+        let mut subject = Subject::with_machine(lab, before(applied)).await?;
         install(&mut subject, news(applied, 20)).await?;
         subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 50))]).await?;
         subject.perform(Step::Commit(49)).await?;
@@ -185,7 +197,7 @@ async fn then_apply(lab: &Lab) -> Verdict {
             subject.perform(Step::Apply(count)).await?;
             subject.verify_applied().await?;
         }
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
     }
     Ok(())
 }
@@ -197,7 +209,7 @@ async fn same_replies(lab: &Lab) -> Verdict {
     let snapshot = origin.snapshot().await?;
     let behind =
         [story::leader(9, 2), Step::Append(news(0, 12)), Step::Commit(11), Step::Apply(12)];
-    let mut subject = Subject::with(lab, behind).await?;
+    let mut subject = Subject::with_machine(lab, behind).await?;
     lab.record.step("install the snapshot of another node; apply the same on both");
     subject.receive(snapshot).await?;
     for item in &suffix {
@@ -212,7 +224,7 @@ async fn same_replies(lab: &Lab) -> Verdict {
 }
 
 async fn then_build(lab: &Lab) -> Verdict {
-    let mut subject = Subject::with(lab, before(5)).await?;
+    let mut subject = Subject::with_machine(lab, before(5)).await?;
     install(&mut subject, news(5, 20)).await?;
     subject.run([story::leader(9, 2), Step::Append(story::entries(9, 2, 20, 30))]).await?;
     subject.perform(Step::Commit(29)).await?;
@@ -255,7 +267,7 @@ async fn arrive(
     pieces: &[Piece<'_>],
     how: &str,
 ) -> Verdict {
-    let mut subject = Subject::with(lab, before(0)).await?;
+    let mut subject = Subject::with_machine(lab, before(0)).await?;
     let step = Step::Install(truth.to_vec());
     lab.record.step(format!("{step} ({how})"));
     let beginning = subject.machine.receive();
@@ -313,14 +325,14 @@ async fn blank(lab: &Lab) -> Verdict {
 
 async fn no_effect(lab: &Lab) -> Verdict {
     let (_, bytes) = bytes_of(lab, &news(0, 60)).await?;
-    let mut subject = Subject::with(lab, before(8)).await?;
+    let mut subject = Subject::with_machine(lab, before(8)).await?;
     subject.perform(Step::Build).await?;
     for part in [0, 1, bytes.len() / 2, bytes.len()] {
         lab.record.step(format!("receive {part} bytes of a snapshot, then give up"));
         let data = subject.receive_bytes(bytes.get(..part).unwrap_or(&bytes)).await?;
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
         drop(data);
-        subject.verify().await?;
+        subject.verify_machine_half().await?;
     }
     let snapshot = expect_current(&mut subject).await?;
     verify_data(lab, &subject.model, snapshot).await

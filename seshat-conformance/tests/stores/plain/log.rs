@@ -15,7 +15,7 @@ use seshat_conformance::openraft;
 use tokio::sync::Mutex;
 
 use super::super::wire::Wire;
-use super::{Entry, Error, LogId, Name, Texts, failed};
+use super::{Disk, Entry, Error, LogId, Name, Texts, failed};
 
 type Vote = openraft::Vote<Name>;
 
@@ -64,15 +64,17 @@ pub struct Memory {
     journal: Option<File>,
     /// What a store that buffers in its process has not handed to the file yet.
     buffer: Option<Vec<u8>>,
+    disk: Disk,
     vote: Option<Vote>,
     purged: Option<LogId>,
     entries: BTreeMap<u64, Entry>,
 }
 
 impl Memory {
-    pub fn open(path: &Path, buffers: bool) -> Result<Self, BoxError> {
+    pub fn open(path: &Path, buffers: bool, disk: Disk) -> Result<Self, BoxError> {
         let mut memory = Self::default();
         memory.buffer = buffers.then(Vec::new);
+        memory.disk = disk;
         let mut bytes = Vec::new();
         let mut journal = OpenOptions::new().create(true).read(true).append(true).open(path)?;
         journal.read_to_end(&mut bytes)?;
@@ -110,6 +112,7 @@ impl Memory {
                 journal.write_all(&bytes).map_err(failed)?;
             }
         }
+        self.disk.wait(self.disk.sync);
         lines.into_iter().for_each(|line| self.take_in(line));
         Ok(())
     }
@@ -165,7 +168,11 @@ impl RaftLogStorage<Texts> for Log {
         I::IntoIter: OptionalSend,
     {
         let lines = entries.into_iter().map(Line::Entry).collect();
-        self.0.lock().await.write(lines)?;
+        let mut memory = self.0.lock().await;
+        if memory.disk.hangs {
+            std::future::pending::<()>().await;
+        }
+        memory.write(lines)?;
         callback.log_io_completed(Ok(()));
         Ok(())
     }

@@ -11,7 +11,7 @@ use seshat_conformance::openraft;
 use tokio::sync::Mutex;
 
 use super::super::wire::{self, Wire};
-use super::{Entry, Error, LogId, Name, Texts, failed};
+use super::{Disk, Entry, Error, LogId, Name, Texts, failed};
 
 type Stored = openraft::StoredMembership<Name, ()>;
 type Meta = openraft::SnapshotMeta<Name, ()>;
@@ -53,20 +53,21 @@ impl State {
 #[derive(Debug)]
 pub struct Core {
     path: PathBuf,
+    disk: Disk,
     state: State,
     /// The current snapshot's id and bytes.
     current: Option<(String, Vec<u8>)>,
 }
 
 impl Core {
-    pub fn open(path: PathBuf) -> Result<Self, BoxError> {
+    pub fn open(path: PathBuf, disk: Disk) -> Result<Self, BoxError> {
         let Ok(file) = std::fs::read(&path) else {
-            return Ok(Self { path, state: State::default(), current: None });
+            return Ok(Self { path, disk, state: State::default(), current: None });
         };
         let mut file = &file[..];
         let id = String::take(&mut file).ok_or("the snapshot is damaged")?;
         let state = State::read(file).ok_or("the snapshot is damaged")?;
-        Ok(Self { path, state, current: Some((id, file.to_vec())) })
+        Ok(Self { path, disk, state, current: Some((id, file.to_vec())) })
     }
 
     fn save(&mut self, id: String, bytes: Vec<u8>) -> Result<(), Error> {
@@ -77,6 +78,7 @@ impl Core {
         std::fs::write(&new, file)
             .and_then(|()| std::fs::rename(new, &self.path))
             .map_err(failed)?;
+        self.disk.wait(self.disk.sync);
         self.current = Some((id, bytes));
         Ok(())
     }
@@ -121,10 +123,13 @@ impl RaftStateMachine<Texts> for Machine {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let state = &mut self.0.lock().await.state;
+        let mut core = self.0.lock().await;
+        let disk = core.disk;
+        let state = &mut core.state;
         let mut replies = Vec::new();
         for entry in entries {
             state.applied = Some(entry.log_id);
+            disk.wait(disk.commit);
             match entry.payload {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(text) => state.texts.push(text),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use seshat_conformance::backend::{
-    Backend, BoxError, Capabilities, Chunks, Command, Hook, Hooks, OpenraftSuite, Shape,
+    Backend, BoxError, Capabilities, Chunks, Command, Hook, Hooks, Marker, OpenraftSuite, Shape,
 };
 
+use crate::journal;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::types::{self, Place, Reply, TypeConfig, encode};
@@ -71,6 +72,15 @@ impl Backend for FileStore {
             damage_last_record: Hook::new(|dir, ()| damage(dir, "log", u64::MAX)),
             damage_record: Hook::new(|dir, index| damage(dir, "log", Log::open(dir)?.place(index))),
             damage_snapshot: Hook::new(|dir, ()| damage(dir, "snapshot", u64::MAX)),
+            damage_vote: Hook::new(|dir, ()| damage(dir, "vote", u64::MAX)),
+            damage_marker: Hook::new(|dir, marker| match marker {
+                // The journal's first record.
+                Marker::Purged => damage(dir, "log", journal::HEAD as u64),
+                Marker::Committed => damage(dir, "committed", u64::MAX),
+                // Behind the file's checksum, before the data.
+                Marker::SnapshotMeta => damage(dir, "snapshot", 4),
+                _ => Err("there is no such record".into()),
+            }),
             ..Hooks::default()
         }
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::durable;
 
-const HEAD: usize = 12;
+/// What is before a record's body.
+pub const HEAD: usize = 12;
 
 pub struct Journal {
     path: PathBuf,

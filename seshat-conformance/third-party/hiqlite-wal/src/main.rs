@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use hiqlite_wal::{LogStore, LogSync};
 use openraft::{BasicNode, Entry};
@@ -30,9 +29,7 @@ impl Backend for HiqliteWal {
     type Suite = OpenraftSuite;
 
     async fn open(&self, dir: &Path) -> Result<(Self::Log, Self::Machine), BoxError> {
-        let path = dir.join("wal");
-        unlocked(&path).await;
-        let path = path.to_string_lossy().into_owned();
+        let path = dir.join("wal").to_string_lossy().into_owned();
         let log = LogStore::start(path, LogSync::Immediate, FILE_BYTES).await?;
         Ok((log, self.machines.open(dir)?))
     }
@@ -56,16 +53,6 @@ impl Backend for HiqliteWal {
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: true, ..reference::log_alone() }
-    }
-}
-
-/// openraft drops a store, whose thread removes the lock a moment later. A process that was killed
-/// leaves it there for good.
-async fn unlocked(path: &Path) {
-    let mut patience = 50;
-    while path.join("lock.hql").exists() && patience > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        patience -= 1;
     }
 }
 

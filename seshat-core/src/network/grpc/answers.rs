@@ -6,18 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::RaftError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::Refusal;
-use super::follower::Follower;
+use super::follower::{Follower, stopped};
 use super::identity::Sender;
 use super::message::{FormatsRequest, SnapshotOffsetRequest, StandingRequest};
 use super::reception::{Incoming, Receptions};
+use super::services::transport_server;
 use super::standing::Standing;
 use crate::codec::{FormatsResponse, FullSnapshotPart, SnapshotOffsetResponse, StandingResponse};
-use crate::error::Stopped;
-use crate::proto::services::transport_server;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
@@ -83,13 +81,5 @@ impl transport_server::Transport for Answers {
         Sender::of(&request).check(request.get_ref().node_id)?;
         let answer = self.standing.answer(request.into_inner(), self.limit / 2).await;
         answer.map(Response::new).map_err(stopped)
-    }
-}
-
-/// The answer of a node that stopped.
-pub(super) fn stopped(error: impl Into<RaftError<u64>>) -> Status {
-    match error.into() {
-        RaftError::Fatal(fatal) => Refusal::Stopped.status(Stopped::from(fatal)),
-        RaftError::APIError(never) => match never {},
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tonic::{Request, Status};
 
-use super::names::{NotNamed, check, client_name, node_name};
+use super::names::{NotNamed, check, node_name};
 use super::places::Usage;
 use crate::types::NodeId;
 
@@ -72,6 +72,11 @@ impl fmt::Display for Role {
             Self::Admin => "admin",
         })
     }
+}
+
+/// What a client's certificate carries.
+pub(super) fn client_name(role: Role, cluster: &str) -> String {
+    format!("client.{role}.{cluster}")
 }
 
 /// Why a client may not do something. As a status it is [`PermissionDenied`](tonic::Code).

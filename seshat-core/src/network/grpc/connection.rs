@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,8 +16,8 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::accept::{Door, Turned};
 use super::caller::Caller;
+use super::door::{Place, Turned};
 
 /// "PRI * HTTP/2.0" and so on (RFC 9113, section 3.4): what a client has to say first. A server pings
 /// once it has it.
@@ -33,18 +32,6 @@ pub(super) struct Wire {
     /// Never told: its sender is dropped when this connection has to give way.
     gives_way: oneshot::Receiver<Infallible>,
     ended: Option<io::ErrorKind>,
-}
-
-/// Given back when it is dropped.
-pub(super) struct Place {
-    pub(super) door: Arc<Door>,
-    pub(super) number: u64,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.door.leave(self.number);
-    }
 }
 
 impl Wire {
@@ -71,7 +58,7 @@ impl Wire {
             if Pin::new(&mut self.gives_way).poll(cx).is_ready() {
                 self.ended = Some(io::ErrorKind::ConnectionAborted);
             } else if self.deadline.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready()) {
-                self.place.door.turned(Turned::Silent, self.stream.peer_addr().ok(), "");
+                self.place.door().turned(Turned::Silent, self.stream.peer_addr().ok(), "");
                 self.ended = Some(io::ErrorKind::TimedOut);
             }
         }

@@ -7,11 +7,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openraft::ServerState;
+use openraft::error::RaftError;
 use tokio::sync::{Mutex, MutexGuard};
 use tonic::Status;
 
-use super::answers::stopped;
 use super::error::Refusal;
+use crate::error::Stopped;
 use crate::network::heartbeat;
 use crate::statement::{self, Facts, Implausible, Terms, Told};
 use crate::types::{
@@ -30,6 +31,14 @@ pub(super) struct Follower {
 pub(super) fn terms() -> Terms {
     // A clock that stands before 1970 has nothing to say.
     Terms::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO))
+}
+
+/// The answer of a node that stopped.
+pub(super) fn stopped(error: impl Into<RaftError<u64>>) -> Status {
+    match error.into() {
+        RaftError::Fatal(fatal) => Refusal::Stopped.status(Stopped::from(fatal)),
+        RaftError::APIError(never) => match never {},
+    }
 }
 
 fn implausible(reason: Implausible) -> Status {

@@ -27,8 +27,8 @@ use super::caller::Caller;
 use super::error::Refusal;
 use super::identity::{Identity, caller};
 use super::progress::{LONG, Progress};
+use super::services::transport_server::{self, TransportServer};
 use super::totals::{Held, LONGEST_PART, Meter, Place, Refusals, Totals};
-use crate::proto::services::transport_server::{self, TransportServer};
 
 /// The transport's service, of which only admitted calls hear.
 #[derive(Clone)]

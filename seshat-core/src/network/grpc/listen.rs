@@ -14,9 +14,10 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::util::{MapRequestLayer, option_layer};
 
-use super::accept::{Door, For};
+use super::accept::Acceptor;
 use super::caller::Caller;
 use super::client::GrpcTransport;
+use super::door::{Door, For};
 use super::error::ServeError;
 use super::peer::{CONNECTION_WINDOW, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use super::tls::is_loopback_ip;
@@ -65,11 +66,12 @@ impl Listening {
         let tls = transport.tls().cloned();
         let idle = IDLE.max(config.propose_timeout().saturating_mul(2));
         let idle = (whom == For::Clients).then_some(idle);
-        let (most, waits) = (grpc.max_connections, (grpc.connect_timeout, idle));
-        let door = Arc::new(Door::new(whom, config.cluster_name(), tls, most, waits));
+        let cluster = config.cluster_name();
+        let door = Arc::new(Door::new(whom, cluster, grpc.max_connections, idle));
+        let acceptor = Acceptor::new(Arc::clone(&door), cluster, tls, grpc.connect_timeout);
         let (accepted, incoming) = mpsc::channel(1);
         let tasks = [
-            tokio::spawn(Arc::clone(&door).accept(listener, accepted)),
+            tokio::spawn(Arc::new(acceptor).accept(listener, accepted)),
             tokio::spawn(async move { door.tell().await }),
         ];
         let note: fn(Request<Body>) -> Request<Body> = note;

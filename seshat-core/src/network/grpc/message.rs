@@ -6,22 +6,22 @@ use std::marker::PhantomData;
 use bytes::Buf;
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic_prost::ProstEncoder;
 
 use super::error::Refusal;
-use crate::codec::{DecodeError, Message, check_proposed};
-pub(crate) use crate::codec::{
+use crate::codec::client::{Understood, check_proposed};
+use crate::codec::{DecodeError, Message};
+pub(super) use crate::codec::{
     FormatsRequest, FormatsResponse, FullSnapshotPart as FullSnapshotRequest,
     SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use crate::proto::client;
-pub(crate) use crate::types::{
+pub(super) use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse as FullSnapshotResponse,
     VoteRequest, VoteResponse,
 };
 
 /// [`Message`]s straight to and from the body of a call, without a generated type in between.
-pub(crate) struct Codec<E, D>(PhantomData<(E, D)>);
+pub(super) struct Codec<E, D>(PhantomData<(E, D)>);
 
 impl<E, D> Default for Codec<E, D> {
     fn default() -> Self {
@@ -49,7 +49,7 @@ where
 }
 
 /// One direction of a [`Codec`].
-pub(crate) struct One<M>(PhantomData<M>);
+pub(super) struct One<M>(PhantomData<M>);
 
 impl<M: Message> Encoder for One<M> {
     type Item = M;
@@ -76,14 +76,6 @@ impl<M: Message> Decoder for One<M> {
     }
 }
 
-/// What prost reads of the clients' protocol, if it is understood as far as it must be.
-pub(crate) trait Understood: prost::Message + Default {
-    /// Says what isn't, before prost skips it.
-    fn check(_: &[u8]) -> Result<(), DecodeError> {
-        Ok(())
-    }
-}
-
 impl Understood for client::ProposeRequest {
     fn check(bytes: &[u8]) -> Result<(), DecodeError> {
         check_proposed(bytes)
@@ -98,46 +90,3 @@ impl Understood for client::StatusResponse {}
 impl Understood for client::AddMemberRequest {}
 impl Understood for client::RemoveMemberRequest {}
 impl Understood for client::ChangeResponse {}
-
-/// The codec of the clients' protocol.
-pub(crate) struct ClientCodec<E, D>(PhantomData<(E, D)>);
-
-impl<E, D> Default for ClientCodec<E, D> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<E, D> tonic::codec::Codec for ClientCodec<E, D>
-where
-    E: prost::Message + Send + 'static,
-    D: Understood + Send + 'static,
-{
-    type Encode = E;
-    type Decode = D;
-    type Encoder = ProstEncoder<E>;
-    type Decoder = UnderstoodDecoder<D>;
-
-    fn encoder(&mut self) -> ProstEncoder<E> {
-        ProstEncoder::default()
-    }
-
-    fn decoder(&mut self) -> UnderstoodDecoder<D> {
-        UnderstoodDecoder(PhantomData)
-    }
-}
-
-/// What comes in by a [`ClientCodec`].
-pub(crate) struct UnderstoodDecoder<D>(PhantomData<D>);
-
-impl<D: Understood> Decoder for UnderstoodDecoder<D> {
-    type Item = D;
-    type Error = Status;
-
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        let bytes = buf.copy_to_bytes(buf.remaining());
-        let invalid = |error: &dyn std::fmt::Display| Status::invalid_argument(error.to_string());
-        D::check(&bytes).map_err(|error| invalid(&error))?;
-        D::decode(bytes).map(Some).map_err(|error| invalid(&error))
-    }
-}

@@ -10,17 +10,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{CertificateError, Error};
 
-use super::caller::Role;
 use crate::types::NodeId;
 
 /// What a node's certificate carries.
 pub(super) fn node_name(id: NodeId, cluster: &str) -> String {
     format!("node-{id}.{cluster}")
-}
-
-/// What a client's certificate carries.
-pub(super) fn client_name(role: Role, cluster: &str) -> String {
-    format!("client.{role}.{cluster}")
 }
 
 /// A certificate doesn't carry the name that is needed.

@@ -18,9 +18,8 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 use tonic::{Request, Status, Streaming};
 
-use super::answers::stopped;
 use super::error::Refusal;
-use super::follower::Follower;
+use super::follower::{Follower, stopped};
 use super::identity::Sender;
 use super::partial::{Content, Partial, Spoilt};
 use super::progress::Progress;

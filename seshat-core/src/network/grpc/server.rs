@@ -18,19 +18,19 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::accept::For;
 use super::answers::Answers;
 use super::client::GrpcTransport;
+use super::door::For;
 use super::error::{AdmissionError, ServeError};
 use super::follower::Follower;
 use super::gate::Gate;
 use super::listen::{Listening, may_listen};
 use super::reception::Receptions;
+use super::services::transport_server::{self, TransportServer};
 use super::standing::{Admission, Standing};
 use super::totals::{ClientsLayer, LONGEST_PART, Refusals, SHORT, Totals, UnderWay};
 use crate::error::Stopped;
 use crate::node::RaftNode;
-use crate::proto::services::transport_server::{self, TransportServer};
 use crate::storage::StateReader;
 use crate::types::Raft;
 

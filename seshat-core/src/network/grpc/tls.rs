@@ -18,7 +18,7 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier}
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::accept::For;
+use super::door::For;
 use super::error::TransportError;
 use super::names::{check, node_name};
 use crate::config::{NodeConfig, TlsConfig};

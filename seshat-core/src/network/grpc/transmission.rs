@@ -18,13 +18,13 @@ use super::error::Cause;
 use super::identity::Identity;
 use super::peer::{Lane, Peer, pauses};
 use super::progress::{Progress, Watched};
+use super::services::transport_client::TransportClient;
 use super::totals::SHORT;
 use crate::codec::{
     FullSnapshotHeader, FullSnapshotPart, OLDEST_FORMAT, SnapshotOffsetRequest,
     SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
-use crate::proto::services::transport_client::TransportClient;
 use crate::snapshot;
 use crate::types::{Snapshot, SnapshotResponse, Vote};
 

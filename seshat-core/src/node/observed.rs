@@ -11,7 +11,7 @@ use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::{LogIdOptionExt, OptionalSend};
 use tracing::Instrument;
 
-use crate::node::retention::Retention;
+use super::retention::Retention;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -19,14 +19,14 @@ use crate::types::{
 
 /// The transport `N` of node `node_id`.
 #[derive(Debug, Clone)]
-pub(crate) struct Observed<N> {
+pub(super) struct Observed<N> {
     node_id: NodeId,
     inner: N,
     retention: Arc<Retention>,
 }
 
 /// One connection of an [`Observed`] transport.
-pub(crate) struct ObservedConnection<N> {
+pub(super) struct ObservedConnection<N> {
     node_id: NodeId,
     target: NodeId,
     inner: N,
@@ -34,7 +34,7 @@ pub(crate) struct ObservedConnection<N> {
 }
 
 impl<N> Observed<N> {
-    pub(crate) fn new(node_id: NodeId, inner: N, retention: Arc<Retention>) -> Self {
+    pub(super) fn new(node_id: NodeId, inner: N, retention: Arc<Retention>) -> Self {
         Self { node_id, inner, retention }
     }
 }

@@ -1,0 +1,151 @@
+//! [`History`]: what happened below a directory, call by call, and the power cuts in it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::event::{Act, Event, Moment, NodeId};
+use super::picture::Picture;
+use super::report::{self, Unsynced};
+use super::state::State;
+use super::{Cut, Model};
+
+/// A directory as it was found, and every event since. A clone is cheap: events are shared.
+#[derive(Debug, Clone)]
+pub struct History {
+    base: Arc<State>,
+    events: Vec<Arc<Event>>,
+}
+
+impl History {
+    /// A history that begins.
+    pub fn new(base: State) -> Self {
+        Self { base: Arc::new(base), events: Vec::new() }
+    }
+
+    /// The next event.
+    pub fn push(&mut self, event: Event) {
+        self.events.push(Arc::new(event));
+    }
+
+    /// All events, oldest first.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &Event> {
+        self.events.iter().map(|event| &**event)
+    }
+
+    /// After the last event.
+    pub fn now(&self) -> Moment {
+        Moment(self.events.len() as u64)
+    }
+
+    /// The state at a moment; that of now for a later one. Found from the beginning: to go through
+    /// many, take [`History::images`].
+    pub fn state(&self, at: Moment) -> State {
+        let mut state = (*self.base).clone();
+        for (number, event) in (0..at.0).zip(self.events()) {
+            state.apply(number, event.done());
+        }
+        state
+    }
+
+    /// The image at a moment, such as one at which something was acknowledged.
+    pub fn image(&self, at: Moment) -> Image {
+        let at = at.min(self.now());
+        Image { at, side: Side::At, state: self.state(at) }
+    }
+
+    /// Images before and after each sync, failed ones too, and at the end: the moments at which
+    /// what is durable changes, or is least. Between two of them only more is at risk. None is
+    /// given twice.
+    pub fn images(&self) -> impl Iterator<Item = Image> {
+        let mut state = (*self.base).clone();
+        let mut last = None;
+        let steps = self.events.iter().map(Some).chain([None]).zip(0..);
+        steps.flat_map(move |(event, number)| {
+            let sync = event.filter(|event| event.is_sync());
+            let image =
+                |side, at, state: &State| Image { at: Moment(at), side, state: state.clone() };
+            let mut images = Vec::new();
+            if (event.is_none() || sync.is_some()) && last != Some(number) {
+                let name = |event: &Arc<Event>| Side::Before(event.call);
+                images.push(image(sync.map_or(Side::At, name), number, &state));
+            }
+            if let Some(event) = event {
+                state.apply(number, event.done());
+            }
+            if let Some(event) = sync {
+                images.push(image(Side::After(event.call), number + 1, &state));
+                last = Some(number + 1);
+            }
+            images
+        })
+    }
+}
+
+/// Which side of a call an image is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Right before this call.
+    Before(&'static str),
+    /// Right after it.
+    After(&'static str),
+    /// At no call in particular.
+    At,
+}
+
+/// A directory at a moment: what is on the disk, and what may be.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// When.
+    pub at: Moment,
+    /// Before or after what.
+    pub side: Side,
+    pub(crate) state: State,
+}
+
+impl Image {
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What a power cut leaves.
+    pub fn cut(&self, cut: Cut) -> Picture {
+        self.state.cut(cut)
+    }
+
+    /// What a killed process leaves: the page cache.
+    pub fn killed(&self) -> Picture {
+        self.state.killed()
+    }
+
+    /// What is not on the disk, and which call it waits for.
+    pub fn unsynced(&self, model: Model) -> Vec<Unsynced> {
+        report::unsynced(&self.state, model)
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.side {
+            Side::Before(call) => write!(f, "before call {}, {call}", self.at.0 + 1),
+            Side::After(call) => write!(f, "after call {}, {call}", self.at.0),
+            Side::At => self.at.fmt(f),
+        }
+    }
+}
+
+impl Act {
+    /// The nodes that it is about.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        match self {
+            Self::Nothing | Self::SyncAll => Vec::new(),
+            Self::Born { node, .. }
+            | Self::Hint { node }
+            | Self::Change { node, .. }
+            | Self::Sync { node }
+            | Self::SyncRange { node, .. }
+            | Self::LoseSync { node } => vec![*node],
+            Self::Name(change) => change.entries.iter().filter_map(|entry| entry.node).collect(),
+        }
+    }
+}
