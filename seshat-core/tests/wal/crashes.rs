@@ -4,6 +4,7 @@ use rstest::rstest;
 
 use crate::history::{Depth, Op, Run, Tried, crash};
 use crate::sim::Sim;
+use crate::step;
 
 /// What everything begins with.
 const PROLOGUE: [Op; 4] =
@@ -46,18 +47,20 @@ fn a_log_that_is_being_created_is_there_or_not(#[case] sector: usize) {
     let mut run = Run::fresh(sim.clone()).unwrap();
     run.run(&PROLOGUE).unwrap();
     let mut tried = Tried::default();
-    let depth = Depth { crashes: 2, thorough: true };
+    // A header block is many small sectors.
+    let thorough = sector == 512 || step(2) == 1;
+    let depth = Depth { crashes: if thorough { 2 } else { 1 }, thorough };
     crash(&sim.recorded(), &run.states, depth, &mut tried).unwrap();
-    assert!(tried.openings > 100, "{tried:?}");
+    assert!(tried.openings > 30, "{}", tried.openings);
 }
 
 #[test]
 fn every_pair() {
     let mut tried = Tried::default();
-    for a in OPS {
-        for b in OPS {
-            history(64, &[a, b], Depth { crashes: 1, thorough: true }, &mut tried);
-        }
+    // A prime that 13 kinds are no multiple of, so that each kind is tried with several.
+    for pair in (0..OPS.len().pow(2)).step_by(step(11)) {
+        let [a, b] = [pair / OPS.len(), pair % OPS.len()].map(|place| OPS[place]);
+        history(64, &[a, b], Depth { crashes: 1, thorough: true }, &mut tried);
     }
     assert!(tried.whole > tried.sampled, "{} and {}", tried.whole, tried.sampled);
 }
@@ -73,23 +76,30 @@ fn every_triple() {
         )
     });
     let ops: Vec<Op> = ops.collect();
-    for &a in &ops {
-        for &b in &ops {
-            for &c in &ops {
-                history(512, &[a, b, c], Depth { crashes: 1, thorough: true }, &mut tried);
-            }
-        }
+    let len = ops.len();
+    for triple in (0..len.pow(3)).step_by(step(23)) {
+        let ops = [triple / len.pow(2), triple / len % len, triple % len].map(|place| ops[place]);
+        history(512, &ops, Depth { crashes: 1, thorough: true }, &mut tried);
     }
+}
+
+/// The frame that says that others are durable is not durable itself, so nothing behind it may count on it.
+#[test]
+fn what_was_written_unsynced_is_not_promised() {
+    let mut tried = Tried::default();
+    let ops = [Op::Settle, Op::Append(0, 1, 900), Op::Append(0, 1, 3000)];
+    history(512, &ops, Depth { crashes: 1, thorough: true }, &mut tried);
 }
 
 /// The crash is followed by one while the log is opened, and one while that is.
 #[test]
 fn every_single_crash_and_those_after_it() {
     let mut tried = Tried::default();
-    for op in [Op::Append(0, 3, 20), Op::Append(0, 1, 4000), Op::Purge(0, 0), Op::Maintain] {
+    let ops = [Op::Append(0, 1, 4000), Op::Append(0, 3, 20), Op::Purge(0, 0), Op::Maintain];
+    for op in ops.into_iter().step_by(step(2)) {
         history(512, &[op], Depth { crashes: 3, thorough: false }, &mut tried);
     }
-    assert!(tried.openings > 500, "{}", tried.openings);
+    assert!(tried.openings > 300, "{}", tried.openings);
 }
 
 /// Nothing is waited for before the segments go that a purge frees.

@@ -1,10 +1,13 @@
 //! Bytes that change, files that go, and what is said of them.
 
+use std::ops::Range;
+
 use rstest::rstest;
 use seshat_core::wal::{Damage, LostEntries, OpenError, Part, ReadError, Wal, Wrong};
 
 use crate::history::{Op, Run, State, observe, options};
 use crate::sim::{Sim, World};
+use crate::step;
 
 /// All kinds of frames, two segments, closed in peace.
 fn closed() -> (World, State) {
@@ -51,6 +54,19 @@ fn end(bytes: &[u8]) -> (usize, usize) {
     (at, last)
 }
 
+/// Bytes that are as their neighbours, under the same checksum: a header's zeros, and what is within a large
+/// entry.
+fn dull(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut dull = vec![96..4088];
+    let mut at = 4096;
+    while bytes[at..at + 8] != [0; 8] {
+        let len = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        dull.push(at + 48 + 128..at + 48 + len.saturating_sub(128));
+        at += 48 + len.next_multiple_of(8);
+    }
+    dull
+}
+
 /// Every byte of every frame, header and identity, changed in two ways: nothing opens that has lost
 /// something, nothing that is refused is changed.
 #[rstest]
@@ -65,7 +81,9 @@ fn a_byte_that_changed_is_found(#[case] xor: u8) {
         let (until, last) =
             if name == "IDENTITY" { (bytes.len(), bytes.len()) } else { end(bytes) };
         let is_newest = name == SECOND;
-        for at in 0..until {
+        let dull = if name == "IDENTITY" { Vec::new() } else { dull(bytes) };
+        let is_dull = |at| dull.iter().any(|dull| dull.contains(&at));
+        for at in (0..until).filter(|at| !is_dull(*at) || at % step(64) == 0) {
             let mut world = world.clone();
             world.damage(name, at, xor);
             let (sim, opened) = open(world.clone());
@@ -86,7 +104,7 @@ fn a_byte_that_changed_is_found(#[case] xor: u8) {
             refused += 1;
         }
     }
-    assert!(refused > 10_000, "{refused}");
+    assert!(refused > 1_000, "{refused}");
 }
 
 #[rstest]

@@ -89,8 +89,7 @@ fn is_caught_by(sector: usize, faults: &Faults, call: usize) -> bool {
         return true;
     }
     // Before it nothing differs; long after it, all of it is durable by other syncs.
-    let mut images = sim.recorded();
-    images.retain(|image| (call..call + 12).contains(&image.calls));
+    let images = sim.recorded_during(call..call + 12);
     let depth = Depth { crashes: 1, thorough: true };
     crash(&images, &run.states, depth, &mut Tried::default()).is_err()
 }
