@@ -23,10 +23,11 @@
 //! snapshot/data types                    the one place that spells openraft's generics
 //! log log/store                          the log, and openraft's face of it
 //! codec                                  checked domain types to bytes and back
-//! wal                                    the log on disk. Nothing stands on it yet
+//! wal                                    records on disk, in one order, durable together
 //! machine snapshot                       the state machine, and a frozen one to bytes and back
 //! machine/store                          openraft's face of both
 //! storage                                what a node is built on; in memory
+//! disk                                   the same, in a directory
 //! legacy                                 what the first generation wrote, into such a storage
 //! config error                           what a node is given, and what it says when it can't
 //! network                                what a transport must do; in one process; a stub
@@ -50,6 +51,8 @@ mod admission;
 pub mod codec;
 #[cfg(feature = "storage-v2")]
 pub mod config;
+#[cfg(feature = "storage-v2")]
+pub mod disk;
 #[cfg(feature = "storage-v2")]
 pub mod error;
 #[cfg(feature = "legacy")]

@@ -78,6 +78,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use self::core::{Core, Refused, Turn};
+pub(crate) use self::error::Context;
 pub use self::error::{
     Call, Damage, Failure, Illegal, LostEntries, OpenError, Part, ReadError, Stopped, SubmitError,
     Wrong,
@@ -213,6 +214,11 @@ impl<F: FileSystem> Wal<F> {
 
     fn upkeep(&self) -> MutexGuard<'_, u64> {
         self.shared.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the log is, for what lies beside it and shares its lock.
+    pub(crate) fn file_system(&self) -> &F {
+        &self.shared.fs
     }
 
     /// What a group's records come to, durable or not. All of its fields are empty before the first.
@@ -352,7 +358,8 @@ impl<F: FileSystem> Wal<F> {
         Ok(())
     }
 
-    fn fail(&self, failure: Failure) -> Stopped {
+    /// Takes nothing any more: the disk that it is on failed.
+    pub(crate) fn fail(&self, failure: Failure) -> Stopped {
         report(&failure);
         let wake = self.core().fail(failure.clone());
         wake.iter().for_each(thread::Thread::unpark);

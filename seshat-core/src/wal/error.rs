@@ -72,18 +72,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(call: Call, file: impl Into<String>, source: io::Error) -> Self {
+    pub(crate) fn new(call: Call, file: impl Into<String>, source: io::Error) -> Self {
         Self { call, file: file.into(), source: Arc::new(source) }
     }
 
     /// Whether the disk has no room, or the user may take no more.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
 /// Adds call and file to what the system says.
-pub(super) trait Context<T> {
+pub(crate) trait Context<T> {
     fn during(self, call: Call, file: &str) -> Result<T, Failure>;
 }
 

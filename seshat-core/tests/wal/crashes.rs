@@ -87,7 +87,7 @@ fn every_triple() {
 #[test]
 fn what_was_written_unsynced_is_not_promised() {
     let mut tried = Tried::default();
-    let ops = [Op::Settle, Op::Append(0, 1, 900), Op::Append(0, 1, 3000)];
+    let ops = [Op::Settle, Op::Queue(0, 2, 1500), Op::Append(0, 3, 20)];
     history(512, &ops, Depth { crashes: 1, thorough: true }, &mut tried);
 }
 
