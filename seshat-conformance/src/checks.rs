@@ -6,7 +6,6 @@ pub(crate) mod cluster;
 pub(crate) mod committed;
 pub(crate) mod concurrency;
 pub(crate) mod counter_examples;
-#[cfg(feature = "storage-v2")]
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod log;

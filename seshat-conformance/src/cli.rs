@@ -16,6 +16,7 @@
 //! not be written, and 130 after Ctrl-C.
 
 mod args;
+mod look;
 mod new;
 mod print;
 mod progress;
@@ -26,6 +27,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -73,6 +75,8 @@ enum Stop {
     Unfit(#[from] Unfit),
     #[error(transparent)]
     New(#[from] new::NewError),
+    #[error(transparent)]
+    Look(#[from] look::LookError),
 }
 
 /// What may have been meant by a word that names no check.
@@ -117,6 +121,7 @@ fn face(driver: Arc<dyn Driver>) -> ExitCode {
         Some(Command::List { checks }) => list(&checks),
         Some(Command::Explain { check }) => explain(&check),
         Some(Command::New(args)) => new_crate(&args),
+        Some(Command::Look { dir, patience }) => look_at(&driver, &dir, patience),
         Some(Command::Replay { file, how }) => replay_file(&driver, &program, &file, &how),
     };
     match done {
@@ -183,7 +188,11 @@ fn replay_file(
     warden.cell().trial()?;
     let started = std::time::Instant::now();
     let outcome = warden.cell().replay(&history);
-    if let Some(Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })) = outcome {
+    if let Some(
+        Outcome::Failed(Failure { kind: Kind::Kit, what: why, .. })
+        | Outcome::Skipped { reason: why },
+    ) = outcome
+    {
         return Err(Stop::NotReplayable { path, why });
     }
     let mut report = Report::empty(&driver.name(), &options);
@@ -220,6 +229,11 @@ fn new_crate(args: &new::NewArgs) -> Result<u8, Stop> {
     Ok(0)
 }
 
+fn look_at(driver: &Arc<dyn Driver>, dir: &Path, patience: Duration) -> Result<u8, Stop> {
+    print(&look::look(&**driver, dir, patience)?)?;
+    Ok(0)
+}
+
 fn warden(options: &Options, how: &How) -> Result<(Arc<Halt>, Warden), Stop> {
     let halt = Arc::new(Halt::default());
     halt.listen(|_, _| {}, |code| std::process::exit(code.into())).map_err(Stop::Start)?;
@@ -248,7 +262,7 @@ fn known_words(filter: &Filter, specs: &[Spec]) -> Result<(), Stop> {
             near.truncate(5);
             let commands = Cli::command();
             let is_near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
-            let names = ["run", "list", "explain", "replay", "new"];
+            let names = ["run", "list", "explain", "replay", "look", "new"];
             debug_assert!(names.iter().all(|name| commands.find_subcommand(name).is_some()));
             near.extend(names.into_iter().filter(|name| is_near(name)));
             Err(Stop::NoSuchCheck { word: (*word).to_owned(), near: Near(near) })

@@ -29,9 +29,40 @@ pub struct Failure {
     /// its answer. `None` where no call had been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// What was on the disk, where it was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wreck: Option<Box<Wreck>>,
     /// The file that holds all of it, where a report shows it shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<PathBuf>,
+}
+
+/// What was on the disk when a check failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wreck {
+    /// The model of persistence, what of the unsynced survived, and after which call; `None` where
+    /// the power was not cut.
+    pub cut: Option<String>,
+    /// What was not on the disk, and which sync of what is missing.
+    pub missing: Vec<String>,
+    /// The calls that the store made since the disk was whole, and whether what each did is on it.
+    pub calls: Vec<String>,
+    /// The directory that the store was opened in, as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<PathBuf>,
+}
+
+impl Wreck {
+    /// What it has to tell, each with a label.
+    pub(crate) fn parts(&self) -> [(&'static str, Vec<&str>); 3] {
+        let calls = self.calls.iter().map(String::as_str).collect();
+        let cut = self.cut.as_deref().unwrap_or("none: the process was killed, or the disk failed");
+        let missing = match self.missing.is_empty() {
+            true => vec!["nothing: all was synced"],
+            false => self.missing.iter().map(String::as_str).collect(),
+        };
+        [("power cut", vec![cut]), ("not on disk", missing), ("calls", calls)]
+    }
 }
 
 /// How a check that failed ended.
@@ -137,6 +168,7 @@ impl Failure {
             history: None,
             kind,
             asked: None,
+            wreck: None,
             whole: None,
         }
     }

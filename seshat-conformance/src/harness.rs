@@ -43,14 +43,14 @@ use crate::driver::{self, Driver};
 use crate::failure::{Failure, Kind};
 use crate::isolation::{CHILD, Echo, Halt, Warden};
 use crate::model::Step;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::outcome::Outcome;
 use crate::outcome::{CheckResult, Report, Rerun};
 use crate::preflight::Unfit;
 use crate::registry::specs;
 use crate::report::{self, excuse, failure_text};
 use crate::runner::fit;
-use crate::spec::{Edition, Need, Spec};
+use crate::spec::{Edition, Spec};
 use crate::{cli, preflight, replay};
 
 /// The whole of a test target: each check of this back end is one test. See [`harness`](crate::harness).
@@ -186,7 +186,7 @@ fn history(file: &Path) -> io::Result<String> {
     }
 }
 
-fn trial(target: &Arc<Target>, spec: Spec, skip: Option<Need>) -> Trial {
+fn trial(target: &Arc<Target>, spec: Spec, skip: Option<String>) -> Trial {
     let target = Arc::clone(target);
     Trial::ignorable_test(spec.id, move || target.run(spec)).with_ignored_flag(skip.is_some())
 }
@@ -195,7 +195,9 @@ impl Target {
     fn replay(&self, file: &Path, history: &str) -> Result<(), Failed> {
         let started = std::time::Instant::now();
         let outcome = self.warden.cell().replay(history).unwrap_or_else(|| interrupted());
-        if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. }) = &outcome {
+        if let Outcome::Failed(Failure { kind: Kind::Kit, what, .. })
+        | Outcome::Skipped { reason: what } = &outcome
+        {
             return Err(format!("can't replay {}: {what}", file.display()).into());
         }
         let mut result = CheckResult { spec: replay::SPEC, outcome, elapsed: started.elapsed() };
@@ -249,6 +251,7 @@ fn options() -> io::Result<Options> {
         limit_scale: variable::<NonZeroU32>("limit-scale")?
             .map_or(default.limit_scale, NonZeroU32::get),
         budget: variable::<Budget>("budget")?.unwrap_or(default.budget),
+        images: Some(variable("images")?.unwrap_or_else(options::images)),
         patience: checked("patience", |text| cli::seconds(text).ok())?.unwrap_or(default.patience),
         ..default
     })

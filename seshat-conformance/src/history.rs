@@ -285,3 +285,21 @@ impl Now {
         }
     }
 }
+
+/// Choices at random, the same for the same seed.
+pub(crate) fn random(seed: u64, kinds: &[Kind], length: usize) -> Vec<Choice> {
+    let mut state = seed;
+    // SplitMix64.
+    let mut next = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let choice = || {
+        let number = next();
+        let kind = kinds.get((number >> 32) as usize % kinds.len().max(1))?;
+        Some(Choice { kind: *kind, much: number as u16 % 32, which: (number >> 16) as u16 % 8 })
+    };
+    std::iter::repeat_with(choice).map_while(|choice| choice).take(length).collect()
+}

@@ -31,7 +31,7 @@ use crate::preflight::{PATIENCES, Unfit};
 use crate::registry::specs;
 use crate::replay;
 use crate::runner::{self, Gifts, Hangs, Progress};
-use crate::spec::{Need, Spec};
+use crate::spec::Spec;
 
 /// The first argument of a child; its orders are the second.
 pub(crate) const CHILD: &str = "__seshat-conformance-child";
@@ -73,7 +73,10 @@ impl Warden {
         let specs = specs(self.options.edition);
         let report = runner::run_with(driver, &specs, &self.options, watch, || {
             let mut cell = self.cell();
-            move |spec: &Spec| cell.run(spec)
+            move |spec: &Spec| match runner::watches(driver, spec.needs) {
+                true => cell.run_alone(spec),
+                false => cell.run(spec),
+            }
         });
         Report { notes: self.take_notes(), ..report }
     }
@@ -104,13 +107,22 @@ impl Cell<'_> {
         Some(outcome)
     }
 
+    /// Runs a check in a child of its own: a thread that an earlier check left behind would work for
+    /// the store out of sight.
+    fn run_alone(&mut self, spec: &Spec) -> Option<Outcome> {
+        self.process = None;
+        let outcome = self.run(spec);
+        self.process = None;
+        outcome
+    }
+
     /// Replays a history, likewise.
     pub(crate) fn replay(&mut self, history: &str) -> Option<Outcome> {
         self.outcome(&replay::SPEC, |dir| Request::Replay(history.to_owned(), dir))
     }
 
     /// Why each check will be skipped, if it will.
-    pub(crate) fn skips(&mut self, driver: &dyn Driver, specs: &[Spec]) -> Vec<Option<Need>> {
+    pub(crate) fn skips(&mut self, driver: &dyn Driver, specs: &[Spec]) -> Vec<Option<String>> {
         let mut asked = None;
         let mut gifts = || *asked.get_or_insert_with(|| self.gifts());
         specs.iter().map(|spec| runner::missing(driver, spec.needs, &mut gifts)).collect()

@@ -6,6 +6,7 @@ mod waits;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::driver::Driver;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::pace::Pace;
+use crate::power::Power;
 
 use self::waits::Rates;
 
@@ -31,6 +33,8 @@ pub struct Lab {
     rates: Rates,
     /// Calls that are known to hang.
     hanging: Vec<String>,
+    /// Its stores' disks.
+    pub(crate) power: Power,
     /// What the check did, for whoever watches it.
     pub record: Arc<Record>,
     dir: PathBuf,
@@ -49,6 +53,8 @@ pub(crate) struct Means {
     pub(crate) limit: Duration,
     /// Calls that hung in other checks.
     pub(crate) hanging: Vec<String>,
+    /// Whether the calls of its stores are watched.
+    pub(crate) watches: bool,
 }
 
 /// What a check did so far. Readable while the check hangs.
@@ -213,7 +219,7 @@ impl Lab {
         means: Means,
         record: Arc<Record>,
     ) -> Self {
-        let Means { budget, seed, patience, limit, hanging } = means;
+        let Means { budget, seed, patience, limit, hanging, watches } = means;
         Self {
             driver,
             budget,
@@ -222,6 +228,7 @@ impl Lab {
             pace: Pace::beside(),
             rates: Rates::default(),
             hanging,
+            power: Power::new(watches, seed),
             record,
             limit,
             dir: dir.to_owned(),
@@ -230,13 +237,18 @@ impl Lab {
         }
     }
 
+    /// A path for a directory that is not there yet.
+    pub(crate) fn place(&self) -> PathBuf {
+        let store = self.stores.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!("store-{store}"))
+    }
+
     /// A fresh directory.
     ///
     /// # Errors
     /// It can't be made.
     pub(crate) fn directory(&self) -> Result<PathBuf, Failure> {
-        let store = self.stores.fetch_add(1, Ordering::Relaxed);
-        let dir = self.dir.join(format!("store-{store}"));
+        let dir = self.place();
         std::fs::create_dir_all(&dir)
             .map_err(|error| Failure::error(format!("making {}", dir.display()), error))?;
         Ok(dir)
@@ -263,6 +275,24 @@ impl Lab {
     /// Waits for a future from within a check, where a callback can't.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+    }
+
+    /// Likewise; a panic is the failure that it would be in a check by itself.
+    ///
+    /// # Errors
+    /// The future's, or a panic.
+    pub(crate) fn caught<T>(
+        &self,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let run = AssertUnwindSafe(|| self.block_on(future));
+        catch_unwind(run).unwrap_or_else(|_| {
+            let panics = self.record.panics();
+            self.record.forgive_panics();
+            let said = panics.last().cloned().unwrap_or_default();
+            let call = self.record.doing().unwrap_or_else(|| "the store".to_owned());
+            Err(Failure::new(Kind::Panic, format!("{call} panicked"), "", said))
+        })
     }
 
     /// Counts an assertion, and fails if it doesn't hold.

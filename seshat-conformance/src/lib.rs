@@ -55,6 +55,7 @@
 //! reference embedded                 back ends of the kit's own
 //! driver                             the seam; below it driver/openraft09, a Backend as a driver
 //! spec options outcome               a check before it runs, how to run, what was found
+//! power                              the disks below stores: watched, cut off, full, broken
 //! lab check                          what a check works with, and what it is
 //! poll subject                       the store under test, with the oracle at its side
 //! fixtures checks                    the checks, a file a family
@@ -87,6 +88,7 @@ mod options;
 mod outcome;
 mod pace;
 mod poll;
+mod power;
 mod preflight;
 pub mod record;
 #[cfg(feature = "storage-v2")]

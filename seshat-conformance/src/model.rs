@@ -149,6 +149,16 @@ impl LogModel {
         (0..=items.len()).map(with).collect()
     }
 
+    /// Whether all that `shown` has is here: what differs is a truncation or a purge that isn't done
+    /// here, and openraft makes again.
+    pub fn holds(&self, shown: &Self) -> bool {
+        let first = self.first_index();
+        let mut kept = shown.items.iter().filter(|item| item.id.index >= first);
+        self.vote >= shown.vote
+            && self.last() >= shown.last()
+            && kept.all(|item| self.get(item.id.index) == Some(item))
+    }
+
     fn truncate(&mut self, index: u64) {
         self.items.retain(|item| item.id.index < index);
     }

@@ -2,6 +2,7 @@
 
 mod filter;
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct Options {
     pub limit_scale: u32,
     /// Whether the first failure that fails the run ends it: checks that are under way still end.
     pub fail_fast: bool,
+    /// Where the directory is kept that a power cut left to a check that failed, in one of its own;
+    /// `None`: nowhere.
+    pub images: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -43,8 +47,15 @@ impl Default for Options {
             jobs: 2 * thread::available_parallelism().map_or(1, usize::from),
             limit_scale: 1,
             fail_fast: false,
+            images: None,
         }
     }
+}
+
+/// Where images are kept, unless somebody says otherwise: in a folder of this process's own, which is
+/// made with the first.
+pub(crate) fn images() -> PathBuf {
+    std::env::temp_dir().join(format!("seshat-images-{}", std::process::id()))
 }
 
 impl Options {

@@ -18,7 +18,6 @@ pub fn registry() -> Vec<Check> {
         checks::model::checks(),
         checks::model::in_flight::checks(),
         checks::counter_examples::checks(),
-        #[cfg(feature = "storage-v2")]
         checks::crash::checks(),
         checks::disk::checks(),
         checks::concurrency::checks(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::check::Check;
 use crate::checks::model::{self, Birth};
 use crate::model::Step;
-use crate::spec::{Edition, Level, Spec};
+use crate::spec::{Edition, Level, Need, Spec};
 
 /// The id of a replay, in no registry.
 pub(crate) const ID: &str = "replay";
@@ -27,8 +27,10 @@ pub(crate) const SPEC: Spec = Spec {
 
 /// A check that replays `steps`, each with the number of its line.
 pub(crate) fn check(steps: Vec<(usize, Step)>) -> Check {
+    let cuts = steps.iter().any(|(_, step)| *step == Step::CutPower);
+    let needs: &[Need] = if cuts { &[Need::CutPower] } else { &[] };
     Check {
-        spec: SPEC,
+        spec: Spec { needs, ..SPEC },
         run: Box::new(move |lab| {
             let steps = steps.clone();
             Box::pin(async move {

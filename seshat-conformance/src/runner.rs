@@ -18,7 +18,7 @@ use std::time::Instant;
 
 pub(crate) use self::bench::{Asked, Bench, fit, hang, hollow, with_context};
 pub(crate) use self::hangs::Hangs;
-pub(crate) use self::needs::{Gifts, missing};
+pub(crate) use self::needs::{Gifts, missing, watches};
 use crate::backend::Backend;
 use crate::driver::{self, Driver};
 use crate::model::{ParseError, Step};

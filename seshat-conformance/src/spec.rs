@@ -16,7 +16,7 @@ pub struct Edition(pub u16);
 
 impl Edition {
     /// The newest.
-    pub const LATEST: Self = Self(2);
+    pub const LATEST: Self = Self(3);
 }
 
 impl fmt::Display for Edition {
@@ -77,10 +77,12 @@ pub enum Need {
     ExpectedDigest,
     /// A snapshot's bytes can be read and written.
     SnapshotBytes,
-    /// The `cut_power` hook.
+    /// The `cut_power` hook, or files that are watched.
     CutPower,
-    /// The `refuse_writes` hook.
+    /// The `refuse_writes` hook, or files that are watched.
     RefuseWrites,
+    /// Files whose calls are watched, whatever hooks there are.
+    WatchedFiles,
     /// The `damage_last_record` hook.
     DamageLastRecord,
     /// The `damage_record` hook.
@@ -125,8 +127,9 @@ impl Need {
             Self::ExpectedReply => "the back end gives no `expected_reply`",
             Self::ExpectedDigest => "the back end gives no `expected_digest`",
             Self::SnapshotBytes => "snapshot data is opaque: its bytes can't be reached",
-            Self::CutPower => "no hook `cut_power`",
-            Self::RefuseWrites => "no hook `refuse_writes`",
+            Self::CutPower => "neither files that can be watched nor a hook `cut_power`",
+            Self::RefuseWrites => "neither files that can be watched nor a hook `refuse_writes`",
+            Self::WatchedFiles => "not declared: all state lives in files that can be watched",
             Self::DamageLastRecord => "no hook `damage_last_record`",
             Self::DamageRecord => "no hook `damage_record`",
             Self::DamageSnapshot => "no hook `damage_snapshot`",

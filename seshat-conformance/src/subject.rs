@@ -21,6 +21,7 @@ use crate::driver::store::{Data, Log, Machine, Reader, Snapshot};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{Id, Item, Model, Step};
+use crate::power::Disk;
 use crate::words::pieces;
 
 pub(crate) use self::data::verify_data;
@@ -50,12 +51,15 @@ pub(crate) struct Subject<'l> {
     /// The current snapshot's meta, as it was built or installed.
     pub(crate) meta: Option<Meta>,
     twin: Option<Origin<'l>>,
+    /// Below the store, and dropped after its handles.
+    pub(crate) disk: Disk,
 }
 
 impl<'l> Subject<'l> {
     /// A fresh store.
     pub(crate) async fn fresh(lab: &'l Lab) -> Result<Self, Failure> {
         lab.record.forget_steps();
+        lab.power.forget();
         let dir = lab.directory()?;
         Self::open(lab, dir, Model::new()).await
     }
@@ -99,6 +103,17 @@ impl<'l> Subject<'l> {
 
     /// The store in a directory, of which the oracle knows `model`.
     pub(crate) async fn open(lab: &'l Lab, dir: PathBuf, model: Model) -> Result<Self, Failure> {
+        let disk = lab.power.disk(&dir, lab.driver.hooks())?;
+        Self::open_on(lab, disk, dir, model).await
+    }
+
+    /// The store in a directory with this disk below it, of which the oracle knows `model`.
+    pub(crate) async fn open_on(
+        lab: &'l Lab,
+        disk: Disk,
+        dir: PathBuf,
+        model: Model,
+    ) -> Result<Self, Failure> {
         let (mut log, machine) = open(lab, &dir).await?;
         let reader = lab.call("get_log_reader", log.reader()).await?;
         Ok(Self {
@@ -113,6 +128,7 @@ impl<'l> Subject<'l> {
             in_flight: Vec::new(),
             meta: None,
             twin: None,
+            disk,
         })
     }
 

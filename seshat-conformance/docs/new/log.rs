@@ -82,8 +82,8 @@ impl Backend for MyBackend {
         Some(machine.digest())
     }
 
-    // The checks run now. FILL IN what your store claims: `files: true`, say, if all of it is in
-    // files below the directory.
+    // The checks run now. FILL IN what your store claims: `files: true`, if all of it is in files
+    // below the directory: then its power is cut, its disk fills up, and its bytes change.
     fn capabilities(&self) -> Capabilities {
         Capabilities { files: false, ..reference::log_alone() }
     }

@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 
 use crate::costs::Costs;
 use crate::error::{Unsupported, WatchError};
@@ -42,7 +43,7 @@ impl Disk {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         let picture = Picture::read(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, &picture, State::durable(&picture))
+        Self::whole(family, dir, &picture)
     }
 
     /// Writes a picture into `dir`, which is not there or empty, and watches it: the disk after a
@@ -56,31 +57,43 @@ impl Disk {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         picture.write_to(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, picture, State::durable(picture))
+        Self::whole(family, dir, picture)
     }
 
-    /// A process was killed at an image's moment, and the next one starts: writes into `dir`, which
-    /// is not there or empty, what the page cache had, and watches it. On the disk is what was on
-    /// the disk at that moment, so what the next process merely finds, the next power cut takes.
+    /// A process was killed at the moment of an image of `history`, and the next one starts: writes
+    /// into `dir`, which is not there or empty, what the page cache had, and watches it. On the disk
+    /// is what was on the disk at that moment, so what the next process merely finds, the next power
+    /// cut takes. What the next one does continues the history.
     ///
     /// # Errors
     /// As [`Disk::watch`], and where `dir` can't be written.
-    pub fn revive(image: &Image, dir: impl AsRef<Path>) -> Result<Self, WatchError> {
+    pub fn revive(
+        history: &History,
+        image: &Image,
+        dir: impl AsRef<Path>,
+    ) -> Result<Self, WatchError> {
         let dir = dir.as_ref();
         let family = trap::ensure()?;
         let picture = image.killed();
         picture.write_to(dir).map_err(WatchError::io(dir))?;
-        Self::over(family, dir, &picture, image.state.clone())
+        Self::over(family, dir, &picture, history.until(image.at), image.state.clone())
+    }
+
+    fn whole(family: Family, dir: &Path, picture: &Picture) -> Result<Self, WatchError> {
+        let state = State::durable(picture);
+        Self::over(family, dir, picture, History::new(state.clone()), state)
     }
 
     fn over(
         family: Family,
         dir: &Path,
         picture: &Picture,
+        history: History,
         state: State,
     ) -> Result<Self, WatchError> {
         let dir = fs::canonicalize(dir).map_err(WatchError::io(dir))?;
-        let watched = Watched::new(family, &dir, picture, state).map_err(WatchError::io(&dir))?;
+        let watched = Watched::new(family, &dir, picture, history, state);
+        let watched = watched.map_err(WatchError::io(&dir))?;
         let shared = Arc::new(Mutex::new(watched));
         if !Registry::lock().add(&shared) {
             return Err(WatchError::Nested { dir });
@@ -161,7 +174,9 @@ impl Disk {
             bury(&self.dir)?;
         }
         picture.write_to(&self.dir)?;
-        let new = Watched::new(family, &self.dir, &picture, State::durable(&picture))?;
+        let state = State::durable(&picture);
+        let history = History::new(state.clone());
+        let new = Watched::new(family, &self.dir, &picture, history, state)?;
         lock(&self.shared).replace(new);
         tracing::debug!(dir = %self.dir.display(), ?cut, "power on");
         Ok(())
@@ -196,6 +211,13 @@ impl Disk {
         trap::bystanders()
     }
 
+    /// Names that begin with `prefix` are on the disk as soon as they are made, moved or removed,
+    /// in any order, and no fault meets such a call. For files of a test's own beside the store's.
+    /// Their contents aren't spared. Call it before there are any.
+    pub fn spare(&self, prefix: &str) {
+        lock(&self.shared).spare(prefix);
+    }
+
     /// What watching has cost.
     pub fn costs(&self) -> Costs {
         lock(&self.shared).costs()
@@ -211,6 +233,19 @@ impl Disk {
 /// Why nothing can be watched here.
 pub fn watch_thread() -> Result<(), Unsupported> {
     trap::ensure().map(drop)
+}
+
+/// Whether directories can be watched here. Tried once a process, on a thread that ends.
+///
+/// # Errors
+/// Why not.
+pub fn supported() -> Result<(), &'static Unsupported> {
+    static SUPPORTED: OnceLock<Result<(), Unsupported>> = OnceLock::new();
+    let tried = SUPPORTED.get_or_init(|| {
+        let tried = thread::Builder::new().spawn(watch_thread).map_err(Unsupported::Thread)?;
+        tried.join().unwrap_or(Err(Unsupported::NoEffect))
+    });
+    tried.as_ref().copied()
 }
 
 impl Drop for Disk {

@@ -35,6 +35,9 @@ impl WatchError {
 /// Why nothing can be watched here.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsupported {
+    /// Built without the feature `trap`.
+    #[error("the feature `trap` of seshat-powercut was left out of this build")]
+    Feature,
     /// Not Linux, or another processor.
     #[error("power cuts need Linux on x86_64 or aarch64")]
     Platform,

@@ -75,13 +75,17 @@ pub mod model;
 mod unseen;
 
 #[cfg_attr(
-    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    not(all(
+        feature = "trap",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
     path = "trap_elsewhere.rs"
 )]
 mod trap;
 
 pub use self::costs::Costs;
-pub use self::disk::{Disk, watch_thread};
+pub use self::disk::{Disk, supported, watch_thread};
 pub use self::error::{Unsupported, WatchError};
 pub use self::fault::{Fault, Harm};
 pub use self::model::{Cut, History, Image, Model, Moment, Picture, Survives};

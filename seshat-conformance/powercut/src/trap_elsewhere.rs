@@ -18,7 +18,10 @@ pub(crate) type Shared = Arc<Mutex<Watched>>;
 pub(crate) type Family = ();
 
 pub(crate) fn ensure() -> Result<Family, Unsupported> {
-    Err(Unsupported::Platform)
+    match cfg!(feature = "trap") {
+        true => Err(Unsupported::Platform),
+        false => Err(Unsupported::Feature),
+    }
 }
 
 pub(crate) fn bystanders() -> Vec<String> {
@@ -52,7 +55,7 @@ impl Registry {
 pub(crate) enum Watched {}
 
 impl Watched {
-    pub(crate) fn new(_: Family, _: &Path, _: &Picture, _: State) -> io::Result<Self> {
+    pub(crate) fn new(_: Family, _: &Path, _: &Picture, _: History, _: State) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -93,6 +96,10 @@ impl Watched {
     }
 
     pub(crate) fn catch_up(&mut self) -> Moment {
+        match *self {}
+    }
+
+    pub(crate) fn spare(&mut self, _: &str) {
         match *self {}
     }
 

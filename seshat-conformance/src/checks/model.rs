@@ -4,7 +4,6 @@
 pub(crate) mod in_flight;
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -240,18 +239,14 @@ impl Birth {
 
 /// One history. A panic of the store is a failure like any other, with its steps.
 fn caught(lab: &Lab, choices: &[Choice], birth: &Birth) -> Verdict {
-    let run = AssertUnwindSafe(|| lab.block_on(history(lab, choices, birth)));
-    catch_unwind(run).unwrap_or_else(|_| {
-        let panics = lab.record.panics();
-        lab.record.forgive_panics();
-        let said = panics.last().cloned().unwrap_or_default();
-        let steps = lab.record.steps();
-        let call = lab.record.doing().unwrap_or_else(|| "the store".to_owned());
-        let mut failure = Failure::new(failure::Kind::Panic, format!("{call} panicked"), "", said);
-        failure.history = Some(steps.join("\n"));
-        failure.steps = steps;
-        failure.asked = lab.record.asked();
-        Err(failure)
+    let run = lab.caught(history(lab, choices, birth));
+    run.map_err(|failure| match failure.kind {
+        failure::Kind::Panic => {
+            let steps = lab.record.steps();
+            let asked = failure.asked.or_else(|| lab.record.asked());
+            Failure { history: Some(steps.join("\n")), steps, asked, ..failure }
+        }
+        _ => failure,
     })
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::new::NewArgs;
 use crate::budget::Budget;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::spec::Edition;
 
 /// Tells whether this openraft storage keeps openraft's storage contract.
@@ -40,6 +40,15 @@ pub(super) enum Command {
     },
     /// Write a crate that plugs in a store of yours, with the lines to fill in
     New(NewArgs),
+    /// Show what the store holds that is opened in a copy of a directory, such as the image of a
+    /// power cut that a failure names
+    Look {
+        /// The directory, which stays as it is
+        dir: PathBuf,
+        /// How long one call of the store may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+        patience: Duration,
+    },
     /// Run a history again, as a failure prints it
     Replay {
         /// A history as a failure prints it, one step a line; `-` for standard input
@@ -93,6 +102,10 @@ pub(super) struct How {
     /// End with the first failure that fails the run
     #[arg(long)]
     fail_fast: bool,
+    /// Where directories are kept that a power cut left to a check that failed [default: a folder for
+    /// temporary files]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Show what the store itself prints, on standard error
     #[arg(long)]
     pub(super) show_output: bool,
@@ -133,6 +146,7 @@ impl How {
             jobs: self.jobs.map_or(default.jobs, NonZeroUsize::get),
             limit_scale: self.limit_scale.get(),
             fail_fast: self.fail_fast,
+            images: Some(self.images.clone().unwrap_or_else(options::images)),
             filter: default.filter,
         }
     }

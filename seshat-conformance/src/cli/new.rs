@@ -95,7 +95,7 @@ fn files(store: &Store, kit: &str) -> Vec<(&'static str, String)> {
     };
     // openraft hides the older trait, and its `Adaptor`, where the newer one can be implemented.
     let (openraft, features) = match store.raft_storage {
-        true => ("\"0.9\"", ", default-features = false"),
+        true => ("\"0.9\"", ", default-features = false, features = [\"powercut\"]"),
         false => ("{ version = \"0.9\", features = [\"storage-v2\"] }", ""),
     };
     let manifest = include_str!("../../docs/new/Cargo.toml.in")

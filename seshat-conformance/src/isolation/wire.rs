@@ -27,12 +27,13 @@ pub(super) struct Orders {
     seed: u64,
     patience: Duration,
     limit_scale: u32,
+    images: Option<PathBuf>,
 }
 
 impl Orders {
     pub(super) fn new(options: &Options) -> Self {
-        let Options { budget, seed, patience, limit_scale, .. } = *options;
-        Self { budget, seed, patience, limit_scale }
+        let Options { budget, seed, patience, limit_scale, ref images, .. } = *options;
+        Self { budget, seed, patience, limit_scale, images: images.clone() }
     }
 
     pub(super) fn write(&self) -> io::Result<String> {
@@ -40,8 +41,8 @@ impl Orders {
     }
 
     pub(super) fn read(text: &str) -> io::Result<Options> {
-        let Self { budget, seed, patience, limit_scale } = serde_json::from_str(text)?;
-        Ok(Options { budget, seed, patience, limit_scale, ..Options::default() })
+        let Self { budget, seed, patience, limit_scale, images } = serde_json::from_str(text)?;
+        Ok(Options { budget, seed, patience, limit_scale, images, ..Options::default() })
     }
 }
 

@@ -71,8 +71,9 @@ impl<S: Contents> Disks<S> {
     /// copied.
     pub(super) fn open(&self, dir: &Path) -> io::Result<Disk<S>> {
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever removes a directory is done with it.
-        disks.retain(|_, disk| disk.lock().label.path().exists());
+        // Whoever removes a directory is done with it; one that is gone by itself has lost its power,
+        // and comes back.
+        disks.retain(|_, disk| disk.lock().label.is_kept());
         let Some(found) = Label::find(dir, self.kind)? else {
             let label = Label { dir: dir.to_owned(), kind: self.kind, disk: fresh(), changes: 0 };
             fs::File::create_new(label.path())?;
@@ -122,6 +123,11 @@ impl Label {
     fn path(&self) -> PathBuf {
         let Self { dir, kind, disk, changes } = self;
         dir.join(format!("{kind}.{}.{disk}.{changes}", std::process::id()))
+    }
+
+    fn is_kept(&self) -> bool {
+        let around = || self.dir.parent().is_some_and(Path::exists);
+        self.path().exists() || !self.dir.exists() && around()
     }
 
     fn turn(&mut self, changes: usize) -> io::Result<()> {

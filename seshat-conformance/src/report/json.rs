@@ -29,7 +29,7 @@
 //! | `elapsed_seconds` | wall time |
 //! | `cases` | assertions made; only if passed |
 //! | `reason` | why it was skipped or inconclusive; only then |
-//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`, `kit`, `not_tried`), `what`, `expected`, `got`, `steps`, `history`, `asked` (the call that was made last), `whole` (the file that holds what is left out here); only if it failed |
+//! | `failure` | `kind` (`broken`, `error`, `panic`, `hang`, `abort`, `hollow`, `stale`, `kit`, `not_tried`), `what`, `expected`, `got`, `steps`, `history`, `asked` (the call that was made last), `wreck` (what was on the disk: `cut`, `missing`, `calls`, `image`), `whole` (the file that holds what is left out here); only if it failed |
 //! | `run_again` | the command that runs it again |
 
 use serde::Serialize;

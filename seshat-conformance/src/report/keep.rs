@@ -81,6 +81,11 @@ fn whole(head: &str, failure: &Failure) -> String {
             let _ = writeln!(out, "# {label:<10}{line}");
         }
     }
+    for (label, lines) in failure.wreck.iter().flat_map(|wreck| wreck.parts()) {
+        for line in lines {
+            let _ = writeln!(out, "# {label:<12}{line}");
+        }
+    }
     let steps = failure.steps.join("\n");
     out.push_str(failure.history.as_deref().unwrap_or(&steps).trim_end());
     out.push('\n');

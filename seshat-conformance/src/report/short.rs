@@ -3,7 +3,7 @@
 //!
 //! The data of a report stay whole; [`keep`](super::keep) writes what is left out here to files.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Wreck};
 
 /// What a text may cost where it is written on a line of its own, as JSON does with all of it. The
 /// rest of a line is for labels and indentation.
@@ -69,15 +69,19 @@ pub(super) fn sentence(text: &str) -> String {
 /// Steps, those in the middle left out. What says so is no step, so that nobody replays a history
 /// with a hole.
 fn steps(steps: &[String]) -> Vec<String> {
-    let (first, last) = STEPS;
-    let short = |steps: &[String]| steps.iter().map(|step| within(step, STEP)).collect::<Vec<_>>();
-    let left_out = steps.len().saturating_sub(first + last);
+    lines(steps, STEPS, "steps")
+}
+
+/// The first and the last of them.
+fn lines(lines: &[String], (first, last): (usize, usize), what: &str) -> Vec<String> {
+    let short = |lines: &[String]| lines.iter().map(|line| within(line, STEP)).collect::<Vec<_>>();
+    let left_out = lines.len().saturating_sub(first + last);
     if left_out == 0 {
-        return short(steps);
+        return short(lines);
     }
-    let mut shown = short(steps.get(..first).unwrap_or_default());
-    shown.push(format!("... {left_out} steps are left out"));
-    shown.extend(short(steps.get(first + left_out..).unwrap_or_default()));
+    let mut shown = short(lines.get(..first).unwrap_or_default());
+    shown.push(format!("... {left_out} {what} are left out"));
+    shown.extend(short(lines.get(first + left_out..).unwrap_or_default()));
     shown
 }
 
@@ -114,7 +118,17 @@ pub(super) fn failure(whole: &Failure) -> Failure {
         history: whole.history.as_deref().map(history),
         kind: whole.kind,
         asked: whole.asked.as_deref().map(|asked| within(asked, HEADLINE)),
+        wreck: whole.wreck.as_deref().map(|wreck| Box::new(shortened(wreck))),
         whole: whole.whole.clone(),
+    }
+}
+
+fn shortened(whole: &Wreck) -> Wreck {
+    Wreck {
+        cut: whole.cut.as_deref().map(|cut| within(cut, HEADLINE)),
+        missing: lines(&whole.missing, (8, 4), "things"),
+        calls: lines(&whole.calls, (6, 18), "calls"),
+        image: whole.image.clone(),
     }
 }
 

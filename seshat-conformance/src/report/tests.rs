@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::budget::Budget;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Wreck};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::requirement::place::APPEND;
@@ -33,6 +33,19 @@ fn failure(kind: Kind, what: &str, got: &str) -> Failure {
     }
 }
 
+fn wreck() -> Wreck {
+    let missing = "log: bytes 13..86 are not on the disk: no fsync of the file after call 2";
+    Wreck {
+        cut: Some("ext4: nothing that was not synced survives, after call 2".to_owned()),
+        missing: vec![missing.to_owned()],
+        calls: vec![
+            "   1 T7 openat +log (synced by 2)".to_owned(),
+            "   2 T7 write log 13..86 (not synced)".to_owned(),
+        ],
+        image: Some("/tmp/images/image-1".into()),
+    }
+}
+
 fn result(millis: u64, spec: Spec, outcome: Outcome) -> CheckResult {
     CheckResult { spec, outcome, elapsed: Duration::from_millis(millis) }
 }
@@ -47,6 +60,7 @@ fn every_outcome() -> Report {
         "the process ended: signal: 6 (SIGABRT)\nits last words: ```\u{1b}[31mno\u{0} more```";
     let cut = || Outcome::Skipped { reason: "no hook `cut_power`".to_owned() };
     let unsure = Outcome::Inconclusive { reason: "read_committed gives None".to_owned() };
+    shrunk.wreck = Some(Box::new(wreck()));
     let results = vec![
         result(12, must("suite/save_vote"), Outcome::Passed { cases: 1 }),
         result(340, must("log/append/gap"), Outcome::Passed { cases: 1234 }),

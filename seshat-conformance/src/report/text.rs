@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::rerun::{cargo_test, variable};
 use super::view::{self, Tally};
 use super::{CheckResult, Conclusion, Report, Rerun, short};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Wreck};
 use crate::outcome::Outcome;
 use crate::requirement::requirement;
 use crate::spec::Spec;
@@ -146,6 +146,9 @@ fn happened(out: &mut String, report: &Report, result: &CheckResult, failure: &F
     field(out, "what", &failure.what);
     field(out, "expected", &failure.expected);
     field(out, "got", &failure.got);
+    if let Some(wreck) = &failure.wreck {
+        wrecked(out, wreck, &report.rerun);
+    }
     let whole = |failure: &Failure| {
         let history = failure.history.as_deref().unwrap_or_default().trim_end();
         failure.steps.join("\n").trim_end() == history
@@ -174,6 +177,18 @@ fn happened(out: &mut String, report: &Report, result: &CheckResult, failure: &F
         _ if history.is_empty() => {}
         Some(_) => field(out, "replay", &replay),
         None => field(out, "replay", &format!("save that as FILE, then {replay}")),
+    }
+}
+
+fn wrecked(out: &mut String, wreck: &Wreck, rerun: &Rerun) {
+    for (label, lines) in wreck.parts() {
+        field(out, label, &lines.join("\n"));
+    }
+    if let Some(image) = &wreck.image {
+        field(out, "image", &image.display().to_string());
+        if let Rerun::Program(program) = rerun {
+            field(out, "look at it", &format!("{program} look {}", image.display()));
+        }
     }
 }
 

@@ -50,6 +50,7 @@ places! {
 places! {
     INITIALIZE: "engine/engine_impl.rs" check_initialize, "refuses a node that has a log or a vote";
     SAVE_VOTE: "core/raft_core.rs" run_command, "answers for a vote as soon as `save_vote` has returned";
+    GRANT_AGAIN: "engine/handler/vote_handler/mod.rs" update_vote, "grants a vote that is the node's own without saving it again";
     COMPARE_LOGS: "engine/engine_impl.rs" handle_vote_req, "grants a vote by the last id of the log";
     HOLD: "raft/mod.rs" new, "is given a store for one node, which then keeps vote and log ids in memory and reads them no more";
 }
@@ -79,6 +80,7 @@ places! {
     BUILD: "core/sm/worker.rs" build_snapshot, "makes a builder, lets it build in a task, and goes on applying and installing";
     TRIGGER: "engine/handler/snapshot_handler/mod.rs" trigger_snapshot, "has one built whatever was applied";
     BUILT: "engine/engine_impl.rs" finish_building_snapshot, "purges what the meta says that the snapshot covers";
+    PURGE_UPTO: "engine/handler/log_handler/mod.rs" calc_purge_upto, "purges what the snapshot covers that was found when the node started";
     CURRENT: "core/sm/worker.rs" get_snapshot, "hands the current snapshot to each follower that is behind the log";
     SEND_CHUNKS: "network/snapshot_transport.rs" send_snapshot, "reads a handle by offsets, as long as it takes, one for each follower";
     RECEIVE: "network/snapshot_transport.rs" receive_snapshot, "tells transfers apart by the snapshot's id, begins each with a new handle, and never looks at the bytes";

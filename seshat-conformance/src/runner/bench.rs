@@ -59,17 +59,20 @@ impl<'a> Asked<'a> {
 }
 
 /// When a thread under test is given up.
+#[derive(Clone, Copy)]
 struct Limits<'a> {
     limit: Duration,
     hanging: &'a [String],
     pace: &'a Pace,
+    /// Whether its calls are.
+    watches: bool,
     /// Called while it is waited for.
     beat: &'a dyn Fn(),
 }
 
 impl<'a> Limits<'a> {
     fn of(limit: Duration, pace: &'a Pace) -> Self {
-        Self { limit, hanging: &[], pace, beat: &|| () }
+        Self { limit, hanging: &[], pace, watches: false, beat: &|| () }
     }
 
     /// Whether it has done nothing for too long.
@@ -112,11 +115,12 @@ impl Bench {
         let Some((place, check)) = found else {
             return hollow(&format!("the registry has no check {id}"));
         };
-        if let Some(need) = needs::missing(&*self.driver, check.spec.needs, || self.gifts(dir)) {
-            return Outcome::Skipped { reason: need.reason().to_owned() };
+        if let Some(reason) = needs::missing(&*self.driver, check.spec.needs, || self.gifts(dir)) {
+            return Outcome::Skipped { reason };
         }
         let limit = self.options.limit(check.spec.limit);
-        let limits = Limits { limit, hanging: &asked.hanging, pace: &self.pace, beat };
+        let limits =
+            Limits { limit, hanging: &asked.hanging, watches: false, pace: &self.pace, beat };
         let end = self.attempt(place, dir, &limits, &record);
         let noted = record.notes().into_iter().map(|note| format!("{id}: {note}"));
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(noted);
@@ -134,12 +138,18 @@ impl Bench {
     ) -> End<Verdict> {
         let checks = Arc::clone(&self.checks);
         let (driver, kept) = (Arc::clone(&self.driver), Arc::clone(record));
-        let Options { budget, seed, patience, .. } = self.options;
-        let (limit, hanging) = (limits.limit, limits.hanging.to_vec());
-        let means = Means { budget, seed, patience, limit, hanging };
+        let Options { budget, seed, patience, ref images, .. } = self.options;
+        let (limit, hanging, images) = (limits.limit, limits.hanging.to_vec(), images.clone());
+        let needs = checks.get(place).map_or(&[][..], |check| check.spec.needs);
+        let watches = needs::watches(&*driver, needs);
+        let means = Means { budget, seed, patience, limit, hanging, watches };
+        let limits = Limits { watches, ..*limits };
         let mut lab = Lab::new(driver, dir, means, kept);
-        within(limits, record, move |runtime| match checks.get(place) {
-            Some(check) => runtime.block_on((check.run)(&mut lab)),
+        within(&limits, record, move |runtime| match checks.get(place) {
+            Some(check) => {
+                let verdict = runtime.block_on((check.run)(&mut lab));
+                lab.power.judge(verdict, images.as_deref())
+            }
             None => Ok(()),
         })
     }
@@ -212,10 +222,10 @@ fn within<T: Send + 'static>(
     body: impl FnOnce(&Runtime) -> T + Send + 'static,
 ) -> End<T> {
     let (done, ended) = mpsc::sync_channel(1);
-    let kept = Arc::clone(record);
+    let (kept, watches) = (Arc::clone(record), limits.watches);
     let work = move || {
         panics::belong_to(&kept);
-        let end = match runtime(&kept) {
+        let end = match watched(watches).and_then(|()| runtime(&kept)) {
             Ok(runtime) => {
                 let end = catch_unwind(AssertUnwindSafe(|| body(&runtime)));
                 runtime.shutdown_timeout(SHUTDOWN);
@@ -243,6 +253,14 @@ fn within<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Timeout) => (limits.beat)(),
         }
+    }
+}
+
+/// Has the calls of this thread and of all that it starts watched, if they are to be.
+fn watched(watches: bool) -> io::Result<()> {
+    match watches {
+        true => seshat_powercut::watch_thread().map_err(io::Error::other),
+        false => Ok(()),
     }
 }
 

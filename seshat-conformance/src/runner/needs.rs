@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::driver::Driver;
 use crate::model::{Ballot, Id, Item, Members, Payload};
 use crate::spec::Need;
-use crate::words::{BoxError, Capabilities, Command, Halves, Keeps};
+use crate::words::{BoxError, Capabilities, Command, Halves, Hooks, Keeps};
 
 /// What can't be known without asking a store. Where the store can't even be asked, both are taken
 /// for given, so that checks run and name the true cause.
@@ -24,17 +24,42 @@ impl Default for Gifts {
     }
 }
 
-/// The first of `needs` that the back end doesn't meet. `gifts` is asked for at most once, and
-/// only if it matters.
+/// Why the back end doesn't meet the first of `needs` that it doesn't. `gifts` is asked for at most
+/// once, and only if it matters.
 pub(crate) fn missing(
     driver: &dyn Driver,
     needs: &[Need],
     mut gifts: impl FnMut() -> Gifts,
-) -> Option<Need> {
+) -> Option<String> {
     let known = |need: &&Need| known(driver, **need);
     let unmet = needs.iter().find(|need| known(need) == Some(false));
     let asked = || needs.iter().find(|need| known(need).is_none() && !given(**need, gifts()));
-    unmet.or_else(asked).copied()
+    unmet.or_else(asked).map(|need| reason(driver, *need))
+}
+
+/// Whether a check's threads are watched: it needs something that no hook does.
+pub(crate) fn watches(driver: &dyn Driver, needs: &[Need]) -> bool {
+    let by_watching = |need: &Need| hooked(&driver.hooks(), *need) == Some(false);
+    driver.capabilities().files && needs.iter().any(by_watching)
+}
+
+/// Whether there is a hook that does it; `None` for what no hook does, nor watching.
+fn hooked(hooks: &Hooks, need: Need) -> Option<bool> {
+    Some(match need {
+        Need::CutPower => hooks.cut_power.is_some(),
+        Need::RefuseWrites => hooks.refuse_writes.is_some(),
+        Need::WatchedFiles => false,
+        _ => return None,
+    })
+}
+
+fn reason(driver: &dyn Driver, need: Need) -> String {
+    match seshat_powercut::supported() {
+        Err(why) if hooked(&driver.hooks(), need).is_some() && driver.capabilities().files => {
+            format!("its files can't be watched here: {why}")
+        }
+        _ => need.reason().to_owned(),
+    }
 }
 
 /// `None` for what only an open store can tell.
@@ -65,8 +90,10 @@ fn known(driver: &dyn Driver, need: Need) -> Option<bool> {
         Need::ExpectedDigest if driver.expected_digest(&first).is_some() => return None,
         Need::ExpectedReply | Need::ExpectedDigest => false,
         Need::SnapshotBytes => driver.snapshot_bytes(),
-        Need::CutPower => hooks.cut_power.is_some(),
-        Need::RefuseWrites => hooks.refuse_writes.is_some(),
+        Need::CutPower | Need::RefuseWrites | Need::WatchedFiles => {
+            let watched = || files && seshat_powercut::supported().is_ok();
+            hooked(&hooks, need) == Some(true) || watched()
+        }
         Need::DamageLastRecord => hooks.damage_last_record.is_some(),
         Need::DamageRecord => hooks.damage_record.is_some(),
         Need::DamageSnapshot => hooks.damage_snapshot.is_some(),

@@ -5,7 +5,8 @@ use super::{Subject, log_id, open};
 use crate::driver::Opened;
 use crate::driver::seen::{Entry, Initial, Meta};
 use crate::failure::{Failure, Kind};
-use crate::model::{Item, LogModel, Payload, SnapshotModel, Step, count_of};
+use crate::model::{Item, LogModel, Model, Payload, SnapshotModel, Step, count_of};
+use crate::power::{Cut, Image};
 use crate::words::Keeps;
 
 /// How the store was closed.
@@ -17,7 +18,7 @@ pub(crate) enum Closed {
     Powerless,
 }
 
-impl Subject<'_> {
+impl<'l> Subject<'l> {
     /// Closes the store, opens it again, checks what it shows and lets openraft start on it.
     pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
         self.close().await?;
@@ -29,8 +30,18 @@ impl Subject<'_> {
     }
 
     /// Cuts the power, opens the store again, checks what it shows and lets openraft start on it.
+    ///
+    /// Where the disk is watched, another cut of the same moment is tried beside it.
     pub(crate) async fn cut_power(&mut self) -> Result<(), Failure> {
-        self.lose_power()?;
+        let [cut, other] = self.lab.power.cuts();
+        if self.disk.is_watched() && !self.disk.has_hook() {
+            let image = self.disk.image()?;
+            // Where nothing is at risk, every cut leaves the same.
+            if !image.is_settled(other.model) {
+                self.try_cut(&image, other).await?;
+            }
+        }
+        self.lose_power_by(cut)?;
         self.open_again().await?;
         self.verify_reopened(Closed::Powerless).await?;
         self.start().await
@@ -52,14 +63,37 @@ impl Subject<'_> {
         self.lab.call("close", self.lab.driver.close(&self.dir, log, machine)).await
     }
 
+    /// What a cut leaves, opened in a directory of its own.
+    async fn try_cut(&self, image: &Image, cut: Cut) -> Result<(), Failure> {
+        let mut other = self.after_cut(image, cut).await?;
+        other.verify_reopened(Closed::Powerless).await?;
+        other.start().await
+    }
+
+    /// The store as a cut at an image of its disk leaves it, opened in a directory of its own.
+    pub(crate) async fn after_cut(&self, image: &Image, cut: Cut) -> Result<Self, Failure> {
+        let (lab, dir) = (self.lab, self.lab.place());
+        let disk = lab.power.restored(&self.disk, image, cut, &dir)?;
+        Subject::open_on(lab, disk, dir, self.model.clone()).await
+    }
+
+    /// Likewise as a process leaves it that is killed there.
+    pub(crate) async fn after_kill(&self, image: &Image) -> Result<Self, Failure> {
+        let (lab, dir) = (self.lab, self.lab.place());
+        let disk = lab.power.revived(&self.disk, image, &dir)?;
+        Subject::open_on(lab, disk, dir, self.model.clone()).await
+    }
+
     /// Cuts the power and drops the store without closing it.
     pub(crate) fn lose_power(&mut self) -> Result<(), Failure> {
-        let Some(cut) = self.lab.driver.hooks().cut_power else {
-            return Err(Failure::new(Kind::Kit, "no hook `cut_power`", "", ""));
-        };
-        cut.call(&self.dir, ()).map_err(|error| Failure::error("hook cut_power", error))?;
+        let [cut, _] = self.lab.power.cuts();
+        self.lose_power_by(cut)
+    }
+
+    fn lose_power_by(&mut self, cut: Cut) -> Result<(), Failure> {
+        self.disk.off(cut)?;
         self.vanish();
-        Ok(())
+        self.disk.on(cut)
     }
 
     /// Drops the store without closing it, as the end of its process does.
@@ -91,11 +125,32 @@ impl Subject<'_> {
 
     /// What a store shows right after it was opened again. The oracle learns what was left open.
     pub(crate) async fn verify_reopened(&mut self, closed: Closed) -> Result<(), Failure> {
+        self.verify_reopened_log(closed).await?;
+        self.verify_reopened_machine().await
+    }
+
+    /// Likewise of the log store alone.
+    pub(crate) async fn verify_reopened_log(&mut self, closed: Closed) -> Result<(), Failure> {
         self.learn_log(closed).await?;
         self.verify_log().await?;
         self.verify_vote().await?;
-        self.verify_reopened_committed().await?;
-        self.verify_reopened_machine().await
+        self.verify_reopened_committed().await
+    }
+
+    /// The oracle is the first of `models` that the state machine may be of; the last one, which it
+    /// should have been, where it is of none.
+    pub(crate) async fn learn(&mut self, models: Vec<Model>) -> Result<(), Failure> {
+        let lab = self.lab;
+        let keeps = lab.driver.capabilities().machine_keeps;
+        let (applied, _) = lab.call("applied_state", self.machine.applied()).await?;
+        let is_of = |model: &&Model| {
+            let mut counts = model.applied_after_restart(keeps);
+            counts.any(|count| log_id(lab, model.covered_id(count)) == applied)
+        };
+        if let Some(model) = models.iter().find(is_of).or(models.last()) {
+            self.model = model.clone();
+        }
+        Ok(())
     }
 
     /// Which of the logs that a stop may leave it is; then that is the log. A truncation or a purge
@@ -111,7 +166,7 @@ impl Subject<'_> {
                 && (fresh || vote == model.vote.map(|b| lab.driver.vote(Some(b))))
         };
         let survivors = std::mem::take(&mut self.model.survivors);
-        let found = survivors.iter().rev().find(|model| matches(model)).cloned();
+        let found = survivors.iter().rposition(matches);
         // After an orderly stop what is looked at next says better what is wrong.
         lab.assert(found.is_some() || closed == Closed::Orderly, || {
             let said = |model: &LogModel| {
@@ -132,9 +187,11 @@ impl Subject<'_> {
             let asked = Some(asked.to_owned());
             Failure { asked, ..Failure::broken(what, expected.join("; or "), got) }
         })?;
-        if let Some(found) = found {
-            self.model.log = found.clone();
-            self.model.survivors = vec![found];
+        // What it shows it has to go on showing; what it doesn't is gone as it was before.
+        if let Some((shown, earlier)) = found.and_then(|at| survivors.get(..=at)?.split_last()) {
+            let undone = earlier.iter().filter(|log| *log != shown && log.holds(shown));
+            self.model.survivors = undone.chain([shown]).cloned().collect();
+            self.model.log = shown.clone();
         }
         Ok(())
     }
@@ -184,7 +241,7 @@ impl Subject<'_> {
     }
 
     /// State, membership and snapshot are of one moment, not older than what must survive.
-    async fn verify_reopened_machine(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn verify_reopened_machine(&mut self) -> Result<(), Failure> {
         let lab = self.lab;
         let keeps = lab.driver.capabilities().machine_keeps;
         let (applied, membership) = lab.call("applied_state", self.machine.applied()).await?;

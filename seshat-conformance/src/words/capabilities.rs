@@ -12,6 +12,11 @@ pub struct Capabilities {
     pub machine_keeps: Keeps,
     /// All state lives in files below the directory, and a copy of the directory, taken between
     /// two calls, opens as what a killed process leaves behind.
+    ///
+    /// On Linux the calls of the store's threads are then watched: its power is cut, its disk fills
+    /// up and breaks, and its bytes change, without a [hook](super::Hooks). Where they can't be
+    /// watched, those checks are skipped with the reason; what of a store can't be seen (threads
+    /// that are older than the check, other processes, io_uring) makes them inconclusive, by name.
     pub files: bool,
     /// A snapshot whose bytes were damaged on their way from one node to another is told from a
     /// good one: there is a checksum in the bytes that are sent, and `install_snapshot` looks at

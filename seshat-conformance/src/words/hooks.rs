@@ -31,8 +31,9 @@ impl<A> fmt::Debug for Hook<A> {
     }
 }
 
-/// What can be done to the store's disk from outside. Checks whose hook is `None` are skipped. A
-/// hook is told the directory; what it reaches the store by is kept in a
+/// What can be done to the store's disk from outside, for a store whose disk is not a directory's
+/// [files](super::Capabilities::files): for one in files the kit does all of it by itself, and a hook
+/// that is there still wins. A hook is told the directory; what it reaches the store by is kept in a
 /// [`ByDirectory`](crate::backend::ByDirectory).
 ///
 /// ```

@@ -139,6 +139,7 @@ fn read(line: &str) -> (&str, Failure) {
         history: None,
         kind: kind_of(kind),
         asked: (!asked.is_empty()).then(|| asked.to_owned()),
+        wreck: None,
         whole: None,
     };
     (id, failure)

@@ -2,7 +2,7 @@
 //! that are no numbers, nodes without data, text for commands, and nothing optional declared.
 //!
 //! Guarantees: whatever returned is in the files, as far as a killed process is concerned. It
-//! doesn't sync: nothing in a test can cut the power of a machine.
+//! doesn't sync, so that no power is to be cut.
 
 mod log;
 mod machine;

@@ -123,6 +123,16 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// The names that change.
+    pub(crate) fn name(&self) -> Option<&NameChange> {
+        match self {
+            Self::Name(change) | Self::Born { name: Some(change), .. } => Some(change),
+            _ => None,
+        }
+    }
+}
+
 /// What a node is at birth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Born {

@@ -22,6 +22,18 @@ impl History {
         Self { base: Arc::new(base), events: Vec::new() }
     }
 
+    /// See [`Disk::spare`](crate::Disk::spare).
+    pub fn spare(&mut self, prefix: &str) {
+        Arc::make_mut(&mut self.base).spare(prefix);
+    }
+
+    /// Itself up to a moment.
+    #[must_use]
+    pub fn until(&self, at: Moment) -> Self {
+        let events = self.events.iter().zip(0..at.0).map(|(event, _)| Arc::clone(event));
+        Self { base: Arc::clone(&self.base), events: events.collect() }
+    }
+
     /// The next event.
     pub fn push(&mut self, event: Event) {
         self.events.push(Arc::new(event));
@@ -116,6 +128,13 @@ impl Image {
     /// What a killed process leaves: the page cache.
     pub fn killed(&self) -> Picture {
         self.state.killed()
+    }
+
+    /// Whether all is on the disk, so that every cut leaves the same.
+    pub fn is_settled(&self, model: Model) -> bool {
+        let mut files = self.state.files();
+        let synced = files.all(|(_, file)| file.pending().is_empty());
+        synced && self.state.names(model).pending().is_empty()
     }
 
     /// What is not on the disk, and which call it waits for.

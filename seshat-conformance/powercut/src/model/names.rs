@@ -148,6 +148,11 @@ impl Names {
         self.pending.extend(parts.into_iter().map(|change| PendingName { event, change }));
     }
 
+    /// It is on the disk at once, whatever else isn't.
+    pub(crate) fn settle(&mut self, change: &NameChange) {
+        self.durable.apply(change);
+    }
+
     /// A sync of a file or directory has completed.
     pub(crate) fn sync(&mut self, node: NodeId) {
         match self.model {

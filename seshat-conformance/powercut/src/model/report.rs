@@ -170,7 +170,7 @@ impl fmt::Display for Trace {
 
 impl History {
     /// The calls up to a moment. Changes are marked with the call that made them durable, by a
-    /// model.
+    /// model. Those of names that are [spared](crate::Disk::spare) are left out.
     pub fn trace(&self, upto: Moment, model: Model) -> Trace {
         let mut state = self.state(Moment(0));
         let mut known = paths(state.live());
@@ -183,14 +183,18 @@ impl History {
                 let still = pending(&state, model);
                 synced_by.extend(waiting.difference(&still).map(|done| (*done, number)));
             }
+            if event.act.name().is_some_and(|change| state.is_spared(change)) {
+                known = paths(state.live());
+                continue;
+            }
             let names = matches!(event.done(), Act::Born { .. } | Act::Name(_));
             let new = names.then(|| paths(state.live()));
             let text = describe(event, &known, new.as_ref().unwrap_or(&known));
-            texts.push(format!("{:>4} T{} {text}", number + 1, event.thread));
+            texts.push((number, format!("{:>4} T{} {text}", number + 1, event.thread)));
             known = new.unwrap_or(known);
         }
         let waiting = pending(&state, model);
-        let lines = texts.into_iter().zip(0..).map(|(text, number)| match synced_by.get(&number) {
+        let lines = texts.into_iter().map(|(number, text)| match synced_by.get(&number) {
             _ if waiting.contains(&number) => format!("{text} (not synced)"),
             Some(sync) => format!("{text} (synced by {})", sync + 1),
             None => text,

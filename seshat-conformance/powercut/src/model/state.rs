@@ -1,6 +1,7 @@
 //! [`State`]: a directory at one moment, as a reader sees it and as the disk has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct State {
     posix: Names,
     ext4: Names,
     next: u64,
+    /// How names begin that are durable at once.
+    spared: Option<Arc<str>>,
 }
 
 impl State {
@@ -66,7 +69,23 @@ impl State {
         let next = nodes.keys().next_back().map_or(1, |last| last.0 + 1);
         let posix = Names::new(Model::Posix, live.clone());
         let ext4 = Names::new(Model::Ext4, live.clone());
-        Self { nodes, live, posix, ext4, next }
+        Self { nodes, live, posix, ext4, next, spared: None }
+    }
+
+    /// See [`Disk::spare`](crate::Disk::spare).
+    pub fn spare(&mut self, prefix: &str) {
+        self.spared = Some(prefix.into());
+    }
+
+    /// How names begin that are spared, if any are.
+    pub fn spared(&self) -> Option<&str> {
+        self.spared.as_deref()
+    }
+
+    /// Whether a name is.
+    pub fn spares(&self, name: &OsStr) -> bool {
+        let begins = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+        self.spared().is_some_and(begins)
     }
 
     /// A number for a node that is about to be born.
@@ -165,8 +184,17 @@ impl State {
 
     fn rename(&mut self, event: u64, change: &NameChange) {
         self.live.apply(change);
+        if self.is_spared(change) {
+            self.posix.settle(change);
+            self.ext4.settle(change);
+            return;
+        }
         self.posix.change(event, change);
         self.ext4.change(event, change);
+    }
+
+    pub(crate) fn is_spared(&self, change: &NameChange) -> bool {
+        change.entries.iter().all(|entry| self.spares(&entry.name))
     }
 
     fn bear(&mut self, node: NodeId, born: &Born, mode: u32) {

@@ -215,7 +215,8 @@ fn attempt(
     kind: Kind,
     name: Option<&(NodeId, OsString)>,
 ) -> Result<i64, Errno> {
-    let blow = disk.faults.meet(kind);
+    let spared = name.is_some_and(|(_, name)| disk.state().spares(name));
+    let blow = if spared { None } else { disk.faults.meet(kind) };
     let result = blow.map_or_else(|| notice.repeat(), |blow| Err(errno(blow)));
     if result.is_err() {
         let act =

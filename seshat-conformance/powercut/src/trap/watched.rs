@@ -44,11 +44,13 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Watches `root`, which holds what `picture` shows, with the durable state of `state`.
+    /// Watches `root`, which holds what `picture` shows, with the durable state of `state`, to which
+    /// `history` has led.
     pub(crate) fn new(
         family: Family,
         root: &Path,
         picture: &Picture,
+        history: History,
         state: State,
     ) -> io::Result<Self> {
         let root = root.to_owned();
@@ -60,7 +62,7 @@ impl Watched {
         Ok(Self {
             family,
             root,
-            history: History::new(state.clone()),
+            history,
             state,
             index,
             nameless: BTreeSet::new(),
@@ -106,8 +108,15 @@ impl Watched {
     /// Goes on with another disk, and what is known of the old one.
     pub(crate) fn replace(&mut self, new: Self) {
         let unseen = std::mem::take(&mut self.unseen);
-        let costs = self.costs;
+        let (costs, spared) = (self.costs, self.state.spared().map(str::to_owned));
         *self = Self { unseen, costs, ..new };
+        spared.iter().for_each(|prefix| self.spare(prefix));
+    }
+
+    /// See [`Disk::spare`](crate::Disk::spare).
+    pub(crate) fn spare(&mut self, prefix: &str) {
+        self.history.spare(prefix);
+        self.state.spare(prefix);
     }
 
     /// The node that an inode is.

@@ -6,10 +6,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt, symlink};
 use std::path::PathBuf;
 
 use rstest::rstest;
-use seshat_powercut::{Model, Picture, Unseen};
+use seshat_powercut::{Fault, Harm, Model, Picture, Unseen};
 
-use crate::Bench;
 use crate::raw::{self, at, call, fd};
+use crate::{Bench, strict};
 
 fn paths(picture: &Picture) -> Vec<String> {
     picture.items().map(|(path, _)| path.display().to_string()).collect()
@@ -214,4 +214,28 @@ fn a_relative_path_starts_where_the_process_is() {
     assert_eq!(paths(&bench.image().killed()), ["there"]);
     bench.all_seen();
     std::env::set_current_dir("/").unwrap();
+}
+
+#[test]
+fn a_name_that_is_spared_is_on_the_disk_at_once_and_takes_no_other_along() {
+    let Some(bench) = Bench::new() else { return };
+    bench.spare("kit-");
+    bench.create("own");
+    bench.create("kit-1");
+    fs::rename(bench.path("kit-1"), bench.path("kit-2")).unwrap();
+    for model in BOTH {
+        assert_eq!(paths(&bench.least(model)), ["kit-2"], "{model}");
+    }
+    bench.fail(Fault::new(Harm::Broken));
+    fs::rename(bench.path("kit-2"), bench.path("kit-3")).unwrap();
+    assert_eq!(bench.refused(), 0);
+    fs::rename(bench.path("own"), bench.path("other")).unwrap_err();
+    bench.heal();
+    // On the next disk as well.
+    bench.cut_power(strict(Model::Posix)).unwrap();
+    fs::rename(bench.path("kit-3"), bench.path("kit-4")).unwrap();
+    assert_eq!(paths(&bench.least(Model::Posix)), ["kit-4"]);
+    let trace = bench.history().trace(bench.now(), Model::Posix).to_string();
+    assert!(!trace.contains("kit-"), "{trace}");
+    bench.all_seen();
 }

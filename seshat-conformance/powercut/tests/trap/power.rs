@@ -44,7 +44,8 @@ fn a_process_that_is_killed_leaves_what_a_later_power_cut_takes() {
     fs::rename(bench.path("log"), bench.path("renamed")).unwrap();
     let image = bench.image();
     // Killed here. The next process finds both.
-    let next = Disk::revive(&image, bench.outside("next")).unwrap();
+    let next = Disk::revive(&bench.history(), &image, bench.outside("next")).unwrap();
+    assert_eq!(next.now(), image.at, "the history goes on");
     assert_eq!(fs::read(next.dir().join("renamed")).unwrap(), b"12");
     let left = |disk: &Disk| {
         let picture = disk.image().cut(strict(Model::Ext4));

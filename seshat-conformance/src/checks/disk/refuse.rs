@@ -8,6 +8,7 @@ use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
 use crate::model::{LogModel, Step};
 use crate::outcome::Verdict;
+use crate::power::Disk;
 use crate::story;
 use crate::subject::Subject;
 use crate::subject::restart::Closed;
@@ -84,14 +85,14 @@ enum Ended {
 /// Makes a call while the disk refuses writes. It must end, one way or the other.
 async fn refused<T, E: std::fmt::Display>(
     lab: &Lab,
-    subject_dir: &std::path::Path,
+    disk: &Disk,
     name: &str,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<Ended, Failure> {
-    refuse(lab, subject_dir, true)?;
+    disk.refuse(true)?;
     lab.record.step(format!("{name} (the disk refuses writes)"));
     let outcome = lab.wait(name, call).await;
-    refuse(lab, subject_dir, false)?;
+    disk.refuse(false)?;
     match outcome {
         Ok(Ok(_)) => Ok(Ended::Well),
         Ok(Err(_)) => Ok(Ended::Badly),
@@ -100,13 +101,6 @@ async fn refused<T, E: std::fmt::Display>(
             Err(Failure::new(Kind::Hang, what, "an error", "nothing"))
         }
     }
-}
-
-fn refuse(lab: &Lab, dir: &std::path::Path, refuse: bool) -> Verdict {
-    let Some(hook) = lab.driver.hooks().refuse_writes else {
-        return Err(Failure::new(Kind::Kit, "no hook `refuse_writes`", "", ""));
-    };
-    hook.call(dir, refuse).map_err(|error| Failure::error("hook refuse_writes", error))
 }
 
 fn must_report(lab: &Lab, name: &str, ended: Ended) -> Verdict {
@@ -135,9 +129,9 @@ async fn append(lab: &Lab) -> Verdict {
         let mut subject = Subject::with(lab, story::log_of(had)).await?;
         subject.perform(story::leader(5, 1)).await?;
         let items = story::entries(5, 1, had, had + count);
-        let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
+        let (disk, entries) = (subject.disk.clone(), subject.entries(&items)?);
         let call = subject.log.append(entries);
-        let ended = refused(lab, &dir, "append", call).await?;
+        let ended = refused(lab, &disk, "append", call).await?;
         must_report(lab, "append", ended)?;
         let may_be = subject.model.log.prefixes(&items);
         restart(&mut subject, may_be).await?;
@@ -150,8 +144,8 @@ async fn vote(lab: &Lab) -> Verdict {
     for (term, node) in [(5, 1), (6, 2)] {
         let ballot = crate::model::Ballot { term, node, committed: false };
         let vote = lab.driver.vote(Some(ballot));
-        let dir = subject.dir.clone();
-        let ended = refused(lab, &dir, "save_vote", subject.log.save_vote(vote)).await?;
+        let disk = subject.disk.clone();
+        let ended = refused(lab, &disk, "save_vote", subject.log.save_vote(vote)).await?;
         must_report(lab, "save_vote", ended)?;
         let old = subject.model.log.clone();
         let new = LogModel { vote: Some(ballot), ..old.clone() };
@@ -165,8 +159,8 @@ async fn truncate(lab: &Lab) -> Verdict {
         let mut subject = Subject::with(lab, story::log_of(9)).await?;
         let Some(id) = subject.model.log.get(from).map(|item| item.id) else { continue };
         let id = lab.driver.id(id);
-        let dir = subject.dir.clone();
-        let ended = refused(lab, &dir, "truncate", subject.log.truncate(id)).await?;
+        let disk = subject.disk.clone();
+        let ended = refused(lab, &disk, "truncate", subject.log.truncate(id)).await?;
         removed(&mut subject, &Step::Truncate(from), ended).await?;
     }
     Ok(())
@@ -192,8 +186,8 @@ async fn purge(lab: &Lab) -> Verdict {
         subject.perform(Step::Build).await?;
         let id = story::id_of(9, upto);
         let target = lab.driver.id(id);
-        let dir = subject.dir.clone();
-        let ended = refused(lab, &dir, "purge", subject.log.purge(target)).await?;
+        let disk = subject.disk.clone();
+        let ended = refused(lab, &disk, "purge", subject.log.purge(target)).await?;
         removed(&mut subject, &Step::Purge(id), ended).await?;
     }
     Ok(())
@@ -203,8 +197,8 @@ async fn apply(lab: &Lab) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 4)).await?;
     subject.perform(Step::Commit(11)).await?;
     let entries = subject.entries(&subject.model.log.range(4, 9))?;
-    let dir = subject.dir.clone();
-    let ended = refused(lab, &dir, "apply", subject.machine.apply(entries)).await?;
+    let disk = subject.disk.clone();
+    let ended = refused(lab, &disk, "apply", subject.machine.apply(entries)).await?;
     must_report(lab, "apply", ended)?;
     lab.record.step("restart");
     if subject.close().await.is_err() {
@@ -223,8 +217,8 @@ async fn build(lab: &Lab) -> Verdict {
     subject.run([Step::Build, Step::Commit(11), Step::Apply(4)]).await?;
     let making = subject.machine.builder();
     let mut builder = lab.call("get_snapshot_builder", making).await?;
-    let dir = subject.dir.clone();
-    let ended = refused(lab, &dir, "build_snapshot", builder.build()).await?;
+    let disk = subject.disk.clone();
+    let ended = refused(lab, &disk, "build_snapshot", builder.build()).await?;
     must_report(lab, "build_snapshot", ended)?;
     drop(builder);
     // openraft has stopped.
@@ -239,9 +233,9 @@ async fn install(lab: &Lab) -> Verdict {
     let truth: Vec<_> = subject.model.truth.iter().cloned().chain(items.clone()).collect();
     let (meta, bytes) = bytes_of(lab, &truth).await?;
     let data = subject.receive_bytes(&bytes).await?;
-    let dir = subject.dir.clone();
+    let disk = subject.disk.clone();
     let call = subject.machine.install(&meta, data);
-    let ended = refused(lab, &dir, "install_snapshot", call).await?;
+    let ended = refused(lab, &disk, "install_snapshot", call).await?;
     must_report(lab, "install_snapshot", ended)?;
     lab.record.step("restart");
     if subject.close().await.is_err() {
@@ -263,8 +257,8 @@ async fn then_accept(lab: &Lab) -> Verdict {
     for round in 0..3 {
         let next = subject.model.log.next_index();
         let items = story::entries(4, 3, next, next + 2);
-        let (dir, entries) = (subject.dir.clone(), subject.entries(&items)?);
-        refused(lab, &dir, "append", subject.log.append(entries)).await?;
+        let (disk, entries) = (subject.disk.clone(), subject.entries(&items)?);
+        refused(lab, &disk, "append", subject.log.append(entries)).await?;
         let may_be = subject.model.log.prefixes(&items);
         restart(&mut subject, may_be).await?;
         let next = subject.model.log.next_index();
