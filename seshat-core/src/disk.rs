@@ -9,8 +9,8 @@
 //!   applies the log to it, up to where it was known to be committed, before it does anything else.
 //! - A purge comes after the snapshot that makes it right: its file and the log's pointer to it are durable
 //!   before openraft hears of it.
-//! - Whatever is wrong with the directory refuses to open ([`OpenError`]), and says what to do. What is in it
-//!   is as it was.
+//! - Whatever is wrong with the directory refuses to open ([`OpenError`]), and says what to do. Nothing in it is
+//!   changed, but for the word that a log adds whenever it is opened.
 //! - Memory: the state, and of the log no more than [`DiskOptions::hot_bytes`], the newest. Older entries are
 //!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
 //!   snapshot is built, sent or installed, its bytes as well.
@@ -49,6 +49,7 @@ pub use self::error::{EntryError, NoSnapshot, OpenError, Unreadable};
 use self::home::Home;
 pub use self::log::DiskLog;
 use self::restore::Restored;
+use self::snapshots::Snapshots;
 use crate::machine::{MachineReader, MachineStore};
 use crate::storage::Storage;
 use crate::wal::{self, Call, Disk, Failure, FileSystem, Wal};
@@ -91,7 +92,7 @@ impl DiskStorage {
     /// Blocks for as long as it takes to read log and snapshot. Call it off the runtime's worker threads.
     ///
     /// # Errors
-    /// See [`OpenError`]. Nothing is changed that was there.
+    /// See [`OpenError`]. Nothing that was there is changed.
     pub fn open(dir: impl AsRef<Path>, options: DiskOptions) -> Result<Self, OpenError> {
         let dir = dir.as_ref();
         let disk = Disk::at(dir)
@@ -107,8 +108,10 @@ impl<F: FileSystem> DiskStorage<F> {
     /// See [`OpenError`].
     pub fn open_on(fs: F, options: DiskOptions) -> Result<Self, OpenError> {
         let (wal, _) = Wal::open(fs, options.wal)?;
+        let Restored { log, machine, snapshots } = restore::restore(&wal, options.hot_bytes)?;
+        // What was refused isn't looked after, nor closed.
         let home = Arc::new(Home::of(wal).map_err(OpenError::Thread)?);
-        let Restored { log, machine, snapshots } = restore::restore(&home, options.hot_bytes)?;
+        let snapshots = Snapshots::of(Arc::clone(&home), snapshots)?;
         let log = DiskLog::new(home, log);
         Ok(Self { log, machine: MachineStore::keeping(machine, Arc::new(snapshots)) })
     }

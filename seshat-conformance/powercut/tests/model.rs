@@ -226,6 +226,12 @@ proptest! {
         let ends = pending.iter().map(|p| p.change.range().end as usize);
         let most = sizes.into_iter().chain(ends).max().unwrap_or(0);
         prop_assert!(left.len() <= most, "{} bytes of at most {most}", left.len());
+        let cut_to = pending.iter().filter_map(|p| match p.change {
+            Change::Resize(size) => Some(size as usize),
+            _ => None,
+        });
+        let least = cut_to.chain([durable.len()]).min().unwrap_or(0);
+        prop_assert!(left.len() >= least, "{} bytes: nobody cut it below {least}", left.len());
         for (at, byte) in left.iter().enumerate() {
             let old = durable.get(at).copied().unwrap_or(0);
             let wrote = |change: &Change| match change {

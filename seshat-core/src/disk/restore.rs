@@ -4,14 +4,11 @@
 //! is committed before a node does anything, comes to the state that was there; the log holds in memory no
 //! more than it may, however long it is, also while it is read.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::GROUP;
 use super::error::{EntryError, OpenError};
-use super::home::Home;
-use super::snapshots::Snapshots;
+use super::snapshots::{Found, find};
 use crate::codec::{DecodeError, Message};
 use crate::log::{BoundedLog, Gone};
 use crate::machine::Machine;
@@ -23,10 +20,10 @@ use crate::wal::{FileSystem, Wal};
 const AT_ONCE: u64 = 4 << 20;
 
 /// What a directory came to.
-pub(super) struct Restored<F: FileSystem> {
+pub(super) struct Restored {
     pub(super) log: Held,
     pub(super) machine: Machine,
-    pub(super) snapshots: Snapshots<F>,
+    pub(super) snapshots: Found,
 }
 
 /// What a log's face keeps in memory.
@@ -37,17 +34,18 @@ pub(super) struct Held {
     pub(super) committed: Option<LogId>,
 }
 
+/// Reads all of it, and changes nothing.
 pub(super) fn restore<F: FileSystem>(
-    home: &Arc<Home<F>>,
+    wal: &Wal<F>,
     hot_bytes: usize,
-) -> Result<Restored<F>, OpenError> {
-    let state = home.wal().group(GROUP);
+) -> Result<Restored, OpenError> {
+    let state = wal.group(GROUP);
     let vote = state.vote.map(Vote::try_from).transpose().map_err(invalid("the vote"))?;
     let committed = log_id(state.committed, "what is committed")?;
     let purged = log_id(state.purged, "what is purged")?;
-    let (snapshots, machine) = Snapshots::open(Arc::clone(home), state.snapshot.clone(), purged)?;
+    let (snapshots, machine) = find(wal.file_system(), state.snapshot.as_ref(), purged)?;
     let mut log = BoundedLog::new(state.first_index, purged, hot_bytes);
-    replay(home.wal(), &state, &mut log)?;
+    replay(wal, &state, &mut log)?;
     let index = |id: Option<LogId>| id.map(|id| id.index);
     tracing::info!(
         snapshot = index(machine.last_applied()),
@@ -82,7 +80,7 @@ fn replay<F: FileSystem>(
 
 /// Entries that were read from `first` on.
 pub(super) fn decode(read: Vec<(u64, Bytes)>, first: u64) -> Result<Vec<Entry>, EntryError> {
-    let decode = |(expected, (index, bytes)): (u64, (u64, Bytes))| {
+    let decode = |((index, bytes), expected): ((u64, Bytes), u64)| {
         if index != expected {
             return Err(EntryError::Absent { index: expected });
         }
@@ -90,7 +88,8 @@ pub(super) fn decode(read: Vec<(u64, Bytes)>, first: u64) -> Result<Vec<Entry>, 
         let got = entry.log_id.index;
         if got == index { Ok(entry) } else { Err(EntryError::Other { got, expected }) }
     };
-    (first..).zip(read).map(decode).collect()
+    // In this order: behind the last index there is none.
+    read.into_iter().zip(first..).map(decode).collect()
 }
 
 fn log_id(proto: Option<v1::LogId>, what: &'static str) -> Result<Option<LogId>, OpenError> {

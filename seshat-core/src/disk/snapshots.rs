@@ -9,29 +9,32 @@
 //! rename and the pointer, a whole file that nobody points at, which goes too; behind the pointer, a file too
 //! many.
 
+mod found;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use self::found::{FOLDER, Loaded, Named, read};
+pub(super) use self::found::{Found, find};
 use super::GROUP;
-use super::error::{KeepError, NoSnapshot, OpenError, Unreadable};
+use super::error::{KeepError, NoSnapshot};
 use super::home::Home;
-use crate::machine::{Kept, KeptError, Machine, Made, Whole};
+use crate::machine::{Kept, KeptError, Made, Whole};
 use crate::proto::v1;
 use crate::snapshot;
-use crate::types::{LogId, SnapshotMeta};
+use crate::types::SnapshotMeta;
 use crate::wal::fs::File;
 use crate::wal::{Call, Context, Failure, FileSystem, Record};
 
-const FOLDER: &str = "snap";
 /// Bytes that are written at once.
 const AT_ONCE: usize = 1 << 20;
 
 /// See the [module](self).
 pub(super) struct Snapshots<F: FileSystem> {
     home: Arc<Home<F>>,
-    files: Mutex<Files>,
+    files: Mutex<Found>,
 }
 
 impl<F: FileSystem> fmt::Debug for Snapshots<F> {
@@ -40,101 +43,25 @@ impl<F: FileSystem> fmt::Debug for Snapshots<F> {
     }
 }
 
-/// The files that are whole, as far as is known.
-#[derive(Debug, Default)]
-struct Files {
-    /// The one that the log points at.
-    newest: Option<Entry>,
-    /// The sequences of what is to go when the next is there, but for the greatest.
-    others: Vec<u64>,
-    /// The sequence of the next.
-    next: u64,
-    /// The log is purged up to there, and never had a snapshot.
-    stateless: Option<LogId>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    sequence: u64,
-    meta: SnapshotMeta,
-}
-
-/// A file in the folder, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Named {
-    Snapshot(u64),
-    Unfinished(u64),
-}
-
-impl Named {
-    fn of(name: &str) -> Option<Self> {
-        let named = match name.strip_suffix(".tmp") {
-            Some(name) => Self::Unfinished(name.strip_suffix(".snap")?.parse().ok()?),
-            None => Self::Snapshot(name.strip_suffix(".snap")?.parse().ok()?),
-        };
-        // One name for one file.
-        (named.name() == name).then_some(named)
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Snapshot(sequence) => format!("{sequence:012}.snap"),
-            Self::Unfinished(sequence) => format!("{sequence:012}.snap.tmp"),
-        }
-    }
-
-    fn path(self) -> String {
-        format!("{FOLDER}/{}", self.name())
-    }
-}
-
 impl<F: FileSystem> Snapshots<F> {
-    /// The machine that the snapshot holds which the log points at; if that is damaged, the one before; an
-    /// empty one where nothing is purged. Tidies the folder once one is found.
-    pub(super) fn open(
-        home: Arc<Home<F>>,
-        pointer: Option<v1::SnapshotPointer>,
-        purged: Option<LogId>,
-    ) -> Result<(Self, Machine), OpenError> {
+    /// Goes on with what was found. Tidies the folder.
+    pub(super) fn of(home: Arc<Home<F>>, found: Found) -> Result<Self, Failure> {
         let fs = home.wal().file_system();
-        let names = fs.list(FOLDER).during(Call::List, FOLDER)?;
-        let files: Vec<Named> = names.iter().filter_map(|name| Named::of(name)).collect();
-        let (found, machine) = find(fs, &files, pointer.as_ref(), purged)?;
-
-        let pointed = pointer.as_ref().and_then(|pointer| Named::of(&pointer.file));
-        let kept: Vec<u64> = [pointed, before(&files, pointed)]
-            .into_iter()
-            .flatten()
-            .filter_map(|named| match named {
-                Named::Snapshot(sequence) => Some(sequence),
-                Named::Unfinished(_) => None,
-            })
-            .collect();
-        let mut next = 1;
-        for named in &files {
-            let (Named::Snapshot(sequence) | Named::Unfinished(sequence)) = *named;
-            next = next.max(sequence.saturating_add(1));
-            if !kept.contains(&sequence) || matches!(named, Named::Unfinished(_)) {
-                fs.remove(&named.path()).during(Call::Remove, &named.path())?;
-            }
+        for named in &found.leftovers {
+            fs.remove(&named.path()).during(Call::Remove, &named.path())?;
         }
         fs.create_folder(FOLDER).during(Call::CreateFolder, FOLDER)?;
         fs.sync_folder("").during(Call::SyncFolder, "")?;
-        // One that is damaged is no spare; it is evidence until there is a new one.
-        let others =
-            kept.iter().copied().filter(|it| found.as_ref().is_none_or(|f| f.sequence != *it));
-        let stateless = purged.filter(|_| pointer.is_none());
-        let files = Files { others: others.collect(), newest: found, next, stateless };
-        Ok((Self { home, files: Mutex::new(files) }, machine))
+        Ok(Self { home, files: Mutex::new(found) })
     }
 
     // A panic while the lock was held can't have left a half-done change: it is changed at the end.
-    fn lock(&self) -> MutexGuard<'_, Files> {
+    fn lock(&self) -> MutexGuard<'_, Found> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a file of it, and the log point at it.
-    fn put(&self, files: &mut Files, meta: &SnapshotMeta, bytes: &Bytes) -> Result<(), KeepError> {
+    fn put(&self, files: &mut Found, meta: &SnapshotMeta, bytes: &Bytes) -> Result<(), KeepError> {
         let (wal, sequence) = (self.home.wal(), files.next);
         // Its name is used up, whatever becomes of it.
         files.next += 1;
@@ -149,7 +76,7 @@ impl<F: FileSystem> Snapshots<F> {
             length: bytes.len() as u64,
         };
         wal.wait(wal.submit(GROUP, Record::Snapshot(pointer))?)?;
-        let before = files.newest.replace(Entry { sequence, meta: meta.clone() });
+        let before = files.loaded.replace(Loaded { sequence, meta: meta.clone() });
         let gone: Vec<u64> = match before {
             Some(before) => {
                 let gone = files.others.drain(..).collect();
@@ -177,7 +104,7 @@ impl<F: FileSystem> Snapshots<F> {
 impl<F: FileSystem> Kept for Snapshots<F> {
     fn keep(&self, made: Made, meta: &SnapshotMeta, bytes: &Bytes) -> Result<(), KeptError> {
         let mut files = self.lock();
-        if let Some(Entry { meta: newer, .. }) = &files.newest
+        if let Some(Loaded { meta: newer, .. }) = &files.loaded
             && made == Made::Built
             && newer.last_log_id > meta.last_log_id
         {
@@ -190,7 +117,7 @@ impl<F: FileSystem> Kept for Snapshots<F> {
     fn current(&self) -> Result<Option<Whole>, KeptError> {
         let (meta, path, file) = {
             let files = self.lock();
-            let Some(Entry { sequence, meta }) = &files.newest else {
+            let Some(Loaded { sequence, meta }) = &files.loaded else {
                 // A purge that no snapshot came before isn't openraft's, which asks for the snapshot when it
                 // starts, and would make one of nothing. Whoever wants the log alone has it.
                 let lost = files
@@ -212,88 +139,6 @@ impl<F: FileSystem> Kept for Snapshots<F> {
 
 fn kept_error(error: impl std::error::Error + Send + Sync + 'static) -> KeptError {
     KeptError(Box::new(error))
-}
-
-/// The newest file before that one.
-fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
-    let Some(Named::Snapshot(pointed)) = pointed else { return None };
-    let sequences = files.iter().filter_map(|named| match named {
-        Named::Snapshot(sequence) if *sequence < pointed => Some(*sequence),
-        _ => None,
-    });
-    sequences.max().map(Named::Snapshot)
-}
-
-/// The newest snapshot that is whole and that the log goes on from, and the machine that it holds.
-fn find<F: FileSystem>(
-    fs: &F,
-    files: &[Named],
-    pointer: Option<&v1::SnapshotPointer>,
-    purged: Option<LogId>,
-) -> Result<(Option<Entry>, Machine), OpenError> {
-    let mut tried = Vec::new();
-    let invalid = |source| OpenError::Invalid { what: "the snapshot", source };
-    if let Some(pointer) = pointer {
-        let meta = pointer.meta.clone().unwrap_or_default();
-        let meta = SnapshotMeta::try_from(meta).map_err(invalid)?;
-        let pointed = Named::of(&pointer.file);
-        let candidates = [
-            pointed.map(|named| (named, Some((&meta, pointer.length)))),
-            before(files, pointed).map(|named| (named, None)),
-        ];
-        for (named, expected) in candidates.into_iter().flatten() {
-            let Named::Snapshot(sequence) = named else { continue };
-            match load(fs, named, expected, purged) {
-                Ok((meta, machine)) => {
-                    if !tried.is_empty() {
-                        tracing::warn!(snapshot = named.name(), "an older snapshot is loaded");
-                    }
-                    return Ok((Some(Entry { sequence, meta }), machine));
-                }
-                Err(error) => {
-                    tracing::error!(snapshot = named.name(), %error, "a snapshot can't be loaded");
-                    tried.push((named.path(), error));
-                }
-            }
-        }
-    }
-    // The log has all of it, or is not this machine's: see `Snapshots::current`.
-    if purged.is_none() || pointer.is_none() {
-        return Ok((None, Machine::default()));
-    }
-    Err(Box::new(NoSnapshot { purged, tried }).into())
-}
-
-/// The snapshot in a file; of one that nothing is expected of, what it says of itself.
-fn load<F: FileSystem>(
-    fs: &F,
-    named: Named,
-    expected: Option<(&SnapshotMeta, u64)>,
-    purged: Option<LogId>,
-) -> Result<(SnapshotMeta, Machine), Unreadable> {
-    let path = named.path();
-    let file = fs.open(&path).during(Call::Open, &path).map_err(|failure| {
-        let is_missing = failure.source.kind() == std::io::ErrorKind::NotFound;
-        if is_missing { Unreadable::Missing } else { failure.into() }
-    })?;
-    // Another process may have left pages that the disk never got.
-    file.drop_cache().during(Call::DropCache, &path)?;
-    let bytes = read(&file, &path)?;
-    let got = bytes.len() as u64;
-    let (meta, machine) = match expected {
-        Some((_, expected)) if got != expected => return Err(Unreadable::Length { got, expected }),
-        Some((meta, _)) => (meta.clone(), snapshot::read(&bytes, meta)?),
-        None => snapshot::read_itself(&bytes, named.name())?,
-    };
-    let reaches = purged.is_none_or(|purged| meta.last_log_id >= Some(purged));
-    if reaches { Ok((meta, machine)) } else { Err(Unreadable::TooOld(meta.last_log_id)) }
-}
-
-fn read(file: &impl File, path: &str) -> Result<Bytes, Failure> {
-    let len = file.len().during(Call::Length, path)?;
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-    file.read_at(&mut bytes, 0).during(Call::Read, path)?;
-    Ok(bytes.into())
 }
 
 /// A file of that sequence, under its name only when it is durable, and then durably so. Nothing is left

@@ -39,8 +39,9 @@ impl<F: FileSystem> Wal<F> {
         let (mut read, mut bytes) = (Vec::new(), 0);
         for (frame, taken, segment) in frames {
             let entries = read_frame(group, &frame, &taken, &segment)?;
-            for (index, entry) in (frame.first..).zip(entries).filter(|(at, _)| taken.contains(at))
-            {
+            // In this order: behind the last index there is none.
+            let entries = entries.into_iter().zip(frame.first..);
+            for (entry, index) in entries.filter(|(_, at)| taken.contains(at)) {
                 bytes += entry.len() as u64;
                 if bytes > max_bytes && !read.is_empty() {
                     return Ok(read);

@@ -4,8 +4,12 @@
 //! since any choice of sectors, each in any of the versions it had, and any choice of renames. A file system
 //! that is kinder than that is not hurt by it.
 
+// By their paths, so that other tests may have this disk by its own.
+#[path = "sim/blob.rs"]
 mod blob;
+#[path = "sim/cuts.rs"]
 mod cuts;
+#[path = "sim/world.rs"]
 mod world;
 
 use std::collections::HashSet;

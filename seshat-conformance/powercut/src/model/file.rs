@@ -240,7 +240,11 @@ impl File {
     fn some_size(&self, dice: &mut Dice) -> u64 {
         let old = self.durable.size();
         let place = dice.below(self.pending.len() as u64) as usize;
-        let end = self.pending.get(place).map_or(old, |pending| pending.change.range().end);
+        let end = self.pending.get(place).map_or(old, |pending| match &pending.change {
+            Change::Resize(size) => *size,
+            // What is written within a file takes nothing of it away.
+            within => within.range().end.max(old),
+        });
         let ends = old.min(end)..old.max(end) + 1;
         ends.start + dice.below(ends.end - ends.start)
     }
