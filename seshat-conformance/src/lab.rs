@@ -205,6 +205,18 @@ impl Record {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Forgets the steps after the first `count`: another case goes on from there.
+    pub(crate) fn back_to(&self, count: usize) {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.truncate(count);
+        let kept: String = steps.iter().map(|step| format!("{step}\n")).collect();
+        self.trace(|file| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(kept.as_bytes())
+        });
+    }
+
     pub(crate) fn case(&self) {
         self.tick();
         self.cases.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! It also says which calls openraft can make next, so that the kit never makes another.
 
 mod step;
+mod stop;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 mod tests;

@@ -8,11 +8,13 @@
 mod wreck;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use seshat_powercut::model::Side;
+use seshat_powercut::model::Event;
+pub(crate) use seshat_powercut::model::{Flip, Side};
 pub(crate) use seshat_powercut::{
     Cut, Fault, Harm, History, Image, Model as Persistence, Moment, Survives,
 };
@@ -83,6 +85,22 @@ impl Power {
         let disk = disk.map_err(|error| failed("restoring", dir, error))?;
         of.set(of.scene(image.clone(), None)?);
         Ok(Disk { killed: Some(image.at), ..self.over(dir, of.hooks.clone(), Some(disk)) })
+    }
+
+    /// A disk in `dir`, which is not there yet: all that another holds, with one bit flipped.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn flipped(&self, of: &Disk, flip: &Flip, dir: &Path) -> Result<Disk, Failure> {
+        let image = of.image()?;
+        let mut picture = image.killed();
+        if !flip.apply_to(&mut picture) {
+            return Err(Failure::new(Kind::Kit, format!("there is no {flip}"), "", ""));
+        }
+        let disk = seshat_powercut::Disk::restore(&picture, dir);
+        let disk = disk.map_err(|error| failed("restoring", dir, error))?;
+        of.set(Scene { flip: Some(flip.clone()), ..of.scene(image, None)? });
+        Ok(self.over(dir, of.hooks.clone(), Some(disk)))
     }
 
     fn over(&self, dir: &Path, hooks: Hooks, disk: Option<seshat_powercut::Disk>) -> Disk {
@@ -187,6 +205,20 @@ impl Disk {
         Ok(self.watched()?.image())
     }
 
+    /// About `count` single bits, evenly spread, of what was written during an operation and is
+    /// still there.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn flips(&self, operation: Range<Moment>, count: u64) -> Result<Vec<Flip>, Failure> {
+        let history = self.history()?;
+        let flips = history.record(operation, history.now()).flips(count);
+        let most = usize::try_from(count).unwrap_or(usize::MAX);
+        // There is one in each run of bytes at least, and some formats write very many.
+        let stride = flips.len().div_ceil(most.saturating_mul(2).max(1)).max(1);
+        Ok(flips.into_iter().step_by(stride).collect())
+    }
+
     /// Whether a hook cuts the power, and not the kit.
     pub(crate) fn has_hook(&self) -> bool {
         self.hooks.cut_power.is_some()
@@ -248,6 +280,48 @@ impl Disk {
         Ok(())
     }
 
+    /// Whether a disk that refuses writes was asked for one; taken for given where that isn't
+    /// known.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn refused_any(&self) -> Result<bool, Failure> {
+        match self.hooks.refuse_writes {
+            Some(_) => Ok(true),
+            None => Ok(self.refused()? > 0),
+        }
+    }
+
+    /// How many calls the fault has met since it was set.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn refused(&self) -> Result<u64, Failure> {
+        Ok(self.watched()?.refused())
+    }
+
+    /// How many calls it could have met.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn met(&self) -> Result<u64, Failure> {
+        Ok(self.watched()?.met())
+    }
+
+    /// The first call that a fault has met, in words.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub(crate) fn hit(&self) -> Result<Option<String>, Failure> {
+        let history = self.history()?;
+        let Some(place) = history.events().position(Event::is_hit) else { return Ok(None) };
+        let upto = Moment(place as u64 + 1);
+        let line = history.trace(upto, Persistence::Ext4).lines().last().cloned();
+        // Without the number and the thread.
+        let words = line.unwrap_or_default().trim_start().splitn(3, ' ').last().map(str::to_owned);
+        Ok(words.map(|words| format!("call {}, {words}", upto.0)))
+    }
+
     /// The disk is well again. How many calls have failed.
     ///
     /// # Errors
@@ -266,7 +340,7 @@ impl Disk {
     }
 
     fn scene(&self, image: Image, cut: Option<Cut>) -> Result<Scene, Failure> {
-        Ok(Scene { history: self.history()?, killed: self.killed, image, cut })
+        Ok(Scene { history: self.history()?, killed: self.killed, image, cut, flip: None })
     }
 
     fn set(&self, scene: Scene) {

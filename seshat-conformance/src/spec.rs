@@ -83,15 +83,15 @@ pub enum Need {
     RefuseWrites,
     /// Files whose calls are watched, whatever hooks there are.
     WatchedFiles,
-    /// The `damage_last_record` hook.
+    /// The `damage_last_record` hook, or files that are watched.
     DamageLastRecord,
-    /// The `damage_record` hook.
+    /// The `damage_record` hook, or files that are watched.
     DamageRecord,
-    /// The `damage_snapshot` hook.
+    /// The `damage_snapshot` hook, or files that are watched.
     DamageSnapshot,
-    /// The `damage_vote` hook.
+    /// The `damage_vote` hook, or files that are watched.
     DamageVote,
-    /// The `damage_marker` hook.
+    /// The `damage_marker` hook, or files that are watched.
     DamageMarker,
     /// openraft's suite can be compiled with the types.
     Suite,
@@ -130,11 +130,15 @@ impl Need {
             Self::CutPower => "neither files that can be watched nor a hook `cut_power`",
             Self::RefuseWrites => "neither files that can be watched nor a hook `refuse_writes`",
             Self::WatchedFiles => "not declared: all state lives in files that can be watched",
-            Self::DamageLastRecord => "no hook `damage_last_record`",
-            Self::DamageRecord => "no hook `damage_record`",
-            Self::DamageSnapshot => "no hook `damage_snapshot`",
-            Self::DamageVote => "no hook `damage_vote`",
-            Self::DamageMarker => "no hook `damage_marker`",
+            Self::DamageLastRecord => {
+                "neither files that can be watched nor a hook `damage_last_record`"
+            }
+            Self::DamageRecord => "neither files that can be watched nor a hook `damage_record`",
+            Self::DamageSnapshot => {
+                "neither files that can be watched nor a hook `damage_snapshot`"
+            }
+            Self::DamageVote => "neither files that can be watched nor a hook `damage_vote`",
+            Self::DamageMarker => "neither files that can be watched nor a hook `damage_marker`",
             Self::Suite => "openraft's suite can't be compiled with these types",
             Self::Callback => "the kit was built without its feature `storage-v2`",
             Self::SeshatTypes => "the store is not on Seshat's own types",

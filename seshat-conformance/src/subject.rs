@@ -3,6 +3,7 @@
 //! Guarantees: only calls that openraft can make; every call is recorded before it is made and
 //! given up when it hangs; the oracle has followed every call that succeeded.
 
+pub(crate) mod damage;
 mod data;
 mod fields;
 mod flight;
@@ -24,6 +25,7 @@ use crate::model::{Id, Item, Model, Step};
 use crate::power::Disk;
 use crate::words::pieces;
 
+use self::damage::Mark;
 pub(crate) use self::data::verify_data;
 pub(crate) use self::fields::Fields;
 use self::held::Held;
@@ -51,6 +53,8 @@ pub(crate) struct Subject<'l> {
     /// The current snapshot's meta, as it was built or installed.
     pub(crate) meta: Option<Meta>,
     twin: Option<Origin<'l>>,
+    /// When what was written, where the disk is watched.
+    marks: Vec<Mark>,
     /// Below the store, and dropped after its handles.
     pub(crate) disk: Disk,
 }
@@ -114,22 +118,28 @@ impl<'l> Subject<'l> {
         dir: PathBuf,
         model: Model,
     ) -> Result<Self, Failure> {
-        let (mut log, machine) = open(lab, &dir).await?;
-        let reader = lab.call("get_log_reader", log.reader()).await?;
-        Ok(Self {
+        let mut subject = Self::closed(lab, disk, dir, model);
+        subject.open_again().await?;
+        Ok(subject)
+    }
+
+    /// A store that is closed, in a directory with this disk below it.
+    pub(crate) fn closed(lab: &'l Lab, disk: Disk, dir: PathBuf, model: Model) -> Self {
+        Self {
             lab,
             dir,
-            log: Held::new(log),
-            machine: Held::new(machine),
-            reader: Held::new(reader),
+            log: Held::empty(),
+            machine: Held::empty(),
+            reader: Held::empty(),
             model,
             committed_kept: None,
             #[cfg(feature = "storage-v2")]
             in_flight: Vec::new(),
             meta: None,
             twin: None,
+            marks: Vec::new(),
             disk,
-        })
+        }
     }
 
     /// Performs steps, one after the other, without looking.
@@ -153,6 +163,7 @@ impl<'l> Subject<'l> {
             return Err(Failure::new(Kind::Kit, what, "", ""));
         }
         self.lab.record.step(step.to_string());
+        let began = self.disk.now();
         match &step {
             Step::Vote(ballot) => {
                 let vote = self.lab.driver.vote(Some(*ballot));
@@ -190,6 +201,7 @@ impl<'l> Subject<'l> {
             Step::Restart => return self.restart().await,
             Step::CutPower => return self.cut_power().await,
         }
+        self.mark(&step, began);
         self.follow(&step)
     }
 

@@ -144,6 +144,12 @@ impl Disk {
         lock(&self.shared).refused()
     }
 
+    /// How many calls since [`Disk::fail`] are such as its fault can meet, whether it did or not:
+    /// with a fault that never comes, how far a sweep has to go.
+    pub fn met(&self) -> u64 {
+        lock(&self.shared).met()
+    }
+
     /// The power is off: the directory is gone, and what handles do that are still open is lost.
     /// Drop them, then call [`Disk::power_on`].
     ///

@@ -79,6 +79,10 @@ impl Watched {
         match *self {}
     }
 
+    pub(crate) fn met(&self) -> u64 {
+        match *self {}
+    }
+
     pub(crate) fn switch_off(&mut self) {
         match *self {}
     }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use seshat_powercut::model::{
-    Act, BLOCK, Became, Blocks, Born, Change, Event, Image, Kind, NameChange, NodeId, Outcome,
-    SECTOR, State, Unsynced,
+    Act, BLOCK, Became, Blocks, Born, Change, Event, Flip, Image, Kind, NameChange, NodeId,
+    Outcome, SECTOR, State, Unsynced,
 };
 use seshat_powercut::{Cut, History, Model, Moment, Picture, Survives};
 
@@ -226,12 +226,12 @@ proptest! {
         let ends = pending.iter().map(|p| p.change.range().end as usize);
         let most = sizes.into_iter().chain(ends).max().unwrap_or(0);
         prop_assert!(left.len() <= most, "{} bytes of at most {most}", left.len());
-        let cut_to = pending.iter().filter_map(|p| match p.change {
+        let cut_off = pending.iter().filter_map(|p| match p.change {
             Change::Resize(size) => Some(size as usize),
             _ => None,
         });
-        let least = cut_to.chain([durable.len()]).min().unwrap_or(0);
-        prop_assert!(left.len() >= least, "{} bytes: nobody cut it below {least}", left.len());
+        let least = sizes.into_iter().chain(cut_off).min().unwrap_or(0);
+        prop_assert!(left.len() >= least, "{} bytes of at least {least}", left.len());
         for (at, byte) in left.iter().enumerate() {
             let old = durable.get(at).copied().unwrap_or(0);
             let wrote = |change: &Change| match change {
@@ -496,6 +496,21 @@ fn a_record_is_what_changed_and_is_still_there() {
     std::fs::write(dir.path().join("f"), b"aaaabbcb").unwrap();
     flips[1].apply(dir.path()).unwrap();
     assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"aaaabBcb");
+}
+
+#[test]
+fn a_bit_is_flipped_in_a_picture_under_every_name_of_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("f"), b"abc").unwrap();
+    std::fs::hard_link(dir.path().join("f"), dir.path().join("g")).unwrap();
+    std::fs::write(dir.path().join("h"), b"abc").unwrap();
+    let mut picture = Picture::read(dir.path()).unwrap();
+    let flip = |path: &str, offset| Flip { path: path.into(), offset, bit: 5 };
+    assert!(flip("g", 1).apply_to(&mut picture));
+    let read = |name| picture.file(name).unwrap().to_vec();
+    assert_eq!([read("f"), read("g"), read("h")], [b"aBc", b"aBc", b"abc"].map(Vec::from));
+    assert!(!flip("g", 3).apply_to(&mut picture), "behind the end");
+    assert!(!flip("i", 0).apply_to(&mut picture), "no such file");
 }
 
 #[test]

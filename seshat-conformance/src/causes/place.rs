@@ -32,9 +32,9 @@ pub(super) struct Place {
 }
 
 /// How steps begin.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "vote", "append", "truncate", "purge", "commit", "apply", "build", "install", "receive",
-    "restart", "cut", "close", "open",
+    "restart", "cut", "kill", "close", "open",
 ];
 
 /// A call of a store: how its name begins, what it belongs to, what it is about, and whether it
@@ -76,8 +76,12 @@ impl Place {
         let asked = failure.asked.as_deref().unwrap_or_default();
         let known = |step: &String| {
             let verb = STEPS.into_iter().find(|verb| begins_with(step, verb));
-            // By a check that closes and opens by itself.
-            verb.map(|verb| if ["close", "open"].contains(&verb) { "restart" } else { verb })
+            verb.map(|verb| match verb {
+                // By a check that closes and opens by itself.
+                "close" | "open" => "restart",
+                "kill" => "cut",
+                verb => verb,
+            })
         };
         let done: Vec<&'static str> = failure.steps.iter().filter_map(known).collect();
         let step = done.last().copied();
@@ -191,7 +195,7 @@ const WORDS: [(&str, &[&str], Option<Part>); 28] = [
     ("power", &["cut"], None),
     ("reopen", &["restart"], None),
     ("crash", &["cut"], None),
-    ("disk", &["restart"], None),
+    ("disk", &["restart", "cut"], None),
 ];
 
 /// Families that try many things at once: what fails there is another's, where another fails.
@@ -215,6 +219,13 @@ impl About {
         if let Some((_, _, Some(part))) = WORDS.iter().find(|(known, ..)| *known == family) {
             about.parts = BTreeSet::from([*part]);
             about.whole_part = !matches!(part, Part::Log | Part::Snapshot);
+        }
+        // A history is about all of its half.
+        if id.contains("/images/") || id.contains("/posix/") {
+            match about.parts.contains(&Part::Log) {
+                true => about.parts.extend([Part::Vote, Part::Committed]),
+                false => about.parts.extend([Part::Machine, Part::Snapshot]),
+            }
         }
         // Nothing was done yet that would tell one part from another.
         if id.ends_with("/fresh") && about.parts.contains(&Part::Log) {

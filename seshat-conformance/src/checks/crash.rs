@@ -8,6 +8,7 @@ mod killed;
 mod killed_then_cut;
 mod kinds;
 mod midway;
+mod posix;
 #[cfg(feature = "storage-v2")]
 mod unfinished;
 
@@ -31,6 +32,7 @@ pub(crate) fn checks() -> Vec<Check> {
         in_flight::checks(),
         midway::checks(),
         images::checks(),
+        posix::checks(),
         killed::checks(),
         killed_then_cut::checks(),
     ];

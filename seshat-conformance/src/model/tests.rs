@@ -228,3 +228,39 @@ fn what_is_in_flight_is_flushed_first(#[case] line: &str) {
     model.perform(&Step::Flush).expect("legal");
     assert_eq!(model.perform(&step), Ok(()), "{line}");
 }
+
+/// Where a log may end after a step that was under way.
+#[rstest]
+#[case(Step::Append(story::entries(4, 3, 6, 9)), &[6, 7, 8, 9])]
+#[case(Step::Truncate(4), &[4, 5, 6])]
+#[case(story::leader(7, 2), &[6])]
+#[case(Step::Apply(1), &[6])]
+fn of_a_step_that_was_stopped_anything_may_be_there(#[case] step: Step, #[case] ends: &[u64]) {
+    let mut model = Model::new();
+    for step in story::applied_of(6, 2).into_iter().chain([Step::Commit(3)]) {
+        model.perform(&step).unwrap();
+    }
+    let before = model.clone();
+    model.stop(&step);
+    let mut found: Vec<u64> = model.survivors.iter().map(LogModel::next_index).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, ends);
+    let votes: BTreeSet<_> = model.survivors.iter().map(|log| log.vote).collect();
+    assert_eq!(votes.len() > 1, matches!(step, Step::Vote(_)), "the old one and the new one");
+    assert_eq!(
+        (model.log, model.applied),
+        (before.log, before.applied),
+        "nothing is taken for done"
+    );
+}
+
+#[test]
+fn a_commit_that_was_stopped_may_be_read_back() {
+    let mut model = Model::new();
+    for step in story::applied_of(6, 2) {
+        model.perform(&step).unwrap();
+    }
+    model.stop(&Step::Commit(4));
+    assert_eq!(model.committed, [story::id_of(6, 1), story::id_of(6, 4)]);
+}

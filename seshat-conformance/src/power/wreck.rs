@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use seshat_powercut::model::Flip;
 use seshat_powercut::{Cut, History, Image, Model, Moment, Picture};
 
 use super::SPARED;
@@ -16,15 +17,19 @@ pub(crate) struct Scene {
     pub(super) image: Image,
     /// A power cut at the image; a kill, or a disk that failed, where there is none.
     pub(super) cut: Option<Cut>,
+    /// A bit that the store found flipped.
+    pub(super) flip: Option<Flip>,
 }
 
 impl Scene {
     /// What is told of it. The directory that the store was opened in is kept below `images`.
     pub(super) fn wreck(&self, images: Option<&Path>) -> Wreck {
         let model = self.model();
-        let picture = self.cut.map_or_else(|| self.image.killed(), |cut| self.image.cut(cut));
+        let mut picture = self.cut.map_or_else(|| self.image.killed(), |cut| self.image.cut(cut));
+        let flipped = self.flip.as_ref().filter(|flip| flip.apply_to(&mut picture));
+        let flipped = flipped.map(|flip| format!("none: {flip} was flipped"));
         Wreck {
-            cut: self.cut.map(|cut| format!("{cut}, {}", self.image)),
+            cut: self.cut.map(|cut| format!("{cut}, {}", self.image)).or(flipped),
             missing: self.image.unsynced(model).iter().map(ToString::to_string).collect(),
             calls: self.calls(),
             image: images.and_then(|images| keep(&picture, images)),

@@ -49,6 +49,11 @@ fn hooked(hooks: &Hooks, need: Need) -> Option<bool> {
         Need::CutPower => hooks.cut_power.is_some(),
         Need::RefuseWrites => hooks.refuse_writes.is_some(),
         Need::WatchedFiles => false,
+        Need::DamageLastRecord => hooks.damage_last_record.is_some(),
+        Need::DamageRecord => hooks.damage_record.is_some(),
+        Need::DamageSnapshot => hooks.damage_snapshot.is_some(),
+        Need::DamageVote => hooks.damage_vote.is_some(),
+        Need::DamageMarker => hooks.damage_marker.is_some(),
         _ => return None,
     })
 }
@@ -90,15 +95,17 @@ fn known(driver: &dyn Driver, need: Need) -> Option<bool> {
         Need::ExpectedDigest if driver.expected_digest(&first).is_some() => return None,
         Need::ExpectedReply | Need::ExpectedDigest => false,
         Need::SnapshotBytes => driver.snapshot_bytes(),
-        Need::CutPower | Need::RefuseWrites | Need::WatchedFiles => {
+        Need::CutPower
+        | Need::RefuseWrites
+        | Need::WatchedFiles
+        | Need::DamageLastRecord
+        | Need::DamageRecord
+        | Need::DamageSnapshot
+        | Need::DamageVote
+        | Need::DamageMarker => {
             let watched = || files && seshat_powercut::supported().is_ok();
             hooked(&hooks, need) == Some(true) || watched()
         }
-        Need::DamageLastRecord => hooks.damage_last_record.is_some(),
-        Need::DamageRecord => hooks.damage_record.is_some(),
-        Need::DamageSnapshot => hooks.damage_snapshot.is_some(),
-        Need::DamageVote => hooks.damage_vote.is_some(),
-        Need::DamageMarker => hooks.damage_marker.is_some(),
         Need::Suite => driver.has_suite(),
         Need::Callback => cfg!(feature = "storage-v2"),
         Need::SeshatTypes => driver.seshat_types(),

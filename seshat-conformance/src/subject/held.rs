@@ -11,6 +11,11 @@ impl<T> Held<T> {
         Self(Some(handle))
     }
 
+    /// Of a store that is closed.
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+
     pub(crate) fn take(&mut self) -> Option<T> {
         self.0.take()
     }

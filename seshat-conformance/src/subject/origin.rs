@@ -6,6 +6,7 @@ use crate::driver::store::{Log, Machine, Replies, Snapshot};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Payload};
+use crate::power::Disk;
 use crate::words::Command;
 
 /// What the author's answers may cost: commands replayed for the replies of one batch.
@@ -18,13 +19,16 @@ pub(crate) struct Origin<'l> {
     _log: Box<dyn Log>,
     pub(crate) machine: Box<dyn Machine>,
     applied: Vec<Item>,
+    // Dropped after the handles: where it is watched, syncs needn't be waited for.
+    _disk: Disk,
 }
 
 impl<'l> Origin<'l> {
     pub(crate) async fn new(lab: &'l Lab) -> Result<Self, Failure> {
         let dir = lab.directory()?;
+        let disk = lab.power.disk(&dir, lab.driver.hooks())?;
         let (log, machine) = open(lab, &dir).await?;
-        Ok(Self { lab, _log: log, machine, applied: Vec::new() })
+        Ok(Self { lab, _log: log, machine, applied: Vec::new(), _disk: disk })
     }
 
     /// Whether what was applied here is how `truth` begins.

@@ -180,7 +180,7 @@ impl<'l> Subject<'l> {
             let expected: Vec<String> = survivors.iter().map(said).collect();
             let got =
                 format!("last purged {:?}, last {:?}, vote {vote:?}", state.purged, state.last);
-            let what = "after a power cut the log is none that acknowledged writes allow";
+            let what = "the log is none that acknowledged writes allow";
             // Where the log is one of them, it is the vote that isn't.
             let log = survivors.iter().any(|model| lab.is_state_of(&state, model));
             let asked = if log { "read_vote" } else { "get_log_state" };
@@ -218,6 +218,33 @@ impl<'l> Subject<'l> {
             self.model.snapshot = Some(SnapshotModel { covers: truth.len() });
             self.model.truth = truth;
         }
+        Ok(())
+    }
+
+    /// After a step that was under way when the node stopped: what it did to the state machine, if
+    /// anything.
+    pub(crate) async fn learn_step(&mut self, step: &Step) -> Result<(), Failure> {
+        let before = self.model.applied;
+        let (items, first) = match step {
+            Step::Apply(count) => {
+                let from = before as u64;
+                (self.model.log.range(from, from + *count as u64), before + 1)
+            }
+            Step::Install(items) => (items.clone(), before + items.len()),
+            _ => return Ok(()),
+        };
+        let mut done = self.model.clone();
+        done.truth.truncate(before);
+        done.truth.extend(items);
+        let (applied, _) = self.lab.call("applied_state", self.machine.applied()).await?;
+        let is_it = |count: &usize| log_id(self.lab, done.covered_id(*count)) == applied;
+        let Some(count) = (first..=done.truth.len()).find(is_it) else { return Ok(()) };
+        done.truth.truncate(count);
+        done.applied = count;
+        if matches!(step, Step::Install(_)) {
+            done.snapshot = Some(SnapshotModel { covers: count });
+        }
+        self.model = done;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::blocks::Blocks;
 use super::event::Moment;
 use super::history::History;
+use super::picture::Picture;
 
 /// Bytes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +102,22 @@ impl Flip {
         file.seek(SeekFrom::Start(self.offset))?;
         file.read_exact(&mut byte)?;
         file.seek(SeekFrom::Start(self.offset))?;
-        file.write_all(&byte.map(|byte| byte ^ (1 << (self.bit & 7))))
+        file.write_all(&byte.map(|byte| self.flipped(byte)))
+    }
+
+    /// Flips the bit in a picture, before it is written. False if there is no such byte.
+    pub fn apply_to(&self, picture: &mut Picture) -> bool {
+        let there = picture.file(&self.path).is_some_and(|file| self.offset < file.size());
+        there
+            && picture.change(&self.path, |blocks| {
+                let byte = blocks.read(self.offset..self.offset + 1);
+                let byte: Vec<u8> = byte.into_iter().map(|byte| self.flipped(byte)).collect();
+                blocks.write(self.offset, &byte);
+            })
+    }
+
+    fn flipped(&self, byte: u8) -> u8 {
+        byte ^ (1 << (self.bit & 7))
     }
 }
 

@@ -46,9 +46,15 @@ impl Event {
     /// What it did.
     pub fn done(&self) -> &Act {
         match (self.outcome, &self.act) {
-            (Outcome::Done, act) | (Outcome::Refused(_), act @ Act::LoseSync { .. }) => act,
+            (Outcome::Done | Outcome::Short, act) => act,
+            (Outcome::Refused(_), act @ Act::LoseSync { .. }) => act,
             (Outcome::Failed(_) | Outcome::Refused(_), _) => &Act::Nothing,
         }
+    }
+
+    /// True for a call that a [`Fault`](crate::Fault) has met.
+    pub fn is_hit(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused(_) | Outcome::Short)
     }
 
     /// True for a call that promises durability when it returns, whether it kept the promise or
@@ -70,6 +76,8 @@ pub enum Outcome {
     Failed(i32),
     /// With this error number, of a [`Fault`](crate::Fault).
     Refused(i32),
+    /// Well, and only a part was written, by a [`Fault`](crate::Fault).
+    Short,
 }
 
 /// What a call does to the state of the disk.

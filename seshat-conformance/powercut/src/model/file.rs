@@ -38,6 +38,15 @@ impl Change {
         }
     }
 
+    /// How long a file of `size` bytes is after it.
+    fn sized(&self, size: u64) -> u64 {
+        match self {
+            Self::Resize(size) => *size,
+            Self::Write { .. } | Self::Zero(_) if self.range().is_empty() => size,
+            Self::Write { .. } | Self::Zero(_) => size.max(self.range().end),
+        }
+    }
+
     fn apply(&self, blocks: &mut Blocks) {
         match self {
             Self::Write { offset, bytes } => blocks.write(*offset, bytes),
@@ -237,16 +246,18 @@ impl File {
         blocks
     }
 
+    /// One that the file had, or went through while a write made it longer.
     fn some_size(&self, dice: &mut Dice) -> u64 {
-        let old = self.durable.size();
         let place = dice.below(self.pending.len() as u64) as usize;
-        let end = self.pending.get(place).map_or(old, |pending| match &pending.change {
-            Change::Resize(size) => *size,
-            // What is written within a file takes nothing of it away.
-            within => within.range().end.max(old),
-        });
-        let ends = old.min(end)..old.max(end) + 1;
-        ends.start + dice.below(ends.end - ends.start)
+        let (done, next) = self.pending.split_at(place.min(self.pending.len()));
+        let before = done.iter().fold(self.durable.size(), |size, done| done.change.sized(size));
+        match next.first().map(|next| &next.change) {
+            Some(change @ (Change::Write { .. } | Change::Zero(_))) => {
+                before + dice.below(change.sized(before) - before + 1)
+            }
+            Some(Change::Resize(size)) if dice.coin() => *size,
+            _ => before,
+        }
     }
 }
 

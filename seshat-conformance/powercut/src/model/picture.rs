@@ -75,6 +75,18 @@ impl Picture {
         }
     }
 
+    /// Changes the file at a path, under all its names. False if there is none.
+    pub fn change(&mut self, path: impl AsRef<Path>, change: impl Fn(&mut Blocks)) -> bool {
+        let found = self.items.get(path.as_ref()).filter(|item| matches!(item.kind, Kind::File(_)));
+        let Some(node) = found.map(|item| item.node) else { return false };
+        for item in self.items.values_mut().filter(|item| item.node == node) {
+            if let Kind::File(blocks) = &mut item.kind {
+                change(blocks);
+            }
+        }
+        true
+    }
+
     /// Reads a directory. Sockets, pipes and devices are left out; holes are not read.
     ///
     /// Closing a file drops every `fcntl` lock that the process has on it, so a directory in which

@@ -240,6 +240,7 @@ fn describe(
     };
     let ended = match event.outcome {
         Outcome::Done => String::new(),
+        Outcome::Short => ": a part of what it was told to write, and said so".to_owned(),
         Outcome::Failed(code) => format!(": {}", std::io::Error::from_raw_os_error(code)),
         Outcome::Refused(code) => {
             format!(": refused, {}", std::io::Error::from_raw_os_error(code))

@@ -59,6 +59,11 @@ impl Faults {
         self.refused
     }
 
+    /// How many calls could have failed.
+    pub(super) fn met(&self) -> u64 {
+        self.met
+    }
+
     /// Decides on the next call.
     pub(super) fn meet(&mut self, kind: Kind) -> Option<Blow> {
         let fault = self.fault?;

@@ -92,7 +92,7 @@ fn finish(disk: &mut Watched, notice: &Notice<'_>, kind: Kind, act: Act, lose: A
     };
     disk.push(notice, act, outcome);
     match outcome {
-        Outcome::Done => Answer::Value(0),
+        Outcome::Done | Outcome::Short => Answer::Value(0),
         Outcome::Failed(errno) | Outcome::Refused(errno) => Answer::Error(errno),
     }
 }

@@ -100,6 +100,10 @@ impl Watched {
         self.faults.refused()
     }
 
+    pub(crate) fn met(&self) -> u64 {
+        self.faults.met()
+    }
+
     /// The power is off: whatever the handles do that are open still is no longer seen.
     pub(crate) fn switch_off(&mut self) {
         self.off = true;

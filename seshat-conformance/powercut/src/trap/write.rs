@@ -203,6 +203,7 @@ pub(super) fn errno(blow: Blow) -> Errno {
 
 pub(super) fn outcome(result: Result<i64, Errno>, blow: Option<Blow>) -> Outcome {
     match (result, blow) {
+        (Ok(_), Some(Blow::Short(_))) => Outcome::Short,
         (Ok(_), _) => Outcome::Done,
         (Err(errno), None) => Outcome::Failed(errno),
         (Err(errno), Some(_)) => Outcome::Refused(errno),

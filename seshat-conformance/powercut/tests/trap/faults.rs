@@ -130,6 +130,7 @@ fn a_sweep_meets_every_call_once(#[values(Harm::Full, Harm::Broken, Harm::LostSy
         let ended = store(&format!("f{from}"));
         assert_eq!(ended.is_err(), bench.refused() == 1, "call {from}");
         if bench.refused() == 0 {
+            assert_eq!(bench.met(), failed, "those that could have");
             break;
         }
         failed += 1;

@@ -1,16 +1,19 @@
 //! The power fails at every moment of a history at which it makes a difference: before and after
 //! each sync, what a call did first and what it did last. No hook is needed, only files.
 
-pub(super) mod past;
-pub(super) mod plan;
+mod past;
+mod plan;
 mod timeline;
 
-use self::past::{Half, Past, strict};
-use self::plan::{Plan, plans};
+use self::past::strict;
+pub(super) use self::past::{Half, Past};
+pub(super) use self::plan::{Plan, of_the_log, of_the_machine, plans};
 use crate::check::{Check, check};
+use crate::history::Kind;
 use crate::lab::Lab;
 use crate::outcome::Verdict;
 use crate::power::{Cut, Image, Persistence, Side, Survives};
+use crate::words::{Halves, Keeps};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -33,36 +36,106 @@ pub(super) fn checks() -> Vec<Check> {
             limit: 60,
             run: machine,
         ),
+        check!(
+            "crash/images/recovery", Must, [7, 12, 26, 51], needs: [WatchedFiles, LogSurvivesRestart],
+            promise: "A power cut while a store is opened after a power cut loses nothing more, nor does the next one.",
+            consequence: "A node whose power fails twice in a row loses what it has acknowledged, or can't start again.",
+            relies: [START_VOTE, START_LOG, START_APPLIED],
+            since: 3,
+            limit: 60,
+            run: recovery,
+        ),
+        check!(
+            "crash/images/first-open", Should, [51, 57], needs: [WatchedFiles, LogSurvivesRestart],
+            promise: "A power cut before anything was acknowledged leaves a directory that opens as a fresh store.",
+            consequence: "A new node doesn't start, until somebody removes its directory by hand.",
+            reason: "Nothing was acknowledged by then, so the directory can be removed and the node begins anew.",
+            since: 3,
+            limit: 20,
+            run: first_open,
+        ),
     ]
 }
 
 async fn log(lab: &Lab) -> Verdict {
-    each(lab, plan::of_the_log(), Half::Log).await
+    each(lab, of_the_log(), Half::Log).await
 }
 
 async fn machine(lab: &Lab) -> Verdict {
-    each(lab, plan::of_the_machine(), Half::Machine).await
+    each(lab, of_the_machine(), Half::Machine).await
 }
 
 /// Every image of every history, in every way that the budget has.
 async fn each(lab: &Lab, fixed: Vec<Plan>, half: Half) -> Verdict {
     let mut tried = Tried::default();
     for plan in plans(lab, fixed) {
-        if lab.enough() {
-            break;
-        }
         let past = Past::of(lab, &plan, half).await?;
         tried.histories += 1;
         for image in past.images()?.into_iter().filter(|image| tells(lab, image)) {
             tried.images += 1;
             for cut in cuts(lab, &image, Persistence::Ext4) {
                 tried.cuts += 1;
-                past.attempt(&image, cut, tried.cuts % lab.budget.pick(8, 4, 2) == 0)?;
+                past.cut(&image, cut, tried.cuts.is_multiple_of(lab.budget.pick(8, 4, 2)))?;
             }
+        }
+        if lab.enough() {
+            break;
         }
     }
     tried.note(lab);
     Ok(())
+}
+
+async fn recovery(lab: &Lab) -> Verdict {
+    let plan = [
+        Kind::Elect.into(),
+        Plan::Append(9),
+        Kind::ApplyAll.into(),
+        Kind::Build.into(),
+        Plan::Append(20),
+        Kind::Overwrite.into(),
+        Kind::Purge.into(),
+        Kind::Install.into(),
+        Plan::Append(3),
+    ];
+    let past = Past::of(lab, &plan, all_of(lab)).await?;
+    let mut tried = Tried { histories: 1, ..Tried::default() };
+    let images = past.images()?;
+    let before = images.iter().filter(|image| matches!(image.side, Side::Before(_)));
+    for image in before.step_by(lab.budget.pick(5, 2, 1)) {
+        tried.images += 1;
+        // What recovers from nothing has nothing to do.
+        let cut = cuts(lab, image, Persistence::Ext4).pop();
+        tried.cuts += past.cut_again(image, cut.unwrap_or(strict(Persistence::Ext4)), 1)?;
+        if lab.enough() {
+            break;
+        }
+    }
+    tried.note(lab);
+    Ok(())
+}
+
+async fn first_open(lab: &Lab) -> Verdict {
+    let past = Past::of(lab, &[Kind::Vote.into()], all_of(lab)).await?;
+    let mut tried = Tried { histories: 1, ..Tried::default() };
+    for image in past.first_images()? {
+        tried.images += 1;
+        for cut in cuts(lab, &image, Persistence::Ext4) {
+            tried.cuts += 1;
+            past.cut(&image, cut, true)?;
+        }
+    }
+    tried.note(lab);
+    Ok(())
+}
+
+/// What a check looks at that is about all that there is.
+fn all_of(lab: &Lab) -> Half {
+    let capabilities = lab.driver.capabilities();
+    match (capabilities.halves, capabilities.machine_keeps) {
+        (Halves::Both, Keeps::Nothing) => Half::Log,
+        _ => Half::Both,
+    }
 }
 
 /// What a check went through.
@@ -77,7 +150,7 @@ impl Tried {
     /// For the report.
     pub(super) fn note(&self, lab: &Lab) {
         let Self { histories, images, cuts } = self;
-        lab.record.note(format!("{histories} histories, {images} images, {cuts} cuts"));
+        lab.record.note(format!("tried: histories {histories}, images {images}, cuts {cuts}"));
     }
 }
 

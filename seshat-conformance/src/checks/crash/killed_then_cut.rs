@@ -1,9 +1,7 @@
 //! A process is killed before its sync, the next one finds in the page cache what it wrote and
 //! shows it, and a power cut takes it away.
 
-use super::images::Tried;
-use super::images::past::{Half, Past};
-use super::images::plan::Plan;
+use super::images::{Half, Past, Plan, Tried};
 use crate::check::{Check, check};
 use crate::history::Kind;
 use crate::lab::Lab;

@@ -7,8 +7,8 @@ use crate::lab::Lab;
 use crate::model::{LogModel, Step};
 use crate::outcome::Verdict;
 use crate::story;
+use crate::subject::damage::{Damaged, Target};
 use crate::subject::{Subject, log_id};
-use crate::words::Hook;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
@@ -43,13 +43,6 @@ pub(crate) fn checks() -> Vec<Check> {
             run: limited_read,
         ),
     ]
-}
-
-pub(super) fn strike<A>(dir: &std::path::Path, hook: Option<Hook<A>>, told: A) -> Verdict {
-    let Some(hook) = hook else {
-        return Err(Failure::new(Kind::Kit, "the hook is missing", "", ""));
-    };
-    hook.call(dir, told).map_err(|error| Failure::error("hook", error))
 }
 
 /// Opens the store again and reads all of its log; an error anywhere is as good.
@@ -97,28 +90,50 @@ async fn read_back(subject: &mut Subject<'_>, allowed: &[LogModel], what: &str) 
     Ok(())
 }
 
+/// The log, or that without its newest record.
+fn but_the_last(log: &LogModel) -> [LogModel; 2] {
+    let mut shorter = log.clone();
+    shorter.items.pop();
+    [log.clone(), shorter]
+}
+
+/// The entry at an index is damaged: it is not the end of the log.
+async fn is_no_end(subject: &mut Subject<'_>, index: u64) -> Verdict {
+    let look = async |damaged: &mut Damaged<'_>| {
+        let log = but_the_last(&damaged.subject.model.log);
+        // Where any byte may have been struck, it may have been the last one's.
+        let allowed = if damaged.vague { &log[..] } else { &log[..1] };
+        let what = format!("entry {index} is damaged{}", damaged.bit);
+        read_back(&mut damaged.subject, allowed, &what).await
+    };
+    subject.damage(Target::Entry(index), look).await
+}
+
+async fn append_one_by_one(subject: &mut Subject<'_>, count: u64) -> Verdict {
+    let next = subject.model.log.next_index();
+    for item in story::entries(1, 1, next, next + count) {
+        subject.perform(Step::Append(vec![item])).await?;
+    }
+    Ok(())
+}
+
 async fn record(lab: &Lab) -> Verdict {
     for index in [0, 1, 4, 7, 10] {
         let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-        for item in story::entries(1, 1, 0, 12) {
-            subject.perform(Step::Append(vec![item])).await?;
-        }
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
-        let whole = [subject.model.log.clone()];
-        read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
+        append_one_by_one(&mut subject, 12).await?;
+        is_no_end(&mut subject, index).await?;
     }
     // One batch, and a log whose beginning is purged.
-    for index in [5, 8] {
+    for (index, behind) in [(5, 12), (8, 14)] {
         let mut subject = Subject::with(lab, story::purged_of(12, 3)).await?;
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
-        let whole = [subject.model.log.clone()];
-        read_back(&mut subject, &whole, &format!("entry {index} is damaged")).await?;
+        if subject.has_hook(Target::Entry(index)) {
+            is_no_end(&mut subject, index).await?;
+            continue;
+        }
+        // What is written as one may be read as one, so that it is the end: another comes behind it.
+        subject.perform(Step::Append(story::entries(4, 3, 12, 15))).await?;
+        subject.perform(Step::Append(story::entries(4, 3, 15, 16))).await?;
+        is_no_end(&mut subject, behind).await?;
     }
     Ok(())
 }
@@ -126,17 +141,13 @@ async fn record(lab: &Lab) -> Verdict {
 async fn last_record(lab: &Lab) -> Verdict {
     for count in [1, 2, 9] {
         let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-        let mut before = subject.model.log.clone();
-        for item in story::entries(1, 1, 0, count) {
-            before = subject.model.log.clone();
-            subject.perform(Step::Append(vec![item])).await?;
-        }
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step("damage the last record");
-        strike(&subject.dir, lab.driver.hooks().damage_last_record, ())?;
-        let allowed = [subject.model.log.clone(), before];
-        read_back(&mut subject, &allowed, "the last record is damaged").await?;
+        append_one_by_one(&mut subject, count).await?;
+        let look = async |damaged: &mut Damaged<'_>| {
+            let allowed = but_the_last(&damaged.subject.model.log);
+            let what = format!("the last record is damaged{}", damaged.bit);
+            read_back(&mut damaged.subject, &allowed, &what).await
+        };
+        subject.damage(Target::LastEntry, look).await?;
     }
     Ok(())
 }
@@ -148,22 +159,16 @@ async fn snapshot(lab: &Lab) -> Verdict {
         if purged {
             subject.perform(Step::Purge(story::id_of(12, 7))).await?;
         }
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step("damage the snapshot");
-        if let Err(failure) = strike(&subject.dir, lab.driver.hooks().damage_snapshot, ()) {
-            // A store whose snapshots don't survive has none to damage.
-            lab.inconclusive(failure.got);
-            return Ok(());
-        }
-        opens_right(&mut subject, "a snapshot").await?;
+        let look = async |damaged: &mut Damaged<'_>| opens_right(damaged, "a snapshot").await;
+        subject.damage(Target::Snapshot, look).await?;
     }
     Ok(())
 }
 
 /// With something of it damaged, a store doesn't open, or its state is one that was, and not older
 /// than the log begins; and a snapshot that it gives is a good one.
-pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Verdict {
+pub(super) async fn opens_right(damaged: &mut Damaged<'_>, what: &str) -> Verdict {
+    let Damaged { subject, bit, .. } = damaged;
     let lab = subject.lab;
     lab.record.step("open");
     lab.record.case();
@@ -174,15 +179,20 @@ pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Ver
     let applied = subject.model.applied;
     let found = (0..=applied).find(|n| log_id(lab, subject.model.covered_id(*n)) == state.0);
     lab.assert(found.is_some_and(|n| n as u64 >= subject.model.log.first_index()), || {
-        let what =
-            format!("with {damaged} damaged the store opens, and its state is older than its log");
-        Failure::broken(what, "an error, or the state that was", format!("{:?}", state.0))
+        let failed = format!(
+            "with {what} damaged{bit} the store opens, and its state is older than its log"
+        );
+        Failure::broken(failed, "an error, or the state that was", format!("{:?}", state.0))
     })?;
     subject.model.applied = found.unwrap_or_default();
-    subject.verify_contents(subject.model.applied).await?;
+    let of = |failure: Failure| {
+        let what = format!("with {what} damaged{bit} the store opens: {}", failure.what);
+        Failure { what, ..failure }
+    };
+    subject.verify_contents(subject.model.applied).await.map_err(of)?;
     let Ok(Some(given)) = current(subject).await else { return Ok(()) };
     let installed = verify_data(lab, &subject.model, given).await;
-    if let Err(failure) = installed {
+    if let Err(failure) = installed.map_err(of) {
         let refused = failure.kind == Kind::Error;
         lab.assert(refused, || failure)?;
     }
@@ -193,27 +203,29 @@ pub(super) async fn opens_right(subject: &mut Subject<'_>, damaged: &str) -> Ver
 async fn limited_read(lab: &Lab) -> Verdict {
     for index in [0, 1, 5, 10] {
         let mut subject = Subject::with(lab, [story::leader(1, 1)]).await?;
-        for item in story::entries(1, 1, 0, 12) {
-            subject.perform(Step::Append(vec![item])).await?;
-        }
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step(format!("damage the record of the entry at {index}"));
-        strike(&subject.dir, lab.driver.hooks().damage_record, index)?;
-        lab.record.step("open");
-        lab.record.case();
-        let opened = lab.answer("open", lab.driver.open(&subject.dir)).await?;
-        let Ok((mut log, _machine)) = opened else { continue };
-        for from in [index, index.saturating_sub(2)] {
-            let doing = format!("limited_get_log_entries({from}, 12)");
-            let Ok(got) = lab.answer(&doing, log.read_limited(from, 12)).await? else { continue };
-            lab.assert(!got.is_empty(), || {
-                let what = format!("{doing} gives nothing where entry {index} is damaged");
-                Failure::broken(what, "an error, or entries", "no entries")
-            })?;
-            let whole = subject.model.log.range(from, from + got.len() as u64);
-            lab.same(&format!("{doing} where entry {index} is damaged"), &got, &whole)?;
-        }
+        append_one_by_one(&mut subject, 12).await?;
+        let look = async |damaged: &mut Damaged<'_>| reads_on(damaged, index).await;
+        subject.damage(Target::Entry(index), look).await?;
+    }
+    Ok(())
+}
+
+async fn reads_on(damaged: &mut Damaged<'_>, index: u64) -> Verdict {
+    let Damaged { subject, bit, .. } = damaged;
+    let lab = subject.lab;
+    lab.record.step("open");
+    lab.record.case();
+    let opened = lab.answer("open", lab.driver.open(&subject.dir)).await?;
+    let Ok((mut log, _machine)) = opened else { return Ok(()) };
+    for from in [index, index.saturating_sub(2)] {
+        let doing = format!("limited_get_log_entries({from}, 12)");
+        let Ok(got) = lab.answer(&doing, log.read_limited(from, 12)).await? else { continue };
+        lab.assert(!got.is_empty(), || {
+            let what = format!("{doing} gives nothing where entry {index} is damaged{bit}");
+            Failure::broken(what, "an error, or entries", "no entries")
+        })?;
+        let whole = subject.model.log.range(from, from + got.len() as u64);
+        lab.same(&format!("{doing} where entry {index} is damaged{bit}"), &got, &whole)?;
     }
     Ok(())
 }

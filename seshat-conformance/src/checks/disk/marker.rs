@@ -1,15 +1,16 @@
 //! Records of their own that changed on the disk: the vote, and markers. Taken for absent, they are
 //! forgotten without a word: an error says so.
 
-use super::damage::{opens_right, strike};
+use super::damage::opens_right;
 use crate::check::{Check, check};
 use crate::driver::store::{Log, Machine};
 use crate::driver::{Doing, Opened};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Ballot, Step};
 use crate::outcome::Verdict;
 use crate::story;
+use crate::subject::damage::{Damaged, Target};
 use crate::subject::{Subject, log_id};
 use crate::words::Marker;
 
@@ -72,20 +73,18 @@ pub(super) fn checks() -> Vec<Check> {
     ]
 }
 
-/// Closes the store and has a marker damaged. False if the store keeps no such record: then nothing
-/// is learnt.
-async fn damaged(subject: &mut Subject<'_>, marker: Marker) -> Result<bool, Failure> {
-    let lab = subject.lab;
-    lab.record.step("close");
-    subject.close().await?;
-    lab.record.step(format!("damage the marker {marker:?}"));
-    match strike(&subject.dir, lab.driver.hooks().damage_marker, marker) {
-        Err(failure) if failure.kind == Kind::Error => {
-            lab.inconclusive(failure.got);
-            Ok(false)
-        }
-        struck => struck.map(|()| true),
+/// Where any bit may be struck, the very last record may be one that the power cut off. So entries
+/// come behind what is damaged.
+async fn bury(subject: &mut Subject<'_>, target: Target) -> Verdict {
+    if subject.has_hook(target) {
+        return Ok(());
     }
+    let next = subject.model.log.next_index();
+    let (term, node) = subject.model.log.vote.map_or((9, 2), |vote| (vote.term, vote.node));
+    let leads = subject.model.log.vote.is_some_and(|vote| vote.committed);
+    let elected = (!leads).then(|| story::leader(term, node));
+    let entries = [next, next + 1].map(|n| Step::Append(story::entries(term, node, n, n + 1)));
+    subject.run(elected.into_iter().chain(entries)).await
 }
 
 /// What one half of the store answers when it is opened again. `None` if it is an error, there or
@@ -105,36 +104,45 @@ async fn answer<T>(
 async fn vote(lab: &Lab) -> Verdict {
     for (had, committed) in [(0, false), (6, false), (6, true)] {
         let mut subject = Subject::with(lab, story::log_of(had)).await?;
+        // Without a hook the newest vote is struck: one that leads, as entries come behind it.
+        let committed = committed || !subject.has_hook(Target::Vote);
         subject.perform(Step::Vote(Ballot { term: 9, node: 2, committed })).await?;
-        lab.record.step("close");
-        subject.close().await?;
-        lab.record.step("damage the vote");
-        strike(&subject.dir, lab.driver.hooks().damage_vote, ())?;
-        let right = subject.model.log.vote.map(|ballot| lab.driver.vote(Some(ballot)));
-        let Some(got) = answer(&subject, |log, _| log.vote()).await? else { continue };
-        lab.assert(got == right, || {
-            let fresh = got.is_none() || got == Some(lab.driver.vote(None));
-            let taken = if fresh { "taken for none" } else { "read as another" };
-            let what = format!("a vote that was damaged is {taken}");
-            Failure::broken(what, format!("an error, or {right:?}"), format!("{got:?}"))
-        })?;
+        bury(&mut subject, Target::Vote).await?;
+        let look = async |damaged: &mut Damaged<'_>| {
+            let Damaged { subject, bit, .. } = damaged;
+            let right = subject.model.log.vote.map(|ballot| lab.driver.vote(Some(ballot)));
+            let Some(got) = answer(subject, |log, _| log.vote()).await? else { return Ok(()) };
+            lab.assert(got == right, || {
+                let fresh = got.is_none() || got == Some(lab.driver.vote(None));
+                let what = format!("a vote that was damaged{bit} is {}", taken(fresh));
+                Failure::broken(what, format!("an error, or {right:?}"), format!("{got:?}"))
+            })
+        };
+        subject.damage(Target::Vote, look).await?;
     }
     Ok(())
 }
 
+fn taken(for_none: bool) -> &'static str {
+    if for_none { "taken for none" } else { "read as another" }
+}
+
 async fn purged(lab: &Lab) -> Verdict {
+    let target = Target::Marker(Marker::Purged);
     for (count, upto) in [(12, 5), (12, 11), (1, 0)] {
         let mut subject = Subject::with(lab, story::purged_of(count, upto)).await?;
-        if !damaged(&mut subject, Marker::Purged).await? {
-            return Ok(());
-        }
-        let right = log_id(lab, subject.model.log.purged);
-        let Some(state) = answer(&subject, |log, _| log.state()).await? else { continue };
-        lab.assert(state.purged == right, || {
-            let taken = if state.purged.is_none() { "taken for none" } else { "read as another" };
-            let what = format!("a purge marker that was damaged is {taken}");
-            Failure::broken(what, format!("an error, or {right:?}"), format!("{state:?}"))
-        })?;
+        bury(&mut subject, target).await?;
+        let look = async |damaged: &mut Damaged<'_>| {
+            let Damaged { subject, bit, .. } = damaged;
+            let right = log_id(lab, subject.model.log.purged);
+            let Some(state) = answer(subject, |log, _| log.state()).await? else { return Ok(()) };
+            lab.assert(state.purged == right, || {
+                let taken = taken(state.purged.is_none());
+                let what = format!("a purge marker that was damaged{bit} is {taken}");
+                Failure::broken(what, format!("an error, or {right:?}"), format!("{state:?}"))
+            })
+        };
+        subject.damage(target, look).await?;
     }
     Ok(())
 }
@@ -160,18 +168,20 @@ async fn committed_is(lab: &Lab, may_be_less: bool) -> Verdict {
         lab.inconclusive("the store keeps no committed id, which it need not");
         return Ok(());
     }
-    if !damaged(&mut subject, Marker::Committed).await? {
-        return Ok(());
-    }
-    let Some(got) = answer(&subject, |log, _| log.committed()).await? else { return Ok(()) };
-    let saved = subject.model.committed.iter().rev().map(|id| log_id(lab, Some(*id)));
-    let less = if may_be_less { usize::MAX } else { 1 };
-    let right: Vec<_> = saved.chain([None]).take(less).collect();
-    lab.assert(right.contains(&got), || {
-        let taken = if got.is_none() { "taken for none" } else { "read as another" };
-        let what = format!("a committed id that was damaged is {taken}");
-        Failure::broken(what, format!("an error, or {:?}", right.first()), format!("{got:?}"))
-    })
+    let target = Target::Marker(Marker::Committed);
+    bury(&mut subject, target).await?;
+    let look = async |damaged: &mut Damaged<'_>| {
+        let Damaged { subject, bit, .. } = damaged;
+        let Some(got) = answer(subject, |log, _| log.committed()).await? else { return Ok(()) };
+        let saved = subject.model.committed.iter().rev().map(|id| log_id(lab, Some(*id)));
+        let less = if may_be_less { usize::MAX } else { 1 };
+        let right: Vec<_> = saved.chain([None]).take(less).collect();
+        lab.assert(right.contains(&got), || {
+            let what = format!("a committed id that was damaged{bit} is {}", taken(got.is_none()));
+            Failure::broken(what, format!("an error, or {:?}", right.first()), format!("{got:?}"))
+        })
+    };
+    subject.damage(target, look).await
 }
 
 /// With entries purged that a fresh state would need.
@@ -186,8 +196,6 @@ async fn snapshot_meta(lab: &Lab) -> Verdict {
 async fn machine_after(lab: &Lab, marker: Marker) -> Verdict {
     let mut subject = Subject::with(lab, story::applied_of(12, 8)).await?;
     subject.run([Step::Build, Step::Purge(story::id_of(12, 5))]).await?;
-    if damaged(&mut subject, marker).await? {
-        opens_right(&mut subject, "a marker").await?;
-    }
-    Ok(())
+    let look = async |damaged: &mut Damaged<'_>| opens_right(damaged, "a marker").await;
+    subject.damage(Target::Marker(marker), look).await
 }

@@ -79,6 +79,8 @@ pub(crate) fn checks() -> Vec<Check> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Well,
+    /// Likewise, and of the disk it asked nothing.
+    Idly,
     Badly,
 }
 
@@ -92,8 +94,10 @@ async fn refused<T, E: std::fmt::Display>(
     disk.refuse(true)?;
     lab.record.step(format!("{name} (the disk refuses writes)"));
     let outcome = lab.wait(name, call).await;
+    let asked = disk.refused_any()?;
     disk.refuse(false)?;
     match outcome {
+        Ok(Ok(_)) if !asked => Ok(Ended::Idly),
         Ok(Ok(_)) => Ok(Ended::Well),
         Ok(Err(_)) => Ok(Ended::Badly),
         Err(_) => {
@@ -105,7 +109,10 @@ async fn refused<T, E: std::fmt::Display>(
 
 fn must_report(lab: &Lab, name: &str, ended: Ended) -> Verdict {
     lab.assert(ended == Ended::Badly, || {
-        let what = format!("{name} reported success though the disk refused to write");
+        let what = match ended {
+            Ended::Idly => format!("{name} reported success, and wrote nothing to the disk"),
+            _ => format!("{name} reported success though the disk refused to write"),
+        };
         Failure::broken(what, "an error", "success")
     })
 }
@@ -171,7 +178,7 @@ async fn truncate(lab: &Lab) -> Verdict {
 async fn removed(subject: &mut Subject<'_>, step: &Step, ended: Ended) -> Verdict {
     let old = subject.model.log.clone();
     subject.follow(step)?;
-    if ended == Ended::Well {
+    if ended != Ended::Badly {
         subject.perform(story::leader(9, 1)).await?;
         let new = subject.model.log.clone();
         return restart(subject, vec![new]).await;

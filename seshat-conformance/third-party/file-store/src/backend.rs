@@ -75,7 +75,7 @@ impl Backend for FileStore {
             damage_vote: Hook::new(|dir, ()| damage(dir, "vote", u64::MAX)),
             damage_marker: Hook::new(|dir, marker| match marker {
                 // The journal's first record.
-                Marker::Purged => damage(dir, "log", journal::HEAD as u64),
+                Marker::Purged => damage(dir, "log", journal::FIRST_BODY as u64),
                 Marker::Committed => damage(dir, "committed", u64::MAX),
                 // Behind the file's checksum, before the data.
                 Marker::SnapshotMeta => damage(dir, "snapshot", 4),

@@ -27,6 +27,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Makes durable what is there: a process that was killed may have left it in the page cache alone.
+pub fn settle(path: &Path) -> io::Result<()> {
+    read(path)?.map_or(Ok(()), |bytes| replace(path, &bytes))
+}
+
 /// A name is on disk once its directory is.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()

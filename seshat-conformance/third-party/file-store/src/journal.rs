@@ -1,8 +1,10 @@
 //! [`Journal`]: a file of records, written at its end and cut off there.
 //!
-//! A record is its length, a checksum of that, a checksum of its body, and the body. The length
-//! has a checksum of its own, so that a damaged one isn't taken for a record that the power cut
-//! off: that one is dropped, damage is an error.
+//! The file begins with where its records end. That is written after the records were synced, and in
+//! one sector, so that a power cut leaves the old end or the new one. What lies behind the end was
+//! never acknowledged, whatever a power cut has left of it; what lies before is whole, or damaged.
+//!
+//! A record is the length of its body, a checksum of both, and the body.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -10,8 +12,12 @@ use std::path::{Path, PathBuf};
 
 use crate::durable;
 
+/// The end, and its checksum.
+const START: usize = 12;
 /// What is before a record's body.
-pub const HEAD: usize = 12;
+const HEAD: usize = 8;
+/// Where the body of the first record begins.
+pub const FIRST_BODY: usize = START + HEAD;
 
 pub struct Journal {
     path: PathBuf,
@@ -23,19 +29,22 @@ pub struct Journal {
 pub type Record = (u64, Vec<u8>);
 
 impl Journal {
-    /// Opens the file, or makes one of `first` alone, and gives its records.
+    /// Opens the file, or makes one of `first` alone, and gives its records. They are written anew:
+    /// a process that was killed, or whose sync failed, may have left them in the page cache alone.
     pub fn open(path: &Path, first: &[u8]) -> io::Result<(Self, Vec<Record>)> {
-        if durable::read(path)?.is_none() {
-            durable::replace(path, &record(first)?)?;
-        }
-        let bytes = durable::read(path)?.unwrap_or_default();
-        let (records, end) = scan(&bytes)?;
+        let bodies = match durable::read(path)? {
+            Some(bytes) => scan(&bytes)?,
+            None => vec![first.to_vec()],
+        };
+        let (bytes, places) = written(&bodies)?;
+        durable::replace(path, &bytes)?;
+        let journal = Self::of(path, bytes.len() as u64)?;
+        Ok((journal, places.into_iter().zip(bodies).collect()))
+    }
+
+    fn of(path: &Path, end: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let mut journal = Self { path: path.to_owned(), file, end };
-        if end < bytes.len() as u64 {
-            journal.cut(end)?;
-        }
-        Ok((journal, records))
+        Ok(Self { path: path.to_owned(), file, end })
     }
 
     /// Writes records at the end, durably and all or none, and tells where each begins.
@@ -45,75 +54,87 @@ impl Journal {
             places.push(self.end + bytes.len() as u64);
             bytes.extend(record(body)?);
         }
-        if let Err(error) = self.write(&bytes) {
-            // What was written of it must not be there when the next one is.
-            self.file.set_len(self.end)?;
-            return Err(error);
-        }
-        self.end += bytes.len() as u64;
+        self.write(self.end, &bytes)?;
+        self.finish(self.end + bytes.len() as u64)?;
         Ok(places)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.end))?;
+    fn write(&mut self, place: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(place))?;
         self.file.write_all(bytes)?;
         self.file.sync_data()
     }
 
+    /// From now on the records end here.
+    fn finish(&mut self, end: u64) -> io::Result<()> {
+        self.write(0, &start(end))?;
+        self.end = end;
+        Ok(())
+    }
+
     /// Removes the record that begins at `place` and all after it, durably.
     pub fn cut(&mut self, place: u64) -> io::Result<()> {
-        self.file.set_len(place)?;
-        self.file.sync_all()?;
-        self.end = place;
-        Ok(())
+        self.finish(place)?;
+        self.file.set_len(place)
     }
 
     /// Replaces all records, durably, and tells where each begins.
     pub fn rewrite(&mut self, bodies: &[Vec<u8>]) -> io::Result<Vec<u64>> {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        for body in bodies {
-            places.push(bytes.len() as u64);
-            bytes.extend(record(body)?);
-        }
+        let (bytes, places) = written(bodies)?;
         durable::replace(&self.path, &bytes)?;
-        self.file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-        self.end = bytes.len() as u64;
+        *self = Self::of(&self.path, bytes.len() as u64)?;
         Ok(places)
     }
 }
 
-fn record(body: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes();
-    let sums = [&length, body].map(|bytes| crc32fast::hash(bytes).to_le_bytes());
-    Ok([length.as_slice(), &sums[0], &sums[1], body].concat())
+/// A file of these records, and where each begins.
+fn written(bodies: &[Vec<u8>]) -> io::Result<(Vec<u8>, Vec<u64>)> {
+    let (mut bytes, mut places) = (vec![0; START], Vec::new());
+    for body in bodies {
+        places.push(bytes.len() as u64);
+        bytes.extend(record(body)?);
+    }
+    let end = bytes.len() as u64;
+    bytes.splice(..START, start(end));
+    Ok((bytes, places))
 }
 
-/// The records, and where the last whole one ends.
-fn scan(bytes: &[u8]) -> io::Result<(Vec<Record>, u64)> {
-    let (mut records, mut rest) = (Vec::new(), bytes);
-    let number = |bytes: [u8; 4]| u32::from_le_bytes(bytes);
-    loop {
-        let place = (bytes.len() - rest.len()) as u64;
-        let damaged = || io::Error::new(ErrorKind::InvalidData, format!("damaged at {place}"));
-        let Some((head, after)) = rest.split_first_chunk::<HEAD>() else {
-            return Ok((records, place));
-        };
-        // A file system may have lengthened the file before the power was cut.
-        if rest.iter().all(|byte| *byte == 0) {
-            return Ok((records, place));
-        }
-        let [l0, l1, l2, l3, h0, h1, h2, h3, b0, b1, b2, b3] = *head;
-        let length = [l0, l1, l2, l3];
-        if crc32fast::hash(&length) != number([h0, h1, h2, h3]) {
-            return Err(damaged());
-        }
-        let Some((body, after)) = after.split_at_checked(number(length) as usize) else {
-            return Ok((records, place));
-        };
-        if crc32fast::hash(body) != number([b0, b1, b2, b3]) {
-            return Err(damaged());
-        }
-        records.push((place, body.to_vec()));
-        rest = after;
+fn start(end: u64) -> Vec<u8> {
+    let end = end.to_le_bytes();
+    [end.as_slice(), &crc32fast::hash(&end).to_le_bytes()].concat()
+}
+
+fn record(body: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes();
+    Ok([length.as_slice(), &sum(length, body), body].concat())
+}
+
+fn sum(length: [u8; 4], body: &[u8]) -> [u8; 4] {
+    crc32fast::hash(&[&length, body].concat()).to_le_bytes()
+}
+
+/// The records' bodies.
+fn scan(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let damaged =
+        |place: usize| io::Error::new(ErrorKind::InvalidData, format!("damaged at {place}"));
+    let (&[e0, e1, e2, e3, e4, e5, e6, e7, c0, c1, c2, c3], _) =
+        bytes.split_first_chunk::<START>().ok_or_else(|| damaged(0))?;
+    let end = [e0, e1, e2, e3, e4, e5, e6, e7];
+    if crc32fast::hash(&end) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Err(damaged(0));
     }
+    let end = usize::try_from(u64::from_le_bytes(end)).map_err(io::Error::other)?;
+    let (mut bodies, mut place) = (Vec::new(), START);
+    while place < end {
+        let rest = bytes.get(place..end).ok_or_else(|| damaged(place))?;
+        let (head, after) = rest.split_first_chunk::<HEAD>().ok_or_else(|| damaged(place))?;
+        let [l0, l1, l2, l3, s0, s1, s2, s3] = *head;
+        let length = [l0, l1, l2, l3];
+        let body = after.get(..u32::from_le_bytes(length) as usize);
+        let body = body.filter(|body| sum(length, body) == [s0, s1, s2, s3]);
+        let body = body.ok_or_else(|| damaged(place))?;
+        bodies.push(body.to_vec());
+        place += HEAD + body.len();
+    }
+    Ok(bodies)
 }

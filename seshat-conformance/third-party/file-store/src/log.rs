@@ -16,6 +16,9 @@ use crate::durable;
 use crate::journal::Journal;
 use crate::types::{Entry, Failed, LogId, StorageError, TypeConfig, Vote, decode, encode};
 
+const VOTE: &str = "vote";
+const COMMITTED: &str = "committed";
+
 /// Clones are the same log.
 #[derive(Clone)]
 pub struct Log(Arc<Mutex<State>>);
@@ -31,6 +34,9 @@ struct State {
 
 impl Log {
     pub fn open(dir: &Path) -> io::Result<Self> {
+        for name in [VOTE, COMMITTED] {
+            durable::settle(&dir.join(name))?;
+        }
         let nothing = encode(&None::<LogId>)?;
         let (journal, records) = Journal::open(&dir.join("log"), &nothing)?;
         let mut records = records.into_iter();
@@ -124,19 +130,19 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
-        self.lock().save("vote", &Some(vote)).when(ErrorVerb::Write, ErrorSubject::Vote)
+        self.lock().save(VOTE, &Some(vote)).when(ErrorVerb::Write, ErrorSubject::Vote)
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        self.lock().load("vote").when(ErrorVerb::Read, ErrorSubject::Vote)
+        self.lock().load(VOTE).when(ErrorVerb::Read, ErrorSubject::Vote)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
-        self.lock().save("committed", &committed).when(ErrorVerb::Write, ErrorSubject::Store)
+        self.lock().save(COMMITTED, &committed).when(ErrorVerb::Write, ErrorSubject::Store)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        self.lock().load("committed").when(ErrorVerb::Read, ErrorSubject::Store)
+        self.lock().load(COMMITTED).when(ErrorVerb::Read, ErrorSubject::Store)
     }
 
     async fn append<I>(

@@ -1,25 +1,29 @@
 //! [`Past`]: a history that a store has behind it, and what becomes of the store where the power
 //! failed, or the process was killed, at a moment of it.
 
+use std::fmt;
+
 use super::plan::Plan;
 use super::timeline::Timeline;
 use crate::failure::Failure;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
-use crate::model::{Id, Step};
+use crate::model::{Id, Model, Step};
 use crate::outcome::Verdict;
-use crate::power::{Cut, Image, Persistence, Survives};
+use crate::power::{Cut, Image, Persistence, Side, Survives};
 use crate::subject::Subject;
 use crate::subject::restart::Closed;
 use crate::words::Halves;
 
-/// Which half a check looks at. What is wrong with the other one is another's to say.
+/// What a check looks at. What is wrong with the rest is another's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Half {
     /// Entries, votes, purge marker, committed id.
     Log,
     /// State, applied id, membership, snapshot, and that a node starts on both halves.
     Machine,
+    /// All of that.
+    Both,
 }
 
 /// A store that was closed after a history, and what was right at each moment of it.
@@ -33,6 +37,13 @@ pub(crate) struct Past<'l> {
 /// The strictest cut, under a model.
 pub(crate) fn strict(model: Persistence) -> Cut {
     Cut { model, survives: Survives::Nothing }
+}
+
+/// What befell a store at an image.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Cut(Cut),
+    Kill,
 }
 
 impl<'l> Past<'l> {
@@ -67,40 +78,82 @@ impl<'l> Past<'l> {
         Ok(self.subject.disk.history()?.images().filter(|image| image.at >= first).collect())
     }
 
+    /// The images before that.
+    ///
+    /// # Errors
+    /// The disk is not watched.
+    pub(crate) fn first_images(&self) -> Result<Vec<Image>, Failure> {
+        let first = self.timeline.first_end();
+        Ok(self.subject.disk.history()?.images().take_while(|image| image.at < first).collect())
+    }
+
     /// What was under way at an image.
     pub(crate) fn under_way(&self, image: &Image) -> Option<&Step> {
         self.timeline.at(image.at).under_way()
     }
 
-    /// The store as a power cut at an image leaves it, after a look.
+    /// The power is cut at an image, and the store is opened and looked at; `works` says whether
+    /// it goes on working then, and loses its power once more.
     ///
     /// # Errors
     /// It can't be opened, or shows what it may not.
-    pub(crate) fn cut(&self, image: &Image, cut: Cut) -> Result<Subject<'l>, Failure> {
-        let mark = self.lab.record.steps().len();
-        let looked = self.lab.caught(async {
+    pub(crate) fn cut(&self, image: &Image, cut: Cut, works: bool) -> Verdict {
+        self.told(image, Blow::Cut(cut), async {
             let mut subject = self.subject.after_cut(image, cut).await?;
-            self.look(&mut subject, image).await?;
-            Ok(subject)
-        });
-        looked.map_err(|failure| self.told(failure, image, Some(cut), mark))
-    }
-
-    /// The power is cut, and the store closed again where it is right; `works` says whether it
-    /// goes on working before, and loses its power once more.
-    ///
-    /// # Errors
-    /// As [`Self::cut`].
-    pub(crate) fn attempt(&self, image: &Image, cut: Cut, works: bool) -> Verdict {
-        let mut subject = self.cut(image, cut)?;
-        let mark = self.lab.record.steps().len();
-        let worked = self.lab.caught(async {
+            self.look(&mut subject, self.models(image)).await?;
+            if self.starts() {
+                subject.start().await?;
+            }
             if works {
                 self.work(&mut subject).await?;
             }
             subject.close().await
-        });
-        worked.map_err(|failure| self.told(failure, image, Some(cut), mark))
+        })
+    }
+
+    /// The power is cut at an image, again while the store is opened, and `more` times so.
+    ///
+    /// # Errors
+    /// It can't be opened, or shows what it may not.
+    pub(crate) fn cut_again(&self, image: &Image, cut: Cut, more: u32) -> Result<u64, Failure> {
+        self.told(image, Blow::Cut(cut), async {
+            let mut subject = self.subject.after_cut(image, cut).await?;
+            self.look(&mut subject, self.models(image)).await?;
+            self.recover(&mut subject, &self.models(image), more).await
+        })
+    }
+
+    /// Power cuts while a store was opened that was opened after a power cut. How many there were.
+    async fn recover(
+        &self,
+        subject: &mut Subject<'l>,
+        models: &[Model],
+        more: u32,
+    ) -> Result<u64, Failure> {
+        let mut tried = 0;
+        let opened = subject.disk.now();
+        let images: Vec<Image> = subject.disk.history()?.images().collect();
+        let mark = self.lab.record.steps().len();
+        for (number, image) in images.iter().enumerate() {
+            // Shown is shown: at the end it has to last.
+            let ended = image.at == opened;
+            let models = if ended { vec![subject.model.clone()] } else { models.to_vec() };
+            for cut in super::cuts(self.lab, image, Persistence::Ext4) {
+                self.lab.record.back_to(mark);
+                self.lab.record.step(format!("cut power (while it is opened, {image})"));
+                let mut again = subject.after_cut(image, cut).await?;
+                self.look(&mut again, models.clone()).await?;
+                tried += 1;
+                // Going down from each would take for ever.
+                let deeper = more > 0 && number == images.len() / 2;
+                if deeper && cut.survives != Survives::Nothing {
+                    tried += Box::pin(self.recover(&mut again, &models, more - 1)).await?;
+                }
+                again.close().await?;
+            }
+        }
+        self.lab.record.back_to(mark);
+        Ok(tried)
     }
 
     /// The process is killed at an image. What the next one shows has to be there after a power cut
@@ -109,91 +162,116 @@ impl<'l> Past<'l> {
     /// # Errors
     /// It can't be opened, shows what it may not, or what it showed is gone.
     pub(crate) fn kill(&self, image: &Image) -> Verdict {
-        let mark = self.lab.record.steps().len();
-        let killed = self.lab.caught(async {
+        self.told(image, Blow::Kill, async {
             let mut revived = self.subject.after_kill(image).await?;
-            self.look(&mut revived, image).await?;
-            Ok(revived)
-        });
-        let revived = killed.map_err(|failure| self.told(failure, image, None, mark))?;
-        let shown = shown(&revived);
-        let found = self.lab.caught(async {
+            self.look(&mut revived, self.models(image)).await?;
             self.lab.record.step("cut power (right after the store was opened)");
-            let mut again = self.after_strict_cut(&revived).await?;
-            again.close().await
-        });
-        found.map_err(|failure| {
-            let failure = self.told(failure, image, None, mark);
-            let what = format!(
-                "what a store showed after a kill is gone after a power cut: {}; it showed {shown}",
-                failure.what
-            );
-            Failure { what, ..failure }
+            let shown = shown(&revived.model);
+            self.lose(&revived).await.map_err(|failure| {
+                let what = "what a store showed after a kill is gone after a power cut";
+                let what = format!("{what}: {}", failure.what);
+                let got = format!("{}\nbefore the power cut it showed {shown}", failure.got);
+                Failure { what, got, ..failure }
+            })
         })
     }
 
-    async fn look(&self, subject: &mut Subject<'_>, image: &Image) -> Verdict {
+    fn models(&self, image: &Image) -> Vec<Model> {
         let keeps = self.lab.driver.capabilities().machine_keeps;
-        let models = self.timeline.at(image.at).models(keeps);
-        match self.starts() {
-            true => subject.learn(models).await?,
-            false => subject.model = models.last().cloned().unwrap_or_default(),
-        }
-        self.verify(subject).await
+        self.timeline.at(image.at).models(keeps)
     }
 
-    async fn verify(&self, subject: &mut Subject<'_>) -> Verdict {
+    /// What a store shows that may be of any of these.
+    async fn look(&self, subject: &mut Subject<'_>, models: Vec<Model>) -> Verdict {
+        match self.starts() {
+            true => subject.learn(models).await?,
+            // The state machine may be wrong, and isn't asked.
+            false => subject.model = models.last().cloned().unwrap_or_default(),
+        }
         let log = subject.verify_reopened_log(Closed::Powerless).await;
         match self.half {
-            Half::Log => log?,
+            Half::Log | Half::Both => log?,
             Half::Machine => log.map_err(Failure::beforehand)?,
         }
         if self.starts() {
             subject.verify_reopened_machine().await?;
-            subject.start().await?;
         }
         Ok(())
     }
 
-    /// Whether a node starts on both halves: where the state machine is under test, and nobody
-    /// asked for it, it may be wrong.
+    /// Whether a node starts on both halves: not where the state machine is under test, and another
+    /// check looks at it.
     fn starts(&self) -> bool {
-        self.half == Half::Machine || self.lab.driver.capabilities().halves == Halves::Log
+        self.half != Half::Log || self.lab.driver.capabilities().halves == Halves::Log
     }
 
     /// Appends and loses its power, so that what a recovery left behind comes to light.
-    async fn work(&self, subject: &mut Subject<'_>) -> Verdict {
+    async fn work(&self, subject: &mut Subject<'l>) -> Verdict {
         for step in history::steps(&subject.model, Kind::Append.choice()) {
             subject.perform(step).await?;
         }
         self.lab.record.step(Step::CutPower.to_string());
-        self.after_strict_cut(subject).await?.close().await
+        self.lose(subject).await
     }
 
-    async fn after_strict_cut(&self, subject: &Subject<'l>) -> Result<Subject<'l>, Failure> {
-        let (image, cut) = (subject.disk.image()?, strict(Persistence::Ext4));
-        let mut again = subject.after_cut(&image, cut).await?;
-        self.verify(&mut again).await?;
-        Ok(again)
+    /// The power is cut now, and everything that was shown or acknowledged is there.
+    async fn lose(&self, subject: &Subject<'l>) -> Verdict {
+        let mut again =
+            subject.after_cut(&subject.disk.image()?, strict(Persistence::Ext4)).await?;
+        self.look(&mut again, vec![subject.model.clone()]).await?;
+        again.close().await
     }
 
-    /// What went wrong, with the steps up to the image, where that was, and those after it.
-    fn told(&self, failure: Failure, image: &Image, cut: Option<Cut>, mark: usize) -> Failure {
-        let then = self.timeline.at(image.at);
-        let steps = self.timeline.steps(&then).map(ToString::to_string);
-        let event = if cut.is_some() { "cut power" } else { "kill" };
-        let since = self.lab.record.steps().into_iter().skip(mark);
-        let steps = steps.chain([format!("{event} ({image}, {then})")]).chain(since).collect();
-        let asked = failure.asked.or_else(|| self.lab.record.asked());
-        let what = format!("{}; {event} {image}, {then}", failure.what);
-        Failure { what, steps, asked, ..failure }
+    /// A failure tells the steps up to the image, what befell the store there, and what came after.
+    fn told<T>(
+        &self,
+        image: &Image,
+        blow: Blow,
+        tried: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let record = &self.lab.record;
+        let mark = record.steps().len();
+        let tried = self.lab.caught(tried);
+        let since = record.steps().into_iter().skip(mark);
+        record.back_to(mark);
+        tried.map_err(|failure| {
+            let then = self.timeline.at(image.at);
+            let call = match image.side {
+                Side::Before(call) => format!("before call {} ({call})", image.at.0 + 1),
+                Side::After(call) => format!("after call {} ({call})", image.at.0),
+                Side::At => image.to_string(),
+            };
+            let steps = self.timeline.steps(&then).map(ToString::to_string);
+            let steps = steps.chain([format!("{} ({call})", blow.step())]).chain(since).collect();
+            let asked = failure.asked.or_else(|| record.asked());
+            let what = format!("{}; {blow} {call}, {then}", failure.what);
+            Failure { what, steps, asked, ..failure }
+        })
+    }
+}
+
+impl Blow {
+    fn step(self) -> &'static str {
+        match self {
+            Self::Cut(_) => "cut power",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+impl fmt::Display for Blow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut(Cut { model: Persistence::Ext4, .. }) => f.write_str("power cut"),
+            Self::Cut(Cut { model, .. }) => write!(f, "power cut, under {model} alone,"),
+            Self::Kill => f.write_str("killed"),
+        }
     }
 }
 
 /// What a store has shown.
-fn shown(subject: &Subject<'_>) -> String {
+fn shown(model: &Model) -> String {
     let id = |id: Option<Id>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-    let model = &subject.model;
     let vote = model.log.vote.map(|vote| format!("t{}.n{}", vote.term, vote.node));
     let snapshot = model.snapshot.map_or(0, |snapshot| snapshot.covers);
     format!(

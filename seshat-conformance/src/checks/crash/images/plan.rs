@@ -22,7 +22,7 @@ impl From<Kind> for Plan {
 
 impl Plan {
     /// The steps that it comes to now.
-    pub(super) fn steps(self, model: &Model) -> Vec<Step> {
+    pub(crate) fn steps(self, model: &Model) -> Vec<Step> {
         match self {
             Self::Choice(choice) => history::steps(model, choice),
             Self::Append(count) => {
@@ -35,7 +35,7 @@ impl Plan {
 }
 
 /// Every kind of step, those of the log above all, with entries for more than a page.
-pub(super) fn of_the_log() -> Vec<Plan> {
+pub(crate) fn of_the_log() -> Vec<Plan> {
     vec![
         Kind::Vote.into(),
         Kind::Elect.into(),
@@ -62,7 +62,7 @@ pub(super) fn of_the_log() -> Vec<Plan> {
 }
 
 /// Every kind of step, those of the state machine above all.
-pub(super) fn of_the_machine() -> Vec<Plan> {
+pub(crate) fn of_the_machine() -> Vec<Plan> {
     vec![
         Kind::Elect.into(),
         Plan::Append(20),
@@ -106,7 +106,7 @@ const ANY: [Kind; 16] = [
 ];
 
 /// The fixed one, and as many at random as the budget has.
-pub(super) fn plans(lab: &Lab, fixed: Vec<Plan>) -> Vec<Vec<Plan>> {
+pub(crate) fn plans(lab: &Lab, fixed: Vec<Plan>) -> Vec<Vec<Plan>> {
     let more = (0..lab.budget.pick(0, 3, 60)).map(|number| {
         let length = lab.budget.pick(0, 16, 40);
         let seed = lab.seed.wrapping_shl(16).wrapping_add(number);

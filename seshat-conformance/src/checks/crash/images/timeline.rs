@@ -150,17 +150,17 @@ impl<'t> Then<'t> {
     }
 }
 
-/// `after step 3 (vote t2.n1), in step 4 (append of 9 entries)`.
+/// `amid step 4 (append of 9 entries), after step 3 (vote t2.n1)`.
 impl fmt::Display for Then<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { done, .. } = self;
         match (self.last, self.under_way()) {
             (None, None) => f.write_str("before the first step"),
-            (None, Some(step)) => write!(f, "in step 1 ({})", Brief(step)),
+            (None, Some(step)) => write!(f, "amid step 1 ({})", Brief(step)),
             (Some(last), None) => write!(f, "after step {done} ({})", Brief(last)),
             (Some(last), Some(step)) => {
                 let (last, step, next) = (Brief(last), Brief(step), done + 1);
-                write!(f, "after step {done} ({last}), in step {next} ({step})")
+                write!(f, "amid step {next} ({step}), after step {done} ({last})")
             }
         }
     }
@@ -307,8 +307,11 @@ mod tests {
         let timeline = timeline(appended());
         let said = |moment| timeline.at(Moment(moment)).to_string();
         assert_eq!(said(0), "before the first step");
-        assert_eq!(said(1), "in step 1 (vote t1.n1 committed)");
-        assert_eq!(said(4), "after step 1 (vote t1.n1 committed), in step 2 (append of 4 entries)");
+        assert_eq!(said(1), "amid step 1 (vote t1.n1 committed)");
+        assert_eq!(
+            said(4),
+            "amid step 2 (append of 4 entries), after step 1 (vote t1.n1 committed)"
+        );
         assert_eq!(said(6), "after step 2 (append of 4 entries)");
     }
 }
