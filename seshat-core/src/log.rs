@@ -17,6 +17,7 @@ mod bounded;
 mod leaders;
 mod payload;
 mod store;
+mod weight;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,9 +27,8 @@ pub(crate) use self::bounded::{BoundedLog, Gone};
 use self::leaders::Leaders;
 use self::payload::Payload;
 pub use self::store::LogStore;
-pub(crate) use self::store::{
-    OPERATION_OVERHEAD, PURGED_AT_ONCE, REPLICATION_BYTES, entry_weight, skip_purged, weight,
-};
+pub(crate) use self::store::{PURGED_AT_ONCE, REPLICATION_BYTES, skip_purged};
+pub(crate) use self::weight::{OPERATION_OVERHEAD, entry_weight, weight};
 use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, Vote};
 
@@ -162,7 +162,7 @@ impl Log {
         // an atomic increment, would wait one after the other.
         let fit = self.batches(range).take_while(|batch| {
             let first = *weight == 0;
-            *weight = weight.saturating_add(batch.map_or(1, store::weight));
+            *weight = weight.saturating_add(batch.map_or(1, weight::weight));
             first || *weight <= max
         });
         fit.count()

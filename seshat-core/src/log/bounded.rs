@@ -5,10 +5,10 @@
 //! are there are the newest.
 
 use super::payload::Payload;
-use super::store::weight;
+use super::weight::{batch_of, weight};
 use super::{AppendError, BeginError, Log, Purge, PurgeError, TruncateError};
 use crate::operation::Batch;
-use crate::types::{Entry, EntryPayload, LogId};
+use crate::types::{Entry, LogId};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -33,13 +33,6 @@ impl Gone {
 /// Bytes that an entry takes: what it carries, and its place in the log.
 fn taken(batch: Option<&Batch>) -> usize {
     size_of::<Payload>() + batch.map_or(0, weight)
-}
-
-fn batch_of(entry: &Entry) -> Option<&Batch> {
-    match &entry.payload {
-        EntryPayload::Normal(batch) => Some(batch),
-        EntryPayload::Blank | EntryPayload::Membership(_) => None,
-    }
 }
 
 impl BoundedLog {
@@ -123,7 +116,7 @@ impl BoundedLog {
 mod tests {
     use super::*;
     use crate::operation::{Limits, Operation};
-    use crate::types::LeaderId;
+    use crate::types::{EntryPayload, LeaderId};
 
     fn entry(index: u64, len: usize) -> Entry {
         let set = Operation::set("key", vec![b'x'; len], &Limits::default()).unwrap();

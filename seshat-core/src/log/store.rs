@@ -14,17 +14,11 @@ use tokio::runtime::Handle;
 
 use super::payload::Payload;
 use super::{HardState, Log};
-use crate::operation::Batch;
-use crate::types::{
-    Entry, EntryPayload, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote,
-};
+use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
 
 /// What one replication read returns at most, if it has more than one entry, in bytes: what one call
 /// carries on a fast link. More would only take longer to be acknowledged.
 pub(crate) const REPLICATION_BYTES: usize = 1 << 20;
-
-/// What handling an operation costs beside its payload, as bytes.
-pub(crate) const OPERATION_OVERHEAD: usize = 64;
 
 /// Entries that are purged while the lock is held: some microseconds.
 pub(crate) const PURGED_AT_ONCE: usize = 1024;
@@ -72,19 +66,6 @@ impl LogStore {
         let inner = self.lock();
         let count = inner.log.within(range, max_bytes, &mut 0);
         inner.log.entries(range).take(count).collect()
-    }
-}
-
-/// Bytes that a batch counts for. At least 1, so that a sum of 0 means that there was no entry yet.
-pub(crate) fn weight(batch: &Batch) -> usize {
-    1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
-}
-
-/// Bytes that an entry counts for.
-pub(crate) fn entry_weight(entry: &Entry) -> usize {
-    match &entry.payload {
-        EntryPayload::Normal(batch) => weight(batch),
-        EntryPayload::Blank | EntryPayload::Membership(_) => 1,
     }
 }
 

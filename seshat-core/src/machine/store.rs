@@ -298,7 +298,7 @@ async fn off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, WorkError> + Send + 'static,
 ) -> Result<T, WorkError> {
     let span = tracing::Span::current();
-    Ok(tokio::task::spawn_blocking(move || span.in_scope(work)).await??)
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await?
 }
 
 /// Why a snapshot wasn't built or installed.
