@@ -15,6 +15,16 @@
 //!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
 //!   snapshot is built, sent or installed, its bytes as well.
 //!
+//! # What isn't, yet
+//!
+//! - A node over gRPC that takes part on its cluster's word is on probation until it has caught up, and keeps
+//!   that in memory only. Killed before that, it must not be started on its directory again: it would pass for
+//!   one that remembers what it promised. Empty the directory, as for a node that is damaged.
+//! - A disk that is full ends the node, as openraft ends for whatever a log doesn't take. [`DiskLog::space`]
+//!   tells before it comes to that.
+//! - A copy of a directory that is put back is an older self, which may have promised more since: Raft has no
+//!   place for such a node.
+//!
 //! # What is on disk
 //!
 //! The files of a [write-ahead log](crate::wal), whose `LOCK` and `IDENTITY` speak for the whole directory, and

@@ -1,6 +1,7 @@
 //! Whose directory it is, what is said where it is somebody else's, and what a disk that fails leaves.
 
-use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use rstest::rstest;
 use seshat_core::disk::{DiskOptions, DiskStorage, OpenError};
 use seshat_core::types::Vote;
@@ -60,11 +61,7 @@ async fn a_disk_that_fails_stops_the_storage() {
             Op::Append(..) => log.blocking_append(vec![entry(1, 3, 9)]).await.is_err(),
             Op::Truncate(_) => log.truncate(crate::entries::id(1, 2)).await.is_err(),
             Op::Purge(_) => log.purge(crate::entries::id(1, 2)).await.is_err(),
-            _ => {
-                use openraft::RaftSnapshotBuilder;
-                use openraft::storage::RaftStateMachine;
-                machine.get_snapshot_builder().await.build_snapshot().await.is_err()
-            }
+            _ => machine.get_snapshot_builder().await.build_snapshot().await.is_err(),
         };
         assert!(failed, "{step:?} failed, and nobody heard of it");
         let later = log.save_vote(&Vote::new(10, 1)).await.unwrap_err().to_string();
@@ -81,8 +78,6 @@ async fn a_disk_that_fails_stops_the_storage() {
 /// A snapshot that the disk has no room for leaves no file behind, and the log as it was.
 #[tokio::test]
 async fn a_snapshot_that_does_not_fit_leaves_nothing() {
-    use openraft::RaftSnapshotBuilder;
-    use openraft::storage::RaftStateMachine;
     let mut run = Run::on(Sim::new(512));
     run.run(&[Op::Append(3, 900), Op::Build]).await;
     // The thread that makes spares may be about to.
@@ -95,4 +90,35 @@ async fn a_snapshot_that_does_not_fit_leaves_nothing() {
     let left = run.sim.world().files();
     assert!(!left.keys().any(|name| name.ends_with(".snap.tmp")), "{:?}", left.keys());
     log.save_vote(&Vote::new(3, 1)).await.unwrap();
+}
+
+/// Each call of an installation fails in turn: the state that is seen is one that a restart finds too.
+#[tokio::test]
+async fn an_installation_that_fails_shows_nothing_of_it() {
+    let mut failures = 0;
+    for number in 0.. {
+        let mut run = Run::on(Sim::new(512));
+        run.run(&[Op::Append(3, 20), Op::Build]).await;
+        let before = run.state().clone();
+        let (meta, data) = crate::run::snapshot_of(entry(1, 9, 20)).await;
+        let calls = run.sim.world().calls;
+        run.sim.world().faults.fail = Some(calls + number);
+        let installed = run.storage.1.install_snapshot(&meta, data).await.is_ok();
+        let applied = run.storage.1.applied_state().await.unwrap().0;
+        assert_eq!(applied == meta.last_log_id, installed, "call {number}");
+        let sim = run.sim.clone();
+        drop(run);
+        let mut storage = open(Sim::on(sim.world().cuts().0.swap_remove(0))).unwrap();
+        let found = observe(&mut storage).await.snapshot;
+        // What failed may be there nevertheless, but not be missing where it was shown.
+        assert!(found == meta.last_log_id || !installed && found == before.snapshot);
+        if installed {
+            break;
+        }
+        failures += 1;
+    }
+    assert!(
+        failures >= 6,
+        "write, sync, rename, sync of the folder, pointer, its sync: {failures}"
+    );
 }

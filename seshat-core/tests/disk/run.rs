@@ -156,10 +156,10 @@ impl Run {
     }
 }
 
-type Data = Box<<TypeConfig as RaftTypeConfig>::SnapshotData>;
+pub(crate) type Data = Box<<TypeConfig as RaftTypeConfig>::SnapshotData>;
 
 /// Another node's snapshot that ends with that entry.
-async fn snapshot_of(last: Entry) -> (seshat_core::types::SnapshotMeta, Data) {
+pub(crate) async fn snapshot_of(last: Entry) -> (seshat_core::types::SnapshotMeta, Data) {
     let mut other = MachineStore::default();
     other.apply([last]).await.unwrap();
     let built = other.get_snapshot_builder().await.build_snapshot().await.unwrap();

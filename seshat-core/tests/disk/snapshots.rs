@@ -1,5 +1,7 @@
 //! Snapshots as files: how many, which is loaded, and what is said where none can be.
 
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::RaftStateMachine;
 use rstest::rstest;
 use seshat_core::disk::OpenError;
 
@@ -150,7 +152,7 @@ async fn opening_removes_what_nobody_points_at_and_nothing_else() {
 /// A log that was purged without a snapshot is no node's. Its entries can be read; openraft doesn't start.
 #[tokio::test]
 async fn a_purge_without_a_snapshot_starts_no_node() {
-    use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+    use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
     let sim = Sim::new(512);
     let (mut log, machine) = open(sim.clone()).unwrap();
     let entries: Vec<_> = (0..4).map(|index| crate::run::entry(1, index, 9)).collect();
@@ -161,4 +163,29 @@ async fn a_purge_without_a_snapshot_starts_no_node() {
     assert_eq!(log.get_log_state().await.unwrap().last_log_id.unwrap().index, 3);
     let error = machine.get_current_snapshot().await.unwrap_err().to_string();
     assert!(error.contains("no snapshot reaches that: the log points at none"), "{error}");
+}
+
+/// What is damaged while the node runs isn't sent to anybody.
+#[tokio::test]
+async fn a_snapshot_is_verified_each_time_it_is_read() {
+    let mut run = Run::on(Sim::new(512));
+    run.run(&[Op::Append(3, 20), Op::Build]).await;
+    run.sim.world().damage(FIRST, 30, 1);
+    let error = run.storage.1.get_current_snapshot().await.unwrap_err().to_string();
+    assert!(error.contains("checksum"), "{error}");
+}
+
+/// A snapshot that was begun before a newer one was installed doesn't take its place, also after a restart.
+#[tokio::test]
+async fn an_older_snapshot_does_not_replace_a_newer_one() {
+    let mut run = Run::on(Sim::new(512));
+    run.run(&[Op::Append(3, 20), Op::Build]).await;
+    let mut older = run.storage.1.get_snapshot_builder().await;
+    run.run(&[Op::Install(5)]).await;
+    let built = older.build_snapshot().await.unwrap();
+    assert_eq!(built.meta.last_log_id.unwrap().index, 2);
+    assert_eq!(observe(&mut run.storage).await, *run.state());
+    let (sim, state) = (run.sim.clone(), run.state().clone());
+    drop((run, older));
+    assert_eq!(observe(&mut open(sim).unwrap()).await, state);
 }
