@@ -1,4 +1,9 @@
-//! Seshat's own store on disk, each check of the registry one test.
+//! Seshat's own store on disk, each check of the registry one test. Not among those that `cargo test` runs by
+//! itself:
+//!
+//! ```text
+//! cargo test -p seshat-conformance --test conformance_disk
+//! ```
 
 use seshat_conformance::embedded::OnDisk;
 

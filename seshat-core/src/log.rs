@@ -242,8 +242,8 @@ impl Log {
     /// the last entry, as it does after a snapshot was installed; purging again up to an earlier
     /// place changes nothing.
     ///
-    /// If the entry at `upto.index` has another leader, the log disagrees with what was applied
-    /// from there on, and all of it goes (Raft paper, figure 13, rule 7).
+    /// If the entry at `upto.index` has another leader, or the log begins behind it with an older one, the log
+    /// disagrees with what was applied from there on, and all of it goes (Raft paper, figure 13, rule 7).
     ///
     /// # Errors
     /// `upto` contradicts the purge marker.
@@ -297,7 +297,14 @@ impl Log {
         if upto.index.saturating_add(1) < self.first && !self.is_empty() {
             return Ok(Purge::Nothing);
         }
-        let agrees = self.log_id(upto.index).is_none_or(|there| there == upto);
+        let agrees = match self.log_id(upto.index) {
+            Some(there) => there == upto,
+            // A log that begins right behind it must not have an older leader there.
+            None => {
+                let behind = self.log_id(upto.index.saturating_add(1));
+                behind.is_none_or(|behind| behind.leader_id >= upto.leader_id)
+            }
+        };
         Ok(if agrees { Purge::Agrees } else { Purge::Disagrees })
     }
 

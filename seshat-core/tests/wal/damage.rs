@@ -57,7 +57,8 @@ fn end(bytes: &[u8]) -> (usize, usize) {
 /// Bytes that are as their neighbours, under the same checksum: a header's zeros, and what is within a large
 /// entry.
 fn dull(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut dull = vec![96..4088];
+    let zeros = 96..4088;
+    let mut dull = Vec::from([zeros]);
     let mut at = 4096;
     while bytes[at..at + 8] != [0; 8] {
         let len = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
