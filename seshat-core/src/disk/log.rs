@@ -55,7 +55,8 @@ impl<F: FileSystem> Debug for DiskLog<F> {
     }
 }
 
-/// Why the log doesn't do what it should. Nothing was changed, unless the log stopped.
+/// Why the log doesn't do what it should. Nothing was changed, unless the log stopped, or has no room for the
+/// record of a purge; then the node ends.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error(transparent)]
@@ -151,19 +152,24 @@ impl<F: FileSystem> DiskLog<F> {
     }
 
     fn purge_upto(&self, upto: LogId) -> Result<(), WriteError> {
-        let lsn = {
-            let held = self.lock();
-            match held.log.plan_purge(upto)? {
-                Purge::Nothing => return Ok(()),
-                Purge::Agrees => {}
-                // The entries behind it are of the same disagreeing history.
-                Purge::Disagrees => drop(self.submit(Record::Truncate(upto.index))?),
-            }
-            self.submit(Record::Purge((&upto).into()))?
-        };
+        let plan = self.lock().log.plan_purge(upto)?;
+        if plan == Purge::Nothing {
+            return Ok(());
+        }
         let mut gone = Gone::default();
-        // Whoever waits for the lock gets it between two steps.
-        while !self.lock().log.purge_some(upto, PURGED_AT_ONCE, &mut gone)? {}
+        let lsn = loop {
+            // Whoever waits for the lock gets it between two steps. Memory goes first, so that nobody looks on
+            // the disk for what isn't there any more.
+            let mut held = self.lock();
+            if !held.log.purge_some(upto, PURGED_AT_ONCE, &mut gone)? {
+                continue;
+            }
+            if plan == Purge::Disagrees {
+                // The entries behind it are of the same disagreeing history.
+                self.submit(Record::Truncate(upto.index))?;
+            }
+            break self.submit(Record::Purge((&upto).into()))?;
+        };
         free(gone);
         self.wait(lsn)?;
         self.shared.home.purged();
@@ -201,12 +207,15 @@ impl<F: FileSystem> DiskLog<F> {
             let Some(cold) = cold else { return Ok(reading.into_entries()) };
             let first = cold.start;
             let read = self.shared.home.wal().read(GROUP, cold, reading.room())?;
-            if !reading.take_cold(decode(read, first)?) {
-                // Gone since it was looked for, if it isn't missing.
-                if self.lock().log.log().cold().contains(&first) {
-                    return Err(EntryError::Absent { index: first });
+            match decode(read, first) {
+                Ok(read) => reading.take_cold(read),
+                // Purged or truncated since it was looked for.
+                Err(EntryError::Absent { index })
+                    if !self.lock().log.log().cold().contains(&index) =>
+                {
+                    reading = Reading::of(range, max);
                 }
-                reading = Reading::of(range, max);
+                Err(error) => return Err(error),
             }
         }
     }

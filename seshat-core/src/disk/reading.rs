@@ -47,9 +47,8 @@ impl Reading {
         None
     }
 
-    /// Takes what was read from the disk. Returns whether it was anything.
-    pub(super) fn take_cold(&mut self, read: Vec<Entry>) -> bool {
-        let any = !read.is_empty();
+    /// Takes what was read from the disk.
+    pub(super) fn take_cold(&mut self, read: Vec<Entry>) {
         for entry in read {
             let first = self.entries.is_empty();
             self.weight = self.weight.saturating_add(entry_weight(&entry));
@@ -58,7 +57,6 @@ impl Reading {
             }
             self.entries.push(entry);
         }
-        any
     }
 
     /// Bytes that may be read at once.

@@ -67,9 +67,6 @@ fn replay<F: FileSystem>(
     while next < state.next_index {
         let read = wal.read(GROUP, next..state.next_index, AT_ONCE);
         let entries = decode(read.map_err(EntryError::from)?, next)?;
-        if entries.is_empty() {
-            return Err(EntryError::Absent { index: next }.into());
-        }
         next += entries.len() as u64;
 
         log.append(entries)?;
@@ -78,7 +75,7 @@ fn replay<F: FileSystem>(
     Ok(())
 }
 
-/// Entries that were read from `first` on.
+/// Entries that were read from `first` on, of which there must be one.
 pub(super) fn decode(read: Vec<(u64, Bytes)>, first: u64) -> Result<Vec<Entry>, EntryError> {
     let decode = |((index, bytes), expected): ((u64, Bytes), u64)| {
         if index != expected {
@@ -88,6 +85,9 @@ pub(super) fn decode(read: Vec<(u64, Bytes)>, first: u64) -> Result<Vec<Entry>, 
         let got = entry.log_id.index;
         if got == index { Ok(entry) } else { Err(EntryError::Other { got, expected }) }
     };
+    if read.is_empty() {
+        return Err(EntryError::Absent { index: first });
+    }
     // In this order: behind the last index there is none.
     read.into_iter().zip(first..).map(decode).collect()
 }

@@ -1,5 +1,8 @@
 //! What is in memory, and what is read from the disk.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use openraft::storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt};
 use seshat_core::disk::{DiskOptions, DiskStorage};
 use seshat_core::log::LogStore;
@@ -102,4 +105,50 @@ async fn what_is_purged_leaves_the_disk() {
     }
     let (log, _) = &mut run.storage;
     log.purge(id(1, 39)).await.unwrap();
+}
+
+/// Readers go on while entries come, go cold, are truncated and purged: what they get is consecutive, and no
+/// error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_beside_a_writer_see_no_hole_and_no_error() {
+    let (mut log, _machine) = open(Sim::new(512)).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3_u64)
+        .map(|reader| {
+            let (mut log, done) = (log.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while !done.load(Ordering::Relaxed) || reads == 0 {
+                    let next = log.get_log_state().await.unwrap();
+                    let next = next.last_log_id.map_or(0, |last| last.index);
+                    let start = next.saturating_sub(5 * reader);
+                    let read = log.limited_get_log_entries(start, u64::MAX).await.unwrap();
+                    let holes =
+                        read.windows(2).filter(|w| w[0].log_id.index + 1 != w[1].log_id.index);
+                    assert_eq!(holes.count(), 0);
+                    reads += read.len();
+                }
+            })
+        })
+        .collect();
+    let mut next = 0;
+    for round in 0..300_u64 {
+        let term = round + 1;
+        log.blocking_append((0..4).map(|n| entry(term, next + n, 200)).collect::<Vec<_>>())
+            .await
+            .unwrap();
+        next += 4;
+        if round % 3 == 2 {
+            next -= 2;
+            log.truncate(id(term, next)).await.unwrap();
+        }
+        if round % 2 == 1 {
+            let there = log.try_get_log_entries(next - 3..next - 2).await.unwrap();
+            log.purge(there[0].log_id).await.unwrap();
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
 }
