@@ -268,8 +268,13 @@ impl<F: FileSystem> Wal<F> {
                 Err(Refused::Error(error)) => return Err(error),
                 Err(Refused::NoSpare(NoSpare { capacity })) => {
                     drop(core);
+                    let mut next = self.upkeep();
+                    // Others may have lacked it too, and were here first.
+                    if self.core().queue.has_spare(capacity) {
+                        continue;
+                    }
                     tracing::debug!(bytes = capacity, "no spare is ready for the next segment");
-                    if !self.make_spare(&mut self.upkeep(), capacity)? {
+                    if !self.make_spare(&mut next, capacity)? {
                         return Err(SubmitError::DiskFull { needed: capacity });
                     }
                 }

@@ -112,6 +112,11 @@ impl<T> Queue<T> {
         self.spares.len()
     }
 
+    /// Whether there is one of at least that length.
+    pub(super) fn has_spare(&self, capacity: u64) -> bool {
+        self.spares.iter().any(|spare| spare.capacity >= capacity)
+    }
+
     /// Gives the frame an LSN and a place, and takes its body. `checkpoint` sums up all that was placed
     /// before, and is asked for where a new segment begins.
     pub(super) fn place(
