@@ -88,6 +88,7 @@ impl DiskOptions {
 }
 
 /// See the [module](self). The directory is locked until all of the parts are dropped; then the log is closed.
+/// A node that stopped has dropped them when the last of its tasks is gone, a moment later.
 #[derive(Debug)]
 pub struct DiskStorage<F: FileSystem = Disk> {
     /// Entries, vote and committed id.

@@ -31,7 +31,7 @@ const FREED_AT_ONCE: usize = 16;
 ///
 /// Clones share the log, as those of [`LogStore`](crate::log::LogStore) do. Calls that write return when it
 /// is durable, but for what is committed; on a runtime with several threads they let its other tasks go on
-/// meanwhile.
+/// meanwhile, which tokio doesn't let tasks of a `LocalSet` do: they panic there.
 pub struct DiskLog<F: FileSystem = Disk> {
     shared: Arc<Shared<F>>,
 }
