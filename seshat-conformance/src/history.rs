@@ -303,3 +303,19 @@ pub(crate) fn random(seed: u64, kinds: &[Kind], length: usize) -> Vec<Choice> {
     };
     std::iter::repeat_with(choice).map_while(|choice| choice).take(length).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_makes_one_history_and_another_makes_another() {
+        let kinds = [Kind::Vote, Kind::Append, Kind::Build];
+        let one = random(1, &kinds, 40);
+        assert_eq!(one.len(), 40);
+        assert_eq!(one, random(1, &kinds, 40));
+        assert_ne!(one, random(2, &kinds, 40));
+        assert!(kinds.iter().all(|kind| one.iter().any(|choice| choice.kind == *kind)));
+        assert!(random(1, &[], 40).is_empty());
+    }
+}

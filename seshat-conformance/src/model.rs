@@ -111,7 +111,7 @@ pub struct Model {
 }
 
 /// A removal of more entries than this is taken to be one step after these.
-const STEPWISE: usize = 48;
+const STEPWISE: usize = 96;
 
 impl LogModel {
     /// The last entry's id, or the purge marker.

@@ -112,11 +112,11 @@ impl Power {
     }
 
     /// Two cuts for the next moment: nothing of what was not synced survives, and a part, by turns
-    /// the one first and the other.
+    /// the one first and the other. The second is tried first: what fails with nothing is said best.
     pub(crate) fn cuts(&self) -> [Cut; 2] {
         let number = self.cuts.fetch_add(1, Ordering::Relaxed);
         let some = Survives::Some(self.seed.wrapping_shl(20).wrapping_add(number));
-        let mut both = [Survives::Nothing, some];
+        let mut both = [some, Survives::Nothing];
         both.rotate_left((number % 2) as usize);
         both.map(|survives| Cut { model: Persistence::Ext4, survives })
     }
@@ -318,8 +318,10 @@ impl Disk {
         let upto = Moment(place as u64 + 1);
         let line = history.trace(upto, Persistence::Ext4).lines().last().cloned();
         // Without the number and the thread.
-        let words = line.unwrap_or_default().trim_start().splitn(3, ' ').last().map(str::to_owned);
-        Ok(words.map(|words| format!("call {}, {words}", upto.0)))
+        let line = line.unwrap_or_default();
+        let words = line.trim_start().splitn(3, ' ').last().unwrap_or_default();
+        let words = words.trim_end_matches(" (not synced)");
+        Ok(Some(format!("call {}, {words}", upto.0)))
     }
 
     /// The disk is well again. How many calls have failed.

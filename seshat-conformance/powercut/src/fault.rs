@@ -5,8 +5,9 @@
 pub enum Harm {
     /// It is full: writes, growth and new names fail with `ENOSPC`. Nothing that is there is lost.
     Full,
-    /// It is full half-way through a write: the first call writes half of what it was told to and
-    /// says so, as `write(2)` may; from then on it is [`Harm::Full`].
+    /// It is full half-way through a write: the first call that makes a file grow writes a half of
+    /// that and says so, as `write(2)` may, and one in place ends at a page; from then on it is
+    /// [`Harm::Full`].
     Short,
     /// It is broken: every write, change of names and sync fails with `EIO`; what was dirty at a
     /// failed sync is lost as in [`Harm::LostSync`].

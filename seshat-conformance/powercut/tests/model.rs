@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use seshat_powercut::model::{
     Act, BLOCK, Became, Blocks, Born, Change, Event, Flip, Image, Kind, NameChange, NodeId,
-    Outcome, SECTOR, State, Unsynced,
+    Outcome, SECTOR, Side, State, Unsynced,
 };
 use seshat_powercut::{Cut, History, Model, Moment, Picture, Survives};
 
@@ -447,6 +447,45 @@ fn seeds_reach_torn_and_unordered_sectors_and_every_size() {
     );
 }
 
+/// As a database writes its pages: a shorter file would have lost others, that were synced.
+#[test]
+fn a_write_within_a_file_leaves_its_size_alone() {
+    let write = |pages: Range<u64>| {
+        let bytes = vec![7; ((pages.end - pages.start) * BLOCK) as usize].into();
+        Op::Change(Change::Write { offset: pages.start * BLOCK, bytes })
+    };
+    let image = now(&history(&[write(0..3), Op::Sync, write(0..1), write(1..2)]));
+    for seed in 0..200 {
+        let left = file(&cut(&image, Model::Posix, Survives::Some(seed)));
+        assert_eq!(left.len() as u64, 3 * BLOCK, "seed {seed}");
+    }
+}
+
+/// What goes through the moments before syncs alone misses none at which one was about to be made.
+#[test]
+fn between_two_syncs_is_before_the_second() {
+    let write = || Op::Change(Change::Write { offset: 0, bytes: b"a"[..].into() });
+    let history = history(&[write(), Op::Sync, Op::Sync, write()]);
+    let sides: Vec<_> = history.images().map(|image| (image.at.0, image.side)).collect();
+    let (before, after) = (Side::Before("call"), Side::After("call"));
+    let expected = [(1, before), (2, after), (3, before), (4, before), (5, after), (6, Side::At)];
+    assert_eq!(sides, expected);
+}
+
+#[test]
+fn a_page_has_no_write_without_those_before_it() {
+    let write = |offset, byte| Op::Change(Change::Write { offset, bytes: vec![byte; 20].into() });
+    // The first and the second in one page, the third in another.
+    let image = now(&history(&[write(0, 1), write(20, 2), write(BLOCK, 3)]));
+    let mut left = BTreeSet::new();
+    for seed in 0..400 {
+        let bytes = file(&cut(&image, Model::Ext4, Survives::Some(seed)));
+        left.insert([0, 20, BLOCK].map(|at| bytes.get(at as usize).copied().unwrap_or(0)));
+    }
+    let possible = [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 3], [1, 2, 0], [1, 2, 3]];
+    assert_eq!(left, BTreeSet::from(possible));
+}
+
 #[test]
 fn one_seed_leaves_other_parts_at_other_moments() {
     let mut history = history(&[]);
@@ -490,6 +529,11 @@ fn a_record_is_what_changed_and_is_still_there() {
     assert_eq!(ranges(&record(3, 4)), [4..6, 7..8], "one byte was overwritten since");
     assert_eq!(ranges(&record(4, 5)), [6..7]);
     assert!(record(5, 6).is_empty(), "the same byte again is no change");
+    let shorter = self::history(&[write(0, b"aaaa"), Op::Change(Change::Resize(2))]);
+    assert!(
+        shorter.record(Moment(3)..Moment(4), shorter.now()).is_empty(),
+        "no byte is left of it"
+    );
     let flips = record(3, 4).flips(100);
     assert_eq!(flips.iter().map(|flip| flip.offset).collect::<Vec<_>>(), [4, 5, 7]);
     let dir = tempfile::tempdir().unwrap();
@@ -535,4 +579,17 @@ fn a_picture_is_written_as_it_was_read() {
         assert!(meta("sparse").blocks() * 512 < 1 << 20, "holes stay holes");
     }
     assert!(picture.write_to(&to).is_err(), "what is there is not overwritten");
+}
+
+#[test]
+fn a_history_can_be_had_up_to_a_moment_and_nothing_at_risk_is_settled() {
+    let write = |offset| Op::Change(Change::Write { offset, bytes: (*b"1").into() });
+    let whole = history(&[write(0), Op::Sync, write(1), Op::Sync]);
+    for at in (0..=whole.now().0).map(Moment) {
+        let part = whole.until(at);
+        assert_eq!(part.now(), at);
+        assert_eq!(now(&part).killed(), whole.image(at).killed());
+        let (image, strict) = (now(&part), cut(&now(&part), Model::Ext4, Survives::Nothing));
+        assert_eq!(image.is_settled(Model::Ext4), strict == image.killed(), "{at}");
+    }
 }

@@ -14,6 +14,7 @@ mod unfinished;
 
 use super::reopen::each_pair;
 use crate::check::{Check, check};
+use crate::failure::Failure;
 use crate::history::{self, Kind};
 use crate::lab::Lab;
 use crate::model::Step;
@@ -130,6 +131,7 @@ async fn vote(lab: &Lab) -> Verdict {
     }
     // With a log around it, and after a restart.
     subject.run(history::steps(&subject.model, Kind::Append.choice())).await?;
+    subject.perform(Step::CutPower).await.map_err(Failure::beforehand)?;
     subject.run([Step::Restart]).await?;
     subject.run(history::steps(&subject.model, Kind::Vote.choice())).await?;
     subject.perform(Step::CutPower).await

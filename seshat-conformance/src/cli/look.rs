@@ -69,7 +69,7 @@ impl Shown {
         if let Some(LogState { purged, last: Some(last) }) = state {
             let first = purged.map_or(0, |id| id.index + 1);
             if first <= last.index {
-                self.line("entries", log.read(first..last.index + 1), ids).await;
+                self.line("entries", log.read(first..last.index + 1), |entries| ids(entries)).await;
             }
         }
         self.line("committed", log.committed(), |id| or_none(id.as_ref())).await;
@@ -106,6 +106,6 @@ fn ends(state: &LogState) -> String {
     format!("purged {}, last {}", or_none(purged.as_ref()), or_none(last.as_ref()))
 }
 
-fn ids(entries: &Vec<Entry>) -> String {
+fn ids(entries: &[Entry]) -> String {
     entries.iter().map(|entry| entry.id().to_string()).collect::<Vec<_>>().join(" ")
 }

@@ -229,6 +229,27 @@ fn what_is_in_flight_is_flushed_first(#[case] line: &str) {
     assert_eq!(model.perform(&step), Ok(()), "{line}");
 }
 
+#[test]
+fn a_log_holds_another_if_it_lacks_nothing_that_was_shown() {
+    let items = story::entries(1, 1, 0, 6);
+    let log = |from: usize, to: usize| LogModel {
+        vote: Some(Ballot { term: 1, node: 1, committed: true }),
+        purged: from.checked_sub(1).map(|last| items[last].id),
+        items: items[from..to].to_vec(),
+    };
+    // A truncation and a purge that are undone, and a purge that went on.
+    for (other, shown) in [((0, 6), (0, 4)), ((0, 6), (3, 6)), ((3, 6), (0, 6)), ((6, 6), (0, 6))] {
+        assert!(log(other.0, other.1).holds(&log(shown.0, shown.1)), "{other:?} {shown:?}");
+    }
+    for (other, shown) in [((0, 5), (0, 6)), ((0, 2), (3, 6)), ((0, 0), (0, 1))] {
+        assert!(!log(other.0, other.1).holds(&log(shown.0, shown.1)), "{other:?} {shown:?}");
+    }
+    assert!(!LogModel { vote: None, ..log(0, 6) }.holds(&log(0, 6)), "without the vote");
+    let mut overwritten = log(0, 6);
+    overwritten.items[5] = story::entry(2, 2, 5);
+    assert!(!overwritten.holds(&log(0, 6)), "another entry in the place of one that was shown");
+}
+
 /// Where a log may end after a step that was under way.
 #[rstest]
 #[case(Step::Append(story::entries(4, 3, 6, 9)), &[6, 7, 8, 9])]

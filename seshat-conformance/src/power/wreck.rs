@@ -64,3 +64,41 @@ fn keep(picture: &Picture, images: &Path) -> Option<PathBuf> {
     picture.write_to(dir.path()).ok()?;
     Some(dir.keep())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use seshat_powercut::Survives;
+    use seshat_powercut::model::{
+        Act, Blocks, Born, Change, Event, NameChange, NodeId, Outcome, State,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_calls_of_both_processes_are_told_in_one_row() {
+        let node = NodeId(1);
+        let mut history = History::new(State::durable(&Picture::default()));
+        let mut call = |call, act| {
+            history.push(Event { call, thread: 1, act, outcome: Outcome::Done });
+            history.clone()
+        };
+        let name = Some(NameChange::link(NodeId::ROOT, OsStr::new("log"), node));
+        call("openat", Act::Born { node, born: Born::File(Blocks::default()), mode: 0o644, name });
+        call("fsync", Act::Sync { node });
+        let write = |offset| Change::Write { offset, bytes: (*b"1").into() };
+        call("write", Act::Change { node, change: write(0) });
+        let history = call("write", Act::Change { node, change: write(1) });
+        let (killed, image) = (Some(Moment(3)), history.image(Moment(4)));
+        let cut = Some(Cut { model: Model::Ext4, survives: Survives::Nothing });
+        let wreck = Scene { history, killed, image, cut, flip: None }.wreck(None);
+        let verbs: Vec<_> = wreck.calls.iter().map(|call| call.trim()).collect();
+        assert!(verbs[2].starts_with("3 T1 write log 0..1 (not synced)"), "{verbs:?}");
+        assert_eq!(verbs[3], KILLED.trim());
+        assert!(verbs[4].starts_with("4 T1 write log 1..2 (not synced)"), "{verbs:?}");
+        assert_eq!(wreck.missing.len(), 1);
+        assert!(wreck.missing[0].contains("bytes 0..2 are not on the disk"), "{:?}", wreck.missing);
+        assert!(wreck.cut.is_some_and(|cut| cut.ends_with("after call 4")));
+    }
+}

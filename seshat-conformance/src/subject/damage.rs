@@ -3,12 +3,13 @@
 //! the other is flipped, each in a copy of its own.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::Subject;
 use crate::failure::{Failure, Kind};
 use crate::model::Step;
 use crate::outcome::Verdict;
-use crate::power::{Flip, Moment};
+use crate::power::{Disk, Flip, Moment};
 use crate::words::{BoxError, Hooks, Marker};
 
 /// What is damaged.
@@ -78,9 +79,12 @@ impl Wrote {
     }
 }
 
+/// What an author's hook does to a directory.
+type Strike = Box<dyn Fn(&Path) -> Result<(), BoxError>>;
+
 impl Target {
-    /// What the author's hook does to it.
-    fn hook(self, hooks: &Hooks) -> Option<Box<dyn Fn(&std::path::Path) -> Result<(), BoxError>>> {
+    /// The author's hook that does it.
+    fn hook(self, hooks: &Hooks) -> Option<Strike> {
         macro_rules! by {
             ($hook:ident, $told:expr) => {{
                 let hook = hooks.$hook.clone()?;
@@ -178,13 +182,7 @@ impl<'l> Subject<'l> {
         Ok(())
     }
 
-    fn copied(
-        &self,
-        disk: crate::power::Disk,
-        dir: std::path::PathBuf,
-        bit: &str,
-        vague: bool,
-    ) -> Damaged<'l> {
+    fn copied(&self, disk: Disk, dir: PathBuf, bit: &str, vague: bool) -> Damaged<'l> {
         let mut subject = Subject::closed(self.lab, disk, dir, self.model.clone());
         subject.meta = self.meta.clone();
         Damaged { subject, bit: bit.to_owned(), vague }

@@ -11,7 +11,7 @@ use seshat_conformance::report::CheckResult;
 
 use super::recorded::{self, recorded, results};
 use super::stores::{FAULTS, Fault};
-use super::{check, declared, each_fault};
+use super::{DECLARED, check, declared, each_fault};
 
 /// Named first though another is declared first, and as true: fault, check, why.
 const AS_TRUE: &[(&str, &str, &str)] = &[
@@ -98,7 +98,7 @@ fn say_the_same(one: &Failure, other: &Failure) -> bool {
 
 #[test]
 fn the_first_cause_is_the_true_one() {
-    let (declared, recorded) = (declared(), recorded());
+    let (declared, recorded) = (declared(DECLARED), recorded());
     let mut table = String::new();
     let mut counts = [0; 3];
     let mut wrong = Vec::new();
@@ -183,7 +183,7 @@ const TWO_OF_TWO: usize = 50;
 /// Records again if told to; else there is a recording of every fault, and of no other.
 #[test]
 fn the_recording_is_of_every_fault() {
-    let declared = declared();
+    let declared = declared(DECLARED);
     let faults: Vec<Fault> = FAULTS.iter().map(|fault| fault.0).collect();
     if std::env::var_os("SESHAT_REGENERATE").is_some() {
         let only = std::env::var("ONLY").unwrap_or_default();

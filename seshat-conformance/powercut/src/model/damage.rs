@@ -39,8 +39,10 @@ impl History {
             let (Some(new), Some(last)) = (after.file(node), until.file(node)) else { continue };
             let old = before.file(node).map_or_else(Blocks::default, |file| file.live().clone());
             let later = new.live().changed(last.live());
+            // Of a file that got shorter, what was behind its new end has changed and is gone.
+            let size = last.live().size();
             for range in old.changed(new.live()) {
-                let kept = without(range, &later).into_iter();
+                let kept = without(range.start..range.end.min(size), &later).into_iter();
                 spots.extend(kept.map(|range| Spot { path: path.clone(), range }));
             }
         }

@@ -213,18 +213,32 @@ impl File {
                 }
                 blocks
             }
-            // Any of the writes.
-            2 => {
-                let mut blocks = self.durable.clone();
-                let chosen = self.pending.iter().filter(|_| dice.coin());
-                chosen.for_each(|p| p.change.apply(&mut blocks));
-                blocks
-            }
+            2 => self.any_writes(dice),
             3 => self.pieces(BLOCK, dice),
             4 => self.pieces(SECTOR, dice),
             _ if dice.coin() => self.durable.clone(),
             _ => self.written_back(),
         }
+    }
+
+    /// Any of the writes. A page goes to the disk as it stands, so none is there without those
+    /// before it to the same page.
+    fn any_writes(&self, mut dice: Dice) -> Blocks {
+        let mut blocks = self.durable.clone();
+        let mut missing: Vec<Range<u64>> = Vec::new();
+        for Pending { change, .. } in &self.pending {
+            let touched = match change {
+                // Nothing is written behind an end that isn't there yet.
+                Change::Resize(size) => size / BLOCK..u64::MAX,
+                Change::Write { .. } | Change::Zero(_) => pages(change.range()),
+            };
+            let overlaps = |gone: &Range<u64>| gone.start < touched.end && touched.start < gone.end;
+            match dice.coin() && !missing.iter().any(overlaps) {
+                true => change.apply(&mut blocks),
+                false => missing.push(touched),
+            }
+        }
+        blocks
     }
 
     /// Any of the pages or sectors that differ, and a size that the file had or went through.

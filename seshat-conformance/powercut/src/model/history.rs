@@ -67,28 +67,24 @@ impl History {
 
     /// Images before and after each sync, failed ones too, and at the end: the moments at which
     /// what is durable changes, or is least. Between two of them only more is at risk. None is
-    /// given twice.
+    /// given twice: one right after a sync and right before the next is one before a sync.
     pub fn images(&self) -> impl Iterator<Item = Image> {
         let mut state = (*self.base).clone();
-        let mut last = None;
+        let mut ended = None;
         let steps = self.events.iter().map(Some).chain([None]).zip(0..);
-        steps.flat_map(move |(event, number)| {
-            let sync = event.filter(|event| event.is_sync());
-            let image =
-                |side, at, state: &State| Image { at: Moment(at), side, state: state.clone() };
-            let mut images = Vec::new();
-            if (event.is_none() || sync.is_some()) && last != Some(number) {
-                let name = |event: &Arc<Event>| Side::Before(event.call);
-                images.push(image(sync.map_or(Side::At, name), number, &state));
-            }
+        steps.filter_map(move |(event, number)| {
+            let sync = event.filter(|event| event.is_sync()).map(|event| event.call);
+            let side = match (sync, ended.take()) {
+                (Some(next), _) => Some(Side::Before(next)),
+                (None, Some(last)) => Some(Side::After(last)),
+                (None, None) => event.is_none().then_some(Side::At),
+            };
+            let image = side.map(|side| Image { at: Moment(number), side, state: state.clone() });
             if let Some(event) = event {
                 state.apply(number, event.done());
             }
-            if let Some(event) = sync {
-                images.push(image(Side::After(event.call), number + 1, &state));
-                last = Some(number + 1);
-            }
-            images
+            ended = sync;
+            image
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::fault::{Fault, Harm};
 /// What a call does, as far as a fault cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Writes so many bytes.
+    /// Writes bytes. So many of them may be there when the disk is full half-way; 0 if it can't be.
     Write(u64),
     /// Reserves room.
     Reserve,
@@ -81,7 +81,9 @@ impl Faults {
 
 fn blow(harm: Harm, kind: Kind, shortened: bool) -> Option<Blow> {
     match (harm, kind) {
-        (Harm::Short, Kind::Write(len)) if !shortened && len > 1 => Some(Blow::Short(len / 2)),
+        (Harm::Short, Kind::Write(part)) if !shortened && part > 0 => Some(Blow::Short(part)),
+        // The first to meet it is a write.
+        (Harm::Short, Kind::Reserve | Kind::Create) if !shortened => None,
         (Harm::Full | Harm::Short, Kind::Write(_) | Kind::Reserve | Kind::Create) => {
             Some(Blow::Full)
         }
@@ -111,14 +113,15 @@ mod tests {
     #[test]
     fn a_short_write_is_followed_by_a_full_disk() {
         let fault = Fault { harm: Harm::Short, from: 2, times: u64::MAX };
-        let kinds = [Kind::Write(9), Kind::Write(9), Kind::Write(4), Kind::Rename, Kind::Create];
-        let blows = [None, Some(Blow::Short(4)), Some(Blow::Full), None, Some(Blow::Full)];
-        assert_eq!(met(fault, &kinds), blows);
+        let (write, create) = (Kind::Write(9), Kind::Create);
+        let kinds = [write, create, write, write, Kind::Rename, create];
+        let full = Some(Blow::Full);
+        assert_eq!(met(fault, &kinds), [None, None, Some(Blow::Short(9)), full, None, full]);
     }
 
     #[test]
-    fn a_write_of_one_byte_cannot_be_short() {
-        assert_eq!(met(Fault::new(Harm::Short), &[Kind::Write(1)]), [Some(Blow::Full)]);
+    fn a_write_that_cannot_be_short_finds_a_full_disk() {
+        assert_eq!(met(Fault::new(Harm::Short), &[Kind::Write(0)]), [Some(Blow::Full)]);
     }
 
     #[test]

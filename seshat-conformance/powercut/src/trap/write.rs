@@ -17,7 +17,7 @@ pub(super) fn bytes(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> 
     let flags = sys::flags(fd);
     let offset = offset(notice, flags, stat.size)?;
     let wanted = pieces.iter().map(|(_, len)| len).sum();
-    let blow = disk.faults.meet(Kind::Write(wanted));
+    let blow = disk.faults.meet(Kind::Write(part(offset, wanted, stat.size)));
     let result = match blow {
         Some(Blow::Short(len)) => {
             let (start, first) = pieces.iter().copied().find(|(_, len)| *len > 0)?;
@@ -36,6 +36,18 @@ pub(super) fn bytes(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> 
         }
     }
     Some(result.into())
+}
+
+/// How much of a write a disk may take that is full half-way: a half of what makes the file grow.
+/// In place a page is taken whole or not at all. 0 if all or nothing.
+fn part(offset: u64, len: u64, size: u64) -> u64 {
+    let end = offset.saturating_add(len);
+    if end > size {
+        let old = size.saturating_sub(offset).min(len);
+        return old + (len - old) / 2;
+    }
+    let page = (offset / BLOCK + 1) * BLOCK;
+    if page < end { page - offset } else { 0 }
 }
 
 /// Where in memory the bytes are: start and length of each piece.
@@ -147,7 +159,7 @@ pub(super) fn copy(registry: &Registry, notice: &Notice<'_>) -> Option<Answer> {
         (_, Some(at)) => u64::from_le_bytes(notice.memory(at, 8)?.try_into().ok()?),
     };
     let mut disk = lock(disk);
-    let blow = disk.faults.meet(Kind::Write(1));
+    let blow = disk.faults.meet(Kind::Write(0));
     let result = blow.map_or_else(|| notice.repeat(), |blow| Err(errno(blow)));
     disk.make_readable(node, fd);
     match result {
@@ -207,5 +219,20 @@ pub(super) fn outcome(result: Result<i64, Errno>, blow: Option<Blow>) -> Outcome
         (Ok(_), _) => Outcome::Done,
         (Err(errno), None) => Outcome::Failed(errno),
         (Err(errno), Some(_)) => Outcome::Refused(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_takes_a_part_of_what_needs_room() {
+        assert_eq!(part(0, 9, 0), 4);
+        assert_eq!(part(10, 9, 14), 4 + 2, "what is there, and a half of the rest");
+        assert_eq!(part(0, 1, 0), 0);
+        assert_eq!(part(0, 12, 300), 0, "in place, within a page");
+        assert_eq!(part(4_000, 200, 9_000), 96, "in place, up to the next page");
+        assert_eq!(part(4_000, 96, 9_000), 0);
     }
 }

@@ -45,9 +45,13 @@ fn a_disk_can_be_full_in_the_middle_of_a_record() {
     assert_eq!(fs::read(bench.path("f")).unwrap(), b"whole half ");
     let pieces = crate::raw::pieces(&[b"", b"abc", b"def"]);
     bench.fail(Fault::new(Harm::Short));
-    let written = call(libc::SYS_pwritev, [fd(&file), at(&pieces[..]), 3, 0, 0, 0]);
+    let written = call(libc::SYS_pwritev, [fd(&file), at(&pieces[..]), 3, 11, 0, 0]);
     assert_eq!(written.unwrap(), 3);
-    assert_eq!(fs::read(bench.path("f")).unwrap(), b"abcle half ");
+    assert_eq!(fs::read(bench.path("f")).unwrap(), b"whole half abc");
+    // In place no page is taken in part.
+    bench.fail(Fault::new(Harm::Short));
+    assert_eq!(code(file.write_all_at(b"WHOLE", 0)), Some(libc::ENOSPC));
+    assert_eq!(fs::read(bench.path("f")).unwrap(), b"whole half abc");
     bench.all_seen();
 }
 

@@ -1,6 +1,7 @@
 //! Appends that were in flight together, and what a process finds that was killed amid them.
 
 use crate::check::{Check, check};
+use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::model::{Item, Step};
 use crate::outcome::Verdict;
@@ -64,6 +65,10 @@ async fn append_in_flight(lab: &Lab) -> Verdict {
 }
 
 async fn found_after_kill(lab: &Lab) -> Verdict {
+    // What is lost without a kill is not the kill's.
+    let acknowledged = [story::leader(5, 1), Step::Append(entries(3, 5)), Step::CutPower];
+    let steps = story::log_of(3).into_iter().chain(acknowledged);
+    Subject::with(lab, steps).await.map_err(Failure::beforehand)?;
     for (had, count) in [(0, 1), (3, 1), (6, 9), (12, 70)] {
         let mut subject = Subject::with(lab, story::log_of(had)).await?;
         subject.run([story::leader(5, 1), Step::Begin(entries(had, had + count))]).await?;

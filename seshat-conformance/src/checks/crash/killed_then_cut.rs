@@ -1,13 +1,14 @@
 //! A process is killed before its sync, the next one finds in the page cache what it wrote and
 //! shows it, and a power cut takes it away.
 
-use super::images::{Half, Past, Plan, Tried};
+use super::images::{Half, Past, Plan, Tried, strict};
 use crate::check::{Check, check};
+use crate::failure::Failure;
 use crate::history::Kind;
 use crate::lab::Lab;
 use crate::model::Step;
 use crate::outcome::Verdict;
-use crate::power::Side;
+use crate::power::{Persistence, Side};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -125,6 +126,10 @@ async fn applied(lab: &Lab) -> Verdict {
 async fn each(lab: &Lab, plan: &[Plan], half: Half, amid: impl Fn(&Step) -> bool) -> Verdict {
     let past = Past::of(lab, plan, half).await?;
     let mut tried = Tried { histories: 1, ..Tried::default() };
+    // What is lost without a kill is not the kill's.
+    let last = past.images()?.into_iter().next_back();
+    let last = last.map_or(Ok(()), |image| past.cut(&image, strict(Persistence::Ext4), false));
+    last.map_err(Failure::beforehand)?;
     for image in past.images()? {
         let before = matches!(image.side, Side::Before(_));
         if before && past.under_way(&image).is_some_and(&amid) {

@@ -13,14 +13,14 @@ use crate::lab::Lab;
 use crate::outcome::Verdict;
 use crate::power::Harm;
 
+/// In this order: of those that a store fails for one fault the first says best what it is.
 pub(super) fn checks() -> Vec<Check> {
-    [lost_sync(), short_write(), full(), broken(), opening::checks()]
+    [lost_sync(), short_write(), full(), broken(), restart(), opening::checks()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-/// The first that a store with a fault here fails is the one that says it best.
 fn lost_sync() -> Vec<Check> {
     vec![
         check!(
@@ -40,16 +40,6 @@ fn lost_sync() -> Vec<Check> {
             since: 3,
             limit: 30,
             run: |lab| sweep(lab, Harm::LostSync, Half::Machine, Then::Restart),
-        ),
-        // Rebello et al., ATC 2020: what is read after the failure is not what the disk has.
-        check!(
-            "disk/lost-sync/restart", Must, [12, 51], needs: [Log, WatchedFiles, LogSurvivesRestart],
-            promise: "Entries that are acknowledged after a failed sync and a restart survive a power cut, whatever the start found.",
-            consequence: "A start builds on bytes that only the kernel's memory has, and a power cut takes what stands on them.",
-            relies: [APPEND, START_LOG],
-            since: 3,
-            limit: 30,
-            run: |lab| sweep(lab, Harm::LostSync, Half::Log, Then::OnlyCutPower),
         ),
     ]
 }
@@ -120,6 +110,21 @@ fn broken() -> Vec<Check> {
             since: 3,
             limit: 30,
             run: |lab| sweep(lab, Harm::Broken, Half::Machine, Then::Restart),
+        ),
+    ]
+}
+
+fn restart() -> Vec<Check> {
+    vec![
+        // Rebello et al., ATC 2020: what is read after the failure is not what the disk has.
+        check!(
+            "disk/lost-sync/restart", Must, [12, 51], needs: [Log, WatchedFiles, LogSurvivesRestart],
+            promise: "Entries that are acknowledged after a failed sync and a restart survive a power cut, whatever the start found.",
+            consequence: "A start builds on bytes that only the kernel's memory has, and a power cut takes what stands on them.",
+            relies: [APPEND, START_LOG],
+            since: 3,
+            limit: 30,
+            run: |lab| sweep(lab, Harm::LostSync, Half::Log, Then::OnlyCutPower),
         ),
     ]
 }

@@ -125,9 +125,13 @@ async fn restart(subject: &mut Subject<'_>, logs: Vec<LogModel>) -> Verdict {
     if subject.close().await.is_err() {
         subject.lab.record.step("(closing failed)");
     }
-    subject.open_again().await?;
+    let after = |failure: Failure| {
+        let what = format!("after a disk that refused to write, and a restart: {}", failure.what);
+        Failure { what, ..failure }
+    };
+    subject.open_again().await.map_err(after)?;
     subject.model.survivors = logs;
-    subject.verify_reopened(Closed::Powerless).await?;
+    subject.verify_reopened(Closed::Powerless).await.map_err(after)?;
     subject.start().await
 }
 

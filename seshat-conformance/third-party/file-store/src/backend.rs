@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use seshat_conformance::backend::{
-    Backend, BoxError, Capabilities, Chunks, Command, Hook, Hooks, Marker, OpenraftSuite, Shape,
+    Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite, Shape,
 };
 
-use crate::journal;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::types::{self, Place, Reply, TypeConfig, encode};
@@ -67,38 +66,14 @@ impl Backend for FileStore {
         encode(&self.replay(applied).0).ok()
     }
 
-    fn hooks(&self) -> Hooks {
-        Hooks {
-            damage_last_record: Hook::new(|dir, ()| damage(dir, "log", u64::MAX)),
-            damage_record: Hook::new(|dir, index| damage(dir, "log", Log::open(dir)?.place(index))),
-            damage_snapshot: Hook::new(|dir, ()| damage(dir, "snapshot", u64::MAX)),
-            damage_vote: Hook::new(|dir, ()| damage(dir, "vote", u64::MAX)),
-            damage_marker: Hook::new(|dir, marker| match marker {
-                // The journal's first record.
-                Marker::Purged => damage(dir, "log", journal::FIRST_BODY as u64),
-                Marker::Committed => damage(dir, "committed", u64::MAX),
-                // Behind the file's checksum, before the data.
-                Marker::SnapshotMeta => damage(dir, "snapshot", 4),
-                _ => Err("there is no such record".into()),
-            }),
-            ..Hooks::default()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            files: true,
+            snapshot_checksum: true,
+            snapshot_describes_itself: true,
+            ..Capabilities::default()
         }
     }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { files: true, ..Capabilities::default() }
-    }
-}
-
-/// Changes a byte of a file at `place`, or the last one.
-fn damage(dir: &Path, name: &str, place: u64) -> Result<(), BoxError> {
-    let path = dir.join(name);
-    let mut bytes = std::fs::read(&path)?;
-    let place = usize::try_from(place)?.min(bytes.len().saturating_sub(1));
-    if let Some(byte) = bytes.get_mut(place) {
-        *byte ^= 0x10;
-    }
-    Ok(std::fs::write(&path, bytes)?)
 }
 
 impl FileStore {

@@ -1,6 +1,6 @@
 //! Files that are replaced whole, and bytes that tell whether they are damaged.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
@@ -27,9 +27,16 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Makes durable what is there: a process that was killed may have left it in the page cache alone.
-pub fn settle(path: &Path) -> io::Result<()> {
-    read(path)?.map_or(Ok(()), |bytes| replace(path, &bytes))
+/// The contents of a file, if there is one, made durable before anybody sees them: a process that was
+/// killed may have left them in the page cache alone. They are written over themselves, since after a
+/// sync that failed another one writes nothing.
+pub fn settle(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    sync_parent(path)?;
+    Ok(Some(bytes))
 }
 
 /// A name is on disk once its directory is.

@@ -38,7 +38,7 @@ impl Log {
             durable::settle(&dir.join(name))?;
         }
         let nothing = encode(&None::<LogId>)?;
-        let (journal, records) = Journal::open(&dir.join("log"), &nothing)?;
+        let (journal, records) = Journal::open(dir, nothing)?;
         let mut records = records.into_iter();
         let purged = match records.next() {
             Some((_, body)) => decode(&body)?,
@@ -50,11 +50,6 @@ impl Log {
         };
         let entries = records.map(entry).collect::<io::Result<_>>()?;
         Ok(Self(Arc::new(Mutex::new(State { dir: dir.to_owned(), journal, purged, entries }))))
-    }
-
-    /// Where the record of the entry at `index` begins; beyond the file if there is none.
-    pub fn place(&self, index: u64) -> u64 {
-        self.lock().entries.get(&index).map_or(u64::MAX, |(place, _)| *place)
     }
 
     // Memory is changed after the file, in one go.

@@ -41,8 +41,7 @@ struct Disk {
 impl Machine {
     pub fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join("snapshot");
-        durable::settle(&path)?;
-        let current: Option<Kept> = match durable::read(&path)? {
+        let current: Option<Kept> = match durable::settle(&path)? {
             Some(bytes) => Some(decode(durable::unseal(&bytes)?)?),
             None => None,
         };

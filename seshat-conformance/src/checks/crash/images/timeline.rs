@@ -186,7 +186,6 @@ impl fmt::Display for Brief<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a panic fails the test")]
 mod tests {
     use super::*;
     use crate::model::Ballot;

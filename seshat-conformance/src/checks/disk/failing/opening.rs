@@ -1,7 +1,7 @@
 //! A disk that fails while a store is opened: that is an error, or nothing at all, and no damage.
 
 use super::trial::{Stop, spread};
-use super::words::{in_words, told};
+use super::words::{as_a_step, in_words, told};
 use crate::check::{Check, check};
 use crate::failure::{Failure, Kind};
 use crate::lab::Lab;
@@ -65,6 +65,8 @@ impl Found {
 async fn opens(lab: &Lab, harms: [Harm; 2]) -> Verdict {
     let mut subject =
         Subject::with(lab, story::purged_of(9, 5)).await.map_err(Failure::beforehand)?;
+    // What even a disk that is well loses is not the failing one's to say.
+    subject.perform(Step::CutPower).await.map_err(Failure::beforehand)?;
     let founds = founds(&mut subject).await.map_err(Failure::beforehand)?;
     let steps = lab.record.steps().len();
     for found in &founds {
@@ -145,7 +147,8 @@ async fn places<'l>(
 /// Opens a store on a failing disk; whether it can is its own affair. What failed, if anything did.
 async fn on_failing(subject: &mut Subject<'_>, fault: Fault) -> Result<Option<String>, Failure> {
     let lab = subject.lab;
-    lab.record.step("open (the disk fails)");
+    lab.record.step(as_a_step(fault));
+    lab.record.step("open");
     subject.disk.fail(fault)?;
     let opened = subject.open_once().await;
     let hit = subject.disk.hit()?;

@@ -1,17 +1,17 @@
 //! [`Sweep`]: a history again and again, the disk failing at another call each time; and what must
 //! be there afterwards, whatever the store answered.
 
-use super::words::{in_words, line, name, told, verb};
+use super::words::{as_a_step, in_words, line, name, told, verb};
 use crate::failure::{Failure, Kind};
 use crate::history;
 use crate::lab::Lab;
-use crate::model::{Ballot, Model, Step};
+use crate::model::{Ballot, Model, Payload, Step};
 use crate::outcome::Verdict;
 use crate::power::{Cut, Fault, Harm, Image};
 use crate::story;
 use crate::subject::Subject;
 use crate::subject::restart::Closed;
-use crate::words::Keeps;
+use crate::words::{Command, Keeps, Shape};
 
 /// Which half of the store works while the disk fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,8 @@ impl Sweep<'_> {
         let total = subject.disk.met()?;
         subject.disk.heal()?;
         subject.verify().await?;
+        // What even a disk that is well loses is not the failing one's to say.
+        subject.perform(Step::CutPower).await?;
         Ok(total)
     }
 
@@ -85,7 +87,7 @@ impl Sweep<'_> {
     async fn attempt(&self, fault: Fault) -> Verdict {
         let lab = self.lab;
         let mut subject = Subject::with(lab, self.before()).await.map_err(Failure::beforehand)?;
-        lab.record.step(format!("# {} from here on", in_words(fault)));
+        lab.record.step(as_a_step(fault));
         subject.disk.fail(fault)?;
         let Some(Met { hit, stopped }) = self.history(&mut subject, fault).await? else {
             return Ok(());
@@ -184,6 +186,19 @@ impl Sweep<'_> {
         self.lab.driver.capabilities().machine_keeps != Keeps::Nothing
     }
 
+    /// Entries that fill more than a page: what comes behind them is written to another one.
+    fn wide(&self, (term, node): (u64, u64), from: u64, to: u64) -> Step {
+        let large = |n| Command { n, shape: Shape::Large(9_000) };
+        let mut items = story::entries(term, node, from, to);
+        for item in &mut items {
+            let large = large(item.id.index);
+            if self.lab.driver.has(&large) {
+                item.payload = Payload::Command(large);
+            }
+        }
+        Step::Append(items)
+    }
+
     /// What was there when the disk began to fail.
     fn before(&self) -> Vec<Step> {
         match self.half {
@@ -201,6 +216,16 @@ impl Sweep<'_> {
     fn steps(&self) -> Vec<Step> {
         let append = |(term, node), from, to| Step::Append(story::entries(term, node, from, to));
         match self.half {
+            Half::Log if self.then == Then::OnlyCutPower => vec![
+                story::leader(5, 1),
+                self.wide((5, 1), 9, 10),
+                self.wide((5, 1), 10, 13),
+                Step::Commit(7),
+                Step::Truncate(11),
+                story::leader(7, 2),
+                self.wide((7, 2), 11, 14),
+                append((7, 2), 14, 16),
+            ],
             Half::Log => {
                 let mut steps = vec![
                     story::leader(5, 1),

@@ -13,11 +13,29 @@ pub(super) fn name(harm: Harm) -> &'static str {
     }
 }
 
-/// `a full disk at its 7th call and for good`.
+/// `a full disk, for good`.
 pub(super) fn in_words(fault: Fault) -> String {
-    let Fault { harm, from, times } = fault;
-    let lasts = if times == 1 { "once" } else { "for good" };
-    format!("{}, at call {from} of those that meet it, {lasts}", name(harm))
+    let lasts = if fault.times == 1 { "once" } else { "for good" };
+    format!("{}, {lasts}", name(fault.harm))
+}
+
+/// Where among the steps, and at which of the calls that it can meet.
+pub(super) fn as_a_step(fault: Fault) -> String {
+    format!(
+        "# from here on: {}, at the {} call that it can meet",
+        in_words(fault),
+        ordinal(fault.from)
+    )
+}
+
+fn ordinal(number: u64) -> String {
+    let end = match (number % 10, number % 100) {
+        (1, n) if n != 11 => "st",
+        (2, n) if n != 12 => "nd",
+        (3, n) if n != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
 }
 
 /// The failure, after what led there.
