@@ -169,12 +169,19 @@ struct Watched {
     seen: Arc<Seen>,
 }
 
-impl Drop for Watched {
-    /// The store is closed by now, so that nothing it holds is lost by looking.
-    fn drop(&mut self) {
+impl Watched {
+    /// Compares the directory with what its calls have made of it.
+    fn look(&self) {
         let unseen = self.disk.unseen();
         let unseen = unseen.into_iter().flatten().map(|unseen| unseen.to_string());
         self.seen.unseen.lock().unwrap_or_else(PoisonError::into_inner).extend(unseen);
+    }
+}
+
+impl Drop for Watched {
+    /// The store is closed by now, so that nothing it holds is lost by looking.
+    fn drop(&mut self) {
+        self.look();
     }
 }
 
@@ -235,6 +242,8 @@ impl Disk {
             }
             (None, Some(watched)) => {
                 self.set(self.scene(watched.disk.image(), Some(cut))?);
+                // Whoever wrote out of sight did so until now.
+                watched.look();
                 let off = watched.disk.power_off();
                 off.map_err(|error| failed("cutting the power of", &self.dir, error))
             }

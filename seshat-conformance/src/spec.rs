@@ -102,6 +102,21 @@ pub enum Need {
 }
 
 impl Need {
+    /// Whether a store in files meets it without a hook, where its calls can be watched.
+    pub fn is_met_by_watching(self) -> bool {
+        matches!(
+            self,
+            Self::CutPower
+                | Self::RefuseWrites
+                | Self::WatchedFiles
+                | Self::DamageLastRecord
+                | Self::DamageRecord
+                | Self::DamageSnapshot
+                | Self::DamageVote
+                | Self::DamageMarker
+        )
+    }
+
     /// Why a check that needs it is skipped where it is missing.
     pub fn reason(self) -> &'static str {
         match self {

@@ -11,8 +11,9 @@ use rstest::rstest;
 use seshat_conformance::Backend;
 use seshat_conformance::backend::Keeps;
 use seshat_conformance::budget::Budget;
-use seshat_conformance::check::{Level, Outcome};
+use seshat_conformance::check::{Level, Outcome, Spec};
 use seshat_conformance::failure::Kind;
+use seshat_conformance::registry::registry;
 use seshat_conformance::report::Conclusion;
 use seshat_conformance::runner::{Filter, Options, run, run_one};
 use stores::plain::{Disk, Plain};
@@ -106,13 +107,18 @@ fn a_strict_store_passes_what_of_the_suite_is_more_than_advice() {
     assert!(accused.is_empty(), "{}", accused.join("\n"));
 }
 
-/// What a store that doesn't sync is rightly accused by.
-const POWER: [&str; 4] = ["crash", "disk", "model/power", "model/counter-examples/power"];
+/// What a store that doesn't sync is rightly accused by: every check that cuts the power or breaks
+/// the disk.
+fn power() -> impl Iterator<Item = String> {
+    let is_about_it = |spec: &Spec| spec.needs.iter().any(|need| need.is_met_by_watching());
+    let specs = registry().into_iter().map(|check| check.spec);
+    specs.filter(is_about_it).map(|spec| spec.id.to_owned())
+}
 
 #[test]
 fn a_plain_store_in_files_is_accused_of_nothing() {
     let mut filter = Filter::all();
-    filter.exclude.extend(POWER.map(str::to_owned));
+    filter.exclude.extend(power());
     let mut accused = accusations(Plain::default(), filter);
     accused.extend(accusations(Plain::default(), Filter::only(["crash/killed"])));
     assert!(accused.is_empty(), "{}", accused.join("\n"));
@@ -124,7 +130,7 @@ fn a_slow_disk_is_no_fault() {
     let mut filter = Filter::all();
     // Hundreds of syncs each, in histories like those of other checks.
     filter.exclude.extend(["model", "reopen/pairs", "cluster/at-random"].map(str::to_owned));
-    filter.exclude.extend(POWER.map(str::to_owned));
+    filter.exclude.extend(power());
     let accused = accusations(Plain { disk, ..Plain::default() }, filter);
     assert!(accused.is_empty(), "{}", accused.join("\n"));
 }

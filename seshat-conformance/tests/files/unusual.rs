@@ -34,9 +34,9 @@ const MACHINE: &[&str] = &[
     "disk/refuse/install",
 ];
 
-/// The other checks are dealt out: each form is tried with every sixth of them, and each check on
-/// one or two of the forms, and on the right store that the faults are in.
-const PARTS: usize = 6;
+/// The other checks are dealt out: each form is tried with every ninth of them, and each check on
+/// one of the forms, and on the right store that the faults are in.
+const PARTS: usize = 9;
 
 /// As heavy as all the others together, and hundreds of syncs that are made.
 const TOO_HEAVY: &[&str] = &["crash/pairs", "crash/killed"];
@@ -96,7 +96,7 @@ fn right_stores_are_accused_of_nothing() {
     if !is_supported() {
         return;
     }
-    old_thread();
+    drop(old_thread());
     let forms = FORMS.iter().map(|(form, _)| (*form, Keeps::Snapshot));
     let all: Vec<_> = forms.chain([(Form::Segments, Keeps::Applied)]).collect();
     let accused = each(&all, |(form, keeps)| accusations(Ways::right(form, keeps)));
@@ -110,7 +110,7 @@ fn a_store_that_writes_out_of_sight_is_inconclusive_by_name() {
     if !is_supported() {
         return;
     }
-    old_thread();
+    drop(old_thread());
     let store = Store(Ways::right(Form::OldThread, Keeps::Snapshot));
     let ids = ["crash/append", "crash/images/log", "disk/lost-sync/log"];
     let report = run(store, &options(Filter::only(ids)), &mut |_| {});

@@ -50,7 +50,8 @@ fn what_is_asked_for_is_written(#[case] asked: &str, #[case] backend: &str) {
     assert!(!manifest.contains("{KIT}") && !manifest.contains("{OPENRAFT}"), "{manifest}");
     let kit = fs::canonicalize(env!("CARGO_MANIFEST_DIR")).unwrap();
     let older = asked == "--raft-storage";
-    let features = if older { ", default-features = false" } else { "" };
+    let least = ", default-features = false, features = [\"powercut\"]";
+    let features = if older { least } else { "" };
     let kit = format!("seshat-conformance = {{ path = \"{}\"{features} }}\n", kit.display());
     assert!(manifest.contains(&kit), "{manifest}");
     assert_eq!(manifest.contains("storage-v2"), !older, "{manifest}");
