@@ -142,6 +142,8 @@ impl Group {
         if start == end || next >= end {
             self.state.next_index = next;
             self.frames.clear();
+            // Whatever comes is in frames to come, also where the log goes back to begin earlier.
+            self.absent_before = self.absent_before.min(next);
         } else {
             let begun = self.frames.partition_point(|frame| frame.first <= next);
             self.frames.drain(..begun.saturating_sub(1));

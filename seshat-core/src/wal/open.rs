@@ -3,11 +3,13 @@
 //! Guarantees: nothing is reported that a power cut could still take away, and nothing that the disk doesn't
 //! have. So every file is synced first, which makes durable what a process left behind that was killed; then
 //! what is cached of it is dropped, as a sync that failed may have left pages there that the disk never got;
-//! then it is read. Nothing is changed before all of it was judged. What is written then is written behind
-//! the end, or into a new segment if anything lies there, and synced: a disk that can't be written shows now
-//! rather than at the first vote.
+//! then it is read. Nothing is changed before all of it was judged. Then what no frame says is durable is
+//! written again, as it was read, and synced, as the cache may not have been dropped. What is written besides is
+//! written behind the end, or into a new segment if anything lies there, and synced: a disk that can't be
+//! written shows now rather than at the first vote.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::core::Core;
@@ -225,6 +227,23 @@ impl<T: File> Spares<T> {
     }
 }
 
+/// Bytes that are written again at once.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Makes durable what was read there, whatever became of earlier syncs: bytes that one failed to write count as
+/// clean, and may be in a cache still, as to drop it is a request. No other sync writes them before they are
+/// written again.
+fn write_again<T: File>(segment: &Segment<T>, range: Range<u64>) -> Result<(), Failure> {
+    let name = file_name(segment.header.sequence);
+    let Range { start, end } = range;
+    for at in (start..end).step_by(AT_ONCE as usize) {
+        let mut bytes = vec![0; (end - at).min(AT_ONCE) as usize];
+        segment.file.read_at(&mut bytes, at).during(Call::Read, &name)?;
+        segment.file.write_at(&bytes, at).during(Call::Write, &name)?;
+    }
+    if start < end { segment.file.sync().during(Call::Sync, &name) } else { Ok(()) }
+}
+
 /// Goes on behind the end, in a new segment if anything lies there.
 fn resume<F: FileSystem>(
     fs: &F,
@@ -233,12 +252,13 @@ fn resume<F: FileSystem>(
     replayed: Replayed,
     spares: &mut Spares<F::File>,
 ) -> Result<Core<F::File>, OpenError> {
-    let Replayed { groups, mut position, torn, .. } = replayed;
+    let Replayed { groups, mut position, doubted, torn, .. } = replayed;
     let mut segments: BTreeMap<_, _> =
         files.into_iter().map(|(sequence, segment)| (sequence, Arc::new(segment))).collect();
     // A replay that came to anything read a last segment.
     let last = segments.values().next_back().cloned();
     let mut segment = last.ok_or_else(|| damage(file_name(1), Wrong::Missing))?;
+    write_again(&segment, doubted..position.end)?;
     if torn.is_some() {
         let checkpoint = checkpoint(&groups);
         let least = BLOCK as u64 + checkpoint.len() + 2 * options.reserve();

@@ -9,7 +9,7 @@
 //! last group of a log that neither was closed nor rested since
 //! ([`Wal::settle`](super::Wal::settle)), and a newest segment that is gone as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Lsn;
 use super::error::{Damage, LostEntries, Part, Wrong};
@@ -52,6 +52,8 @@ pub(super) struct Replay {
     seen: Option<(u64, u64)>,
     /// Where the last segment ended; `None` before the first.
     position: Option<Position>,
+    /// Frames of the last segment that none says is durable: LSN and place of each.
+    doubted: VecDeque<(u64, u64)>,
     last_kind: Kind,
     torn: Option<Torn>,
 }
@@ -61,6 +63,8 @@ pub(super) struct Replay {
 pub(super) struct Replayed {
     pub(super) groups: BTreeMap<u32, Group>,
     pub(super) position: Position,
+    /// Where the frames begin, in the last segment, that none says is durable; the end if there is none.
+    pub(super) doubted: u64,
     pub(super) torn: Option<Torn>,
     /// Whether the log was closed.
     pub(super) closed: bool,
@@ -76,7 +80,8 @@ struct End {
 impl Replay {
     pub(super) fn new(store_id: u64) -> Self {
         let (groups, last_kind) = (BTreeMap::new(), Kind::Synced);
-        Self { store_id, groups, seen: None, position: None, last_kind, torn: None }
+        let doubted = VecDeque::new();
+        Self { store_id, groups, seen: None, position: None, doubted, last_kind, torn: None }
     }
 
     /// Looks at the next segment's header, which is in the file of that sequence: all are looked at before
@@ -108,6 +113,7 @@ impl Replay {
         let mut position =
             Position { end: BLOCK as u64, next_lsn: header.first_lsn, last: [0; HEAD] };
         let until = successor.map(|successor| successor.end);
+        self.doubted.clear();
         let end = loop {
             if until == Some(position.end) {
                 break None;
@@ -115,6 +121,10 @@ impl Replay {
             match frame_at(bytes, position.end, header.salt) {
                 Ok((head, frame, body)) => {
                     self.frame(sequence, header, &position, &head, body)?;
+                    let (lsn, durable) = (position.next_lsn, head.synced(position.next_lsn));
+                    self.doubted.push_back((lsn, position.end));
+                    let known = self.doubted.partition_point(|(lsn, _)| *lsn <= durable);
+                    self.doubted.drain(..known);
                     position.end += head.frame_len();
                     position.next_lsn += 1;
                     position.last = frame.first_chunk().copied().unwrap_or(position.last);
@@ -256,7 +266,7 @@ impl Replay {
 
     /// All segments were read.
     pub(super) fn finish(self) -> Result<Replayed, Box<Damage>> {
-        let Self { groups, seen, position, last_kind, torn, .. } = self;
+        let Self { groups, seen, position, doubted, last_kind, torn, .. } = self;
         let missing = |sequence, wrong, lost| {
             let (file, lsn) = (file_name(sequence), Lsn(0));
             Box::new(Damage { file, offset: 0, lsn, wrong, lost })
@@ -272,7 +282,8 @@ impl Replay {
             return Err(missing(before_first, Wrong::Absent, absent));
         }
         let position = position.ok_or_else(|| missing(1, Wrong::Missing, Vec::new()))?;
-        Ok(Replayed { groups, position, torn, closed: last_kind == Kind::Closed })
+        let doubted = doubted.front().map_or(position.end, |(_, begin)| *begin);
+        Ok(Replayed { groups, position, doubted, torn, closed: last_kind == Kind::Closed })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use openraft::storage::RaftLogStorage;
 use seshat_core::config::NodeConfig;
 use seshat_core::disk::{DiskOptions, DiskStorage, OpenError};
 use seshat_core::network::{StubNetwork, Switchboard};
@@ -175,4 +176,28 @@ async fn what_was_acknowledged_survives_a_power_cut_of_all_nodes() {
             assert!(read.is_some(), "round {round}: {key} was acknowledged, and is lost");
         }
     }
+}
+
+/// A leader that stopped leads again at once, and what is stored as committed is behind what it acknowledged.
+/// It answers no read before it has all of that.
+#[tokio::test]
+async fn a_leader_that_resumes_reads_what_it_acknowledged() {
+    let nodes = Nodes::on(IDS.iter().map(|id| (*id, Sim::new(512))).collect()).await;
+    nodes.nodes[&1].initialize().await.unwrap();
+    let leader = nodes.leader().await;
+    for n in 0..200 {
+        leader.set(format!("key-{n}"), "value").await.unwrap();
+    }
+    drop(leader);
+    let disks = nodes.cut(0).await;
+    for (id, disk) in &disks {
+        let DiskStorage { mut log, machine: _machine } =
+            DiskStorage::open_on(disk.clone(), options(*id)).unwrap();
+        log.save_committed(None).await.unwrap();
+        let vote = log.read_vote().await.unwrap().unwrap();
+        log.save_vote(&vote).await.unwrap();
+    }
+    let nodes = Nodes::on(disks).await;
+    let read = nodes.leader().await.read_linearizable(b"key-199").await.unwrap();
+    assert!(read.is_some(), "it was acknowledged, and is not read");
 }

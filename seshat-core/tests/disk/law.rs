@@ -135,3 +135,11 @@ proptest! {
         runtime.block_on(holds(steps))?;
     }
 }
+
+/// A log that began elsewhere, lost all it had, and goes back: nothing is missing where it begins now.
+#[tokio::test]
+async fn a_log_that_goes_back_misses_nothing() {
+    let append = |skew| Step::Append(1, 0, false, skew);
+    let steps = vec![append(2), Step::Truncate(0), Step::Purge(0, false), append(0), Step::Reopen];
+    holds(steps).await.unwrap();
+}

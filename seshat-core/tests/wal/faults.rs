@@ -1,6 +1,8 @@
 //! Calls that fail, syncs and orders that don't happen: the first must hurt nobody, each of the others must
 //! be seen to hurt.
 
+use std::ops::Range;
+
 use rstest::rstest;
 use seshat_core::wal::{Record, Stopped, SubmitError, Wal};
 
@@ -106,7 +108,7 @@ fn calls() -> Vec<String> {
 #[test]
 fn every_sync_is_needed() {
     let calls = calls();
-    let closing = calls.iter().rposition(|call| call.starts_with("write")).unwrap() - 5;
+    let closing = calls.iter().rposition(|call| call.starts_with("write")).unwrap() - 7;
     let mut needed = 0;
     let syncs = calls.iter().enumerate().filter(|(_, call)| call.starts_with("sync"));
     for (number, (call, what)) in syncs.enumerate() {
@@ -124,7 +126,7 @@ fn every_sync_is_needed() {
         let nothing = last.is_some_and(|last| last.starts_with("sync wal/0"));
         // Opening what was closed: for this there is a test of its own.
         let opens = call >= closing;
-        let faults = Faults { skip_sync: Some(number), ..Faults::default() };
+        let faults = Faults { skip_syncs: number..number + 1, ..Faults::default() };
         if creates || spare || nothing || opens {
             continue;
         }
@@ -187,11 +189,11 @@ fn every_sync_of_opening_is_needed() {
     images.push(sim.world().clone());
     // Whether there is a moment where what was reported or promised after the opening is lost to a power
     // cut.
-    let shows = |skipped: Option<usize>| {
+    let shows = |skipped: Range<usize>| {
         images.iter().any(|image| {
             let sim = Sim::on(image.killed());
             let syncs = sim.world().syncs;
-            sim.world().faults.skip_sync = skipped.map(|skipped| syncs + skipped);
+            sim.world().faults.skip_syncs = syncs + skipped.start..syncs + skipped.end;
             let Ok((wal, _)) = Wal::open(sim.clone(), options()) else { return true };
             wal.wait(wal.submit(0, Record::Vote(Default::default())).unwrap()).unwrap();
             let reported = observe(&wal);
@@ -202,11 +204,12 @@ fn every_sync_of_opening_is_needed() {
             })
         })
     };
-    assert!(!shows(None));
+    assert!(!shows(0..0));
     // The first is of the directory itself, whose only name is that of IDENTITY.
-    assert!(shows(Some(1)), "the folder of segments");
-    // The last one; the one before is durable since it has a successor.
-    assert!(shows(Some(3)), "a segment");
+    assert!(shows(1..2), "the folder of segments");
+    // The last one; the one before is durable since it has a successor. Each of three does: when it is found,
+    // so that its cache can be dropped, when it was written again, and when the log goes on.
+    assert!(shows(3..6), "a segment");
 }
 
 /// The same for the name of IDENTITY.
@@ -217,7 +220,7 @@ fn an_identity_that_is_adopted_is_durable() {
         images.iter().any(|image| {
             let sim = Sim::on(image.killed());
             let syncs = sim.world().syncs;
-            sim.world().faults.skip_sync = faults.then_some(syncs);
+            sim.world().faults.skip_syncs = if faults { syncs..syncs + 1 } else { 0..0 };
             let (wal, recovered) = Wal::open(sim.clone(), options()).unwrap();
             wal.wait(wal.submit(0, Record::Vote(Default::default())).unwrap()).unwrap();
             let (cuts, _) = sim.world().cuts();
@@ -238,9 +241,11 @@ fn images_of_creation() -> Vec<World> {
 }
 
 /// A sync fails, and the process ends. What is cached counts as written; the disk never got it. The next
-/// process must report what the disk has.
-#[test]
-fn what_a_failed_sync_left_in_the_cache_is_not_believed() {
+/// process must report what the disk has, and where a cache can't be dropped, see to it that the disk has it.
+#[rstest]
+#[case::the_cache_is_dropped(false)]
+#[case::the_cache_stays(true)]
+fn what_a_failed_sync_left_in_the_cache_is_not_believed(#[case] keeps_cache: bool) {
     let sim = Sim::new(512);
     let mut run = Run::fresh(sim.clone()).unwrap();
     run.run(&[Op::Vote(0)]).unwrap();
@@ -249,9 +254,13 @@ fn what_a_failed_sync_left_in_the_cache_is_not_believed() {
     assert!(matches!(run.run(&[Op::Append(0, 1, 1500)]), Err(Ended::Stopped)));
     run.wal = None;
     let after = Sim::on(sim.world().killed());
+    after.world().faults.keeps_cache = keeps_cache;
     let (wal, _) = Wal::open(after.clone(), options()).unwrap();
     let reported = observe(&wal);
     assert!(run.states.contains(&reported));
+    // More that is durable stands on it.
+    wal.wait(wal.submit(1, Record::Vote(Default::default())).unwrap()).unwrap();
+    let reported = observe(&wal);
     drop(wal);
     let cut = Sim::on(after.world().cuts().0.swap_remove(0));
     let (wal, _) = Wal::open(cut, options()).unwrap();

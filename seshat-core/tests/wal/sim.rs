@@ -123,7 +123,7 @@ impl Sim {
         world.trace.push(format!("{number}: {what}").into());
         world.calls += 1;
         let waiting = std::mem::take(&mut world.delayed);
-        let skipped = is_sync && world.faults.skip_sync == Some(world.syncs);
+        let skipped = is_sync && world.faults.skip_syncs.contains(&world.syncs);
         world.syncs += usize::from(is_sync);
         let done = if world.faults.fail == Some(number) {
             world.fail(delayed);
@@ -249,6 +249,9 @@ impl File for SimFile {
 
     fn drop_cache(&self) -> Result<()> {
         let mut world = self.sim.world();
+        if world.faults.keeps_cache {
+            return Ok(());
+        }
         let sector = world.sector;
         let Inode { cached, durable, pending } = &mut world.inodes[self.inode];
         cached.clone_from(durable);

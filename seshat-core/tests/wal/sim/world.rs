@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::blob::{Blob, digest};
@@ -50,10 +51,12 @@ pub(crate) struct Faults {
     pub(crate) fail: Option<usize>,
     /// Whether half of what fails is done nevertheless.
     pub(crate) half: bool,
-    /// The sync with that number does nothing, and says it did.
-    pub(crate) skip_sync: Option<usize>,
+    /// Syncs with these numbers do nothing, and say they did.
+    pub(crate) skip_syncs: Range<usize>,
     /// The call with that number is done after the next one.
     pub(crate) delay: Option<usize>,
+    /// What is cached stays so, however often it is to be dropped.
+    pub(crate) keeps_cache: bool,
     /// Bytes that all files may have.
     pub(crate) room: Option<usize>,
 }
