@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use openraft::storage::RaftLogStorage;
+use openraft::storage::{RaftLogReader, RaftLogStorage};
 use seshat_core::config::NodeConfig;
 use seshat_core::disk::{DiskOptions, DiskStorage, OpenError};
 use seshat_core::network::{StubNetwork, Switchboard};
@@ -182,22 +182,26 @@ async fn what_was_acknowledged_survives_a_power_cut_of_all_nodes() {
 /// It answers no read before it has all of that.
 #[tokio::test]
 async fn a_leader_that_resumes_reads_what_it_acknowledged() {
-    let nodes = Nodes::on(IDS.iter().map(|id| (*id, Sim::new(512))).collect()).await;
+    let mut nodes = Nodes::on(IDS.iter().map(|id| (*id, Sim::new(512))).collect()).await;
     nodes.nodes[&1].initialize().await.unwrap();
     let leader = nodes.leader().await;
     for n in 0..200 {
         leader.set(format!("key-{n}"), "value").await.unwrap();
     }
     drop(leader);
-    let disks = nodes.cut(0).await;
-    for (id, disk) in &disks {
-        let DiskStorage { mut log, machine: _machine } =
-            DiskStorage::open_on(disk.clone(), options(*id)).unwrap();
-        log.save_committed(None).await.unwrap();
-        let vote = log.read_vote().await.unwrap().unwrap();
-        log.save_vote(&vote).await.unwrap();
+    // Once is enough for most wrong answers; whether it is depends on who is faster.
+    for _ in 0..5 {
+        let disks = nodes.cut(0).await;
+        for (id, disk) in &disks {
+            let DiskStorage { mut log, machine: _machine } =
+                DiskStorage::open_on(disk.clone(), options(*id)).unwrap();
+            let there = log.try_get_log_entries(100..101).await.unwrap();
+            log.save_committed(there.first().map(|entry| entry.log_id)).await.unwrap();
+            let vote = log.read_vote().await.unwrap().unwrap();
+            log.save_vote(&vote).await.unwrap();
+        }
+        nodes = Nodes::on(disks).await;
+        let read = nodes.leader().await.read_linearizable(b"key-199").await.unwrap();
+        assert!(read.is_some(), "it was acknowledged, and is not read");
     }
-    let nodes = Nodes::on(disks).await;
-    let read = nodes.leader().await.read_linearizable(b"key-199").await.unwrap();
-    assert!(read.is_some(), "it was acknowledged, and is not read");
 }
