@@ -1,8 +1,12 @@
 //! [`Embedded`]: Seshat's own store in memory, plugged in. What `cargo run` validates.
+//! [`OnDisk`]: the same in a directory.
+
+mod disk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::disk::OnDisk;
 use bytes::Bytes;
 use seshat_core::codec::Message;
 use seshat_core::log::LogStore;

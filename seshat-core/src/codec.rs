@@ -25,6 +25,7 @@ mod serde;
 mod shape;
 pub(crate) mod snapshot;
 mod transport;
+mod wal;
 
 use bytes::{BufMut, Bytes};
 
@@ -64,6 +65,9 @@ pub const MAX_MEMBERSHIPS: usize = 1024;
 pub const MAX_CONFIGS: usize = 4;
 /// Nodes in one membership, far more than a leader can replicate to.
 pub const MAX_MEMBERS: usize = 1024;
+
+/// Raft groups in one write-ahead log.
+pub const MAX_GROUPS: usize = 1 << 16;
 
 /// Terms, indexes: one less than 2^64, because openraft adds one to them.
 const MAX_COUNTER: u64 = u64::MAX - 1;

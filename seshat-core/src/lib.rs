@@ -23,9 +23,11 @@
 //! snapshot/data types                    the one place that spells openraft's generics
 //! log log/store                          the log, and openraft's face of it
 //! codec                                  checked domain types to bytes and back
+//! wal                                    records on disk, in one order, durable together
 //! machine snapshot                       the state machine, and a frozen one to bytes and back
 //! machine/store                          openraft's face of both
 //! storage                                what a node is built on; in memory
+//! disk                                   the same, in a directory
 //! legacy                                 what the first generation wrote, into such a storage
 //! config error                           what a node is given, and what it says when it can't
 //! network                                what a transport must do; in one process; a stub
@@ -37,7 +39,8 @@
 //!
 //! # What it doesn't do
 //!
-//! - Storage is in memory. A node that restarts has forgotten its vote and its log, so it must
+//! - The node program keeps nothing on disk yet; [`disk`] is there for those who build on this crate. A node
+//!   on [`MemStorage`](storage::MemStorage) that restarts has forgotten its vote and its log, so it must
 //!   not rejoin its cluster under its old id: by the Raft paper it could vote twice in a term.
 //!   Remove it and add it as a new member.
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
@@ -49,6 +52,8 @@ mod admission;
 pub mod codec;
 #[cfg(feature = "storage-v2")]
 pub mod config;
+#[cfg(feature = "storage-v2")]
+pub mod disk;
 #[cfg(feature = "storage-v2")]
 pub mod error;
 #[cfg(feature = "legacy")]
@@ -72,6 +77,8 @@ mod statement;
 pub mod storage;
 #[cfg(feature = "storage-v2")]
 pub mod types;
+#[cfg(feature = "storage-v2")]
+pub mod wal;
 
 pub use openraft;
 

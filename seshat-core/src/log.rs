@@ -2,26 +2,34 @@
 //!
 //! Pure and synchronous. Invariants, asserted by [`Log::valid`]:
 //!
-//! 1. The payload at place `i` belongs to the entry with index `first + i`: no hole (openraft
+//! 1. The payload at place `i` belongs to the entry with index `hot + i`: no hole (openraft
 //!    requirements R1, R14, R16, R18). Nothing else says what its index is.
 //! 2. Leader ids never descend, so log ids ascend strictly.
 //! 3. `first` is one past the purge marker. Without a marker it is 0, except in a log that was
 //!    told to [begin elsewhere](Log::begin_at).
 //!
+//! 4. Entries `first..hot` are in the log, and what they hold is elsewhere. There are none, `hot` is `first`,
+//!    in a log that never [cooled](Log::cool): one that is in memory and nowhere else.
+//!
 //! Every operation checks first and changes nothing on error.
 
+mod bounded;
+mod error;
 mod leaders;
 mod payload;
 mod store;
+mod weight;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::{Bound, Range, RangeBounds};
 
+pub(crate) use self::bounded::{BoundedLog, Gone};
+pub use self::error::{AppendError, BeginError, PurgeError, TruncateError};
 use self::leaders::Leaders;
 use self::payload::Payload;
 pub use self::store::LogStore;
-pub(crate) use self::store::{OPERATION_OVERHEAD, REPLICATION_BYTES, weight};
+pub(crate) use self::store::{PURGED_AT_ONCE, REPLICATION_BYTES, skip_purged};
+pub(crate) use self::weight::{OPERATION_OVERHEAD, entry_weight, weight};
 use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, Vote};
 
@@ -42,6 +50,7 @@ pub struct Log {
     payloads: VecDeque<Payload>,
     leaders: Leaders,
     first: u64,
+    hot: u64,
     purged: Option<LogId>,
 }
 
@@ -60,7 +69,7 @@ impl Log {
 
     /// The index that the next entry must have.
     pub fn next_index(&self) -> u64 {
-        self.first + self.payloads.len() as u64
+        self.hot + self.payloads.len() as u64
     }
 
     fn indexes(&self) -> Range<u64> {
@@ -69,15 +78,16 @@ impl Log {
 
     /// Entries in the log.
     pub fn len(&self) -> usize {
-        self.payloads.len()
+        // No more than were ever appended.
+        (self.next_index() - self.first) as usize
     }
 
     /// Whether there is no entry, purged ones aside.
     pub fn is_empty(&self) -> bool {
-        self.payloads.is_empty()
+        self.indexes().is_empty()
     }
 
-    /// The entries of `range` that exist, in order (R40, R41).
+    /// The entries of `range` that exist, in order (R40, R41), but for [cold](Log::cold) ones.
     ///
     /// Any kind of bound is understood; an empty or inverted range has no entries.
     pub fn entries(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = Entry> {
@@ -96,7 +106,7 @@ impl Log {
     }
 
     /// The id of the entry at `index`, if there is one.
-    fn log_id(&self, index: u64) -> Option<LogId> {
+    pub(crate) fn log_id(&self, index: u64) -> Option<LogId> {
         let leader_id = self.leaders.from(index).next();
         leader_id
             .filter(|_| self.indexes().contains(&index))
@@ -104,10 +114,10 @@ impl Log {
     }
 
     fn index(&self, place: usize) -> u64 {
-        self.first + place as u64
+        self.hot + place as u64
     }
 
-    /// Where the entries of `range` that exist stand.
+    /// Where the hot entries of `range` stand.
     fn places(&self, range: impl RangeBounds<u64>) -> Range<usize> {
         let start = match range.start_bound() {
             Bound::Included(&index) => Some(index),
@@ -119,14 +129,50 @@ impl Log {
             Bound::Excluded(&index) => index,
             Bound::Unbounded => u64::MAX,
         };
-        let start = start.map_or(self.len(), |index| self.position(index));
+        let start = start.map_or(self.payloads.len(), |index| self.position(index));
         start..self.position(end).max(start)
     }
 
-    /// Where `index` stands among the entries, or would: 0 before them, `len` after them.
+    /// The indexes of `range` whose entries exist, hot or cold.
+    pub(crate) fn existing(&self, range: impl RangeBounds<u64>) -> Range<u64> {
+        let indexes = self.indexes();
+        let start = match range.start_bound() {
+            Bound::Included(&index) => index,
+            // No entry has the last index.
+            Bound::Excluded(&index) => index.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&index) => index.saturating_add(1),
+            Bound::Excluded(&index) => index,
+            Bound::Unbounded => u64::MAX,
+        };
+        let start = start.clamp(indexes.start, indexes.end);
+        start..end.clamp(start, indexes.end)
+    }
+
+    /// How many of the hot entries of `range` weigh no more than `max` beside `weight`, which they are added
+    /// to; one at least where that is 0.
+    pub(crate) fn within(
+        &self,
+        range: impl RangeBounds<u64>,
+        max: usize,
+        weight: &mut usize,
+    ) -> usize {
+        // Counting reads every batch first. Those reads wait for memory together; the clones, each
+        // an atomic increment, would wait one after the other.
+        let fit = self.batches(range).take_while(|batch| {
+            let first = *weight == 0;
+            *weight = weight.saturating_add(batch.map_or(1, weight::weight));
+            first || *weight <= max
+        });
+        fit.count()
+    }
+
+    /// Where `index` stands among the hot entries, or would: 0 before them, their number after them.
     fn position(&self, index: u64) -> usize {
-        // At most `len`, so the cast loses nothing.
-        index.saturating_sub(self.first).min(self.payloads.len() as u64) as usize
+        // At most their number, so the cast loses nothing.
+        index.saturating_sub(self.hot).min(self.payloads.len() as u64) as usize
     }
 
     /// Appends entries that continue the log.
@@ -138,16 +184,22 @@ impl Log {
         self.append_all(entries.into_iter().collect())
     }
 
-    fn append_all(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+    pub(crate) fn append_all(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+        self.check_append(&entries)?;
+        for entry in entries {
+            self.leaders.push(entry.log_id);
+            self.payloads.push_back(entry.payload.into());
+        }
+        Ok(())
+    }
+
+    /// Whether these entries can be [appended](Log::append).
+    pub(crate) fn check_append(&self, entries: &[Entry]) -> Result<(), AppendError> {
         let mut last = self.last_log_id();
         for (already, entry) in entries.iter().enumerate() {
             let expected = self.next_index().saturating_add(already as u64);
             check_append(last, entry.log_id, expected)?;
             last = Some(entry.log_id);
-        }
-        for entry in entries {
-            self.leaders.push(entry.log_id);
-            self.payloads.push_back(entry.payload.into());
         }
         Ok(())
     }
@@ -162,7 +214,7 @@ impl Log {
         if let Some(last) = self.last_log_id() {
             return Err(BeginError { got: index, last });
         }
-        self.first = index;
+        (self.first, self.hot) = (index, index);
         Ok(())
     }
 
@@ -172,22 +224,27 @@ impl Log {
     /// # Errors
     /// `since` is purged: what is purged was applied, and can't be in conflict.
     pub fn truncate(&mut self, since: u64) -> Result<(), TruncateError> {
-        if let Some(purged) = self.purged
-            && since <= purged.index
-        {
-            return Err(TruncateError { got: since, purged });
-        }
+        self.check_truncate(since)?;
         self.payloads.truncate(self.position(since));
+        self.hot = self.hot.min(since.max(self.first));
         self.leaders.keep(self.indexes());
         Ok(())
+    }
+
+    /// Whether the log can be [truncated](Log::truncate) there.
+    pub(crate) fn check_truncate(&self, since: u64) -> Result<(), TruncateError> {
+        match self.purged {
+            Some(purged) if since <= purged.index => Err(TruncateError { got: since, purged }),
+            _ => Ok(()),
+        }
     }
 
     /// Removes the entries up to `upto`, included, and remembers it (R17). `upto` may lie beyond
     /// the last entry, as it does after a snapshot was installed; purging again up to an earlier
     /// place changes nothing.
     ///
-    /// If the entry at `upto.index` has another leader, the log disagrees with what was applied
-    /// from there on, and all of it goes (Raft paper, figure 13, rule 7).
+    /// If the entry at `upto.index` has another leader, or the log begins behind it with an older one, the log
+    /// disagrees with what was applied from there on, and all of it goes (Raft paper, figure 13, rule 7).
     ///
     /// # Errors
     /// `upto` contradicts the purge marker.
@@ -204,21 +261,13 @@ impl Log {
         max: usize,
         gone: &mut Vec<Payload>,
     ) -> Result<bool, PurgeError> {
-        if let Some(purged) = self.purged {
-            if upto.index < purged.index || upto == purged {
-                return Ok(true);
-            }
-            if upto.index == purged.index || upto.leader_id < purged.leader_id {
-                return Err(PurgeError { got: upto, purged });
-            }
-        }
+        let agrees = match self.plan_purge(upto)? {
+            Purge::Nothing => return Ok(true),
+            Purge::Agrees => true,
+            Purge::Disagrees => false,
+        };
         let next = upto.index.saturating_add(1);
-        // A log that began elsewhere has nothing there, and a marker would leave a hole after it.
-        if next < self.first && !self.is_empty() {
-            return Ok(true);
-        }
-        let agrees = self.log_id(upto.index).is_none_or(|there| there == upto);
-        let all = if agrees { self.position(next) } else { self.len() };
+        let all = if agrees { self.position(next) } else { self.payloads.len() };
         let some = (agrees && all > max).then(|| self.log_id(self.index(max - 1))).flatten();
         let (count, reached) = some.map_or((all, upto), |last| (max, last));
         gone.extend(self.payloads.drain(..count));
@@ -227,16 +276,74 @@ impl Log {
             self.payloads.shrink_to(self.payloads.len() * 2);
         }
         self.first = reached.index.saturating_add(1);
+        // An empty log may go back; in others cold entries behind `reached` stay cold.
+        let stays = agrees && !self.leaders.is_empty();
+        self.hot = if stays { (self.hot + count as u64).max(self.first) } else { self.first };
         self.leaders.keep(self.indexes());
         self.purged = Some(reached);
         Ok(reached == upto)
     }
 
+    /// What [purging](Log::purge) up to there would do.
+    pub(crate) fn plan_purge(&self, upto: LogId) -> Result<Purge, PurgeError> {
+        if let Some(purged) = self.purged {
+            if upto.index < purged.index || upto == purged {
+                return Ok(Purge::Nothing);
+            }
+            if upto.index == purged.index || upto.leader_id < purged.leader_id {
+                return Err(PurgeError { got: upto, purged });
+            }
+        }
+        // A log that began elsewhere has nothing there, and a marker would leave a hole after it.
+        if upto.index.saturating_add(1) < self.first && !self.is_empty() {
+            return Ok(Purge::Nothing);
+        }
+        let agrees = match self.log_id(upto.index) {
+            Some(there) => there == upto,
+            // A log that begins right behind it must not have an older leader there.
+            None => {
+                let behind = self.log_id(upto.index.saturating_add(1));
+                behind.is_none_or(|behind| behind.leader_id >= upto.leader_id)
+            }
+        };
+        Ok(if agrees { Purge::Agrees } else { Purge::Disagrees })
+    }
+
+    /// The entries whose payloads are elsewhere: [`entries`](Log::entries) doesn't have them.
+    pub fn cold(&self) -> Range<u64> {
+        self.first..self.hot
+    }
+
+    /// Lets go what the entries before `until` hold, which whoever calls this has elsewhere. They stay in
+    /// the log.
+    pub fn cool(&mut self, until: u64) {
+        self.cool_some(until, &mut Vec::new());
+    }
+
+    /// [Cools](Log::cool), and leaves what the entries hold in `gone`.
+    fn cool_some(&mut self, until: u64, gone: &mut Vec<Payload>) {
+        let count = self.position(until);
+        gone.extend(self.payloads.drain(..count));
+        self.hot += count as u64;
+    }
+
     /// Whether the invariants of the [module](self) hold. For tests.
     pub fn valid(&self) -> bool {
         let after_marker = self.purged.is_none_or(|purged| self.first == purged.index + 1);
-        self.leaders.valid(self.indexes()) && after_marker
+        let divided = (self.first..=self.next_index()).contains(&self.hot);
+        self.leaders.valid(self.indexes()) && after_marker && divided
     }
+}
+
+/// What a purge does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purge {
+    /// All of that is purged already.
+    Nothing,
+    /// Removes the entries up to there.
+    Agrees,
+    /// Removes all entries: the one there has another leader.
+    Disagrees,
 }
 
 fn check_append(last: Option<LogId>, got: LogId, expected: u64) -> Result<(), AppendError> {
@@ -249,68 +356,4 @@ fn check_append(last: Option<LogId>, got: LogId, expected: u64) -> Result<(), Ap
         }
         _ => Ok(()),
     }
-}
-
-/// Why entries can't be appended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The entry would leave a hole, or overlap one that exists or was purged.
-    #[error("entry {got} does not continue the log, which ends with {}: expected index {expected}", OrNothing(.last))]
-    NotConsecutive {
-        /// The entry's id.
-        got: LogId,
-        /// The index it should have.
-        expected: u64,
-        /// The entry before it.
-        last: Option<LogId>,
-    },
-    /// The entry's leader is older than that of the entry before.
-    #[error("entry {got} has an older leader than the entry before it, {last}")]
-    LeaderDescends {
-        /// The entry's id.
-        got: LogId,
-        /// The entry before it.
-        last: LogId,
-    },
-}
-
-struct OrNothing<'a>(&'a Option<LogId>);
-
-impl fmt::Display for OrNothing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(id) => id.fmt(f),
-            None => f.write_str("nothing"),
-        }
-    }
-}
-
-/// A log with a history can't begin elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log can't begin at index {got}: it already reaches {last}")]
-pub struct BeginError {
-    /// Where it should begin.
-    pub got: u64,
-    /// Its last entry, or the last one purged.
-    pub last: LogId,
-}
-
-/// A purged entry can't be truncated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("can't truncate since index {got}: the log is purged up to {purged}")]
-pub struct TruncateError {
-    /// Where truncation should start.
-    pub got: u64,
-    /// The purge marker.
-    pub purged: LogId,
-}
-
-/// The purge marker moves forward only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("can't purge up to {got}: it contradicts the log, which is purged up to {purged}")]
-pub struct PurgeError {
-    /// Up to where to purge.
-    pub got: LogId,
-    /// The purge marker.
-    pub purged: LogId,
 }

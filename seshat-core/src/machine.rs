@@ -6,6 +6,7 @@
 //! accepted, because a snapshot may have covered it. Blank and membership entries advance the
 //! last applied id like any other (R21, R23).
 
+mod kept;
 mod keyspace;
 #[cfg(feature = "next")]
 mod next;
@@ -14,6 +15,7 @@ mod store;
 
 use bytes::Bytes;
 
+pub(crate) use self::kept::{Kept, KeptError, Made, Whole};
 use self::keyspace::GROUP;
 pub use self::keyspace::Size;
 pub(crate) use self::keyspace::{KeySpace, View};

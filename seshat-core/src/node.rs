@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use openraft::error::RaftError;
+use openraft::error::{Fatal, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -127,7 +127,9 @@ impl<R: StateReader> RaftNode<R> {
     {
         let node_id = config.node_id();
         let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
-        let (log, machine, reader) = storage.into_parts();
+        let (mut log, machine, reader) = storage.into_parts();
+        let stopped = |fatal: Fatal<NodeId>| StartError::Stopped { node_id, source: fatal.into() };
+        let floor = reads::floor(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
         let retention = Arc::new(Retention::new(&config));
         let formats = Arc::new(Formats::new(&config, network.clone(), reader.format()));
         let policy = Policy::new(config.snapshot(), Arc::clone(&retention), Arc::clone(&formats));
@@ -138,8 +140,7 @@ impl<R: StateReader> RaftNode<R> {
         let network = Observed::new(node_id, network, Arc::clone(&retention));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
-        let raft =
-            raft.await.map_err(|fatal| StartError::Stopped { node_id, source: fatal.into() })?;
+        let raft = raft.await.map_err(stopped)?;
 
         let (batcher, driver) = Batcher::new(&config, raft.clone(), ways);
         let peers: Arc<dyn Peers> = Arc::new(network);
@@ -157,7 +158,7 @@ impl<R: StateReader> RaftNode<R> {
             inner: Arc::new(Inner {
                 config,
                 elections: Elections::new(raft.clone()),
-                reads: Reads::new(raft.clone()),
+                reads: Reads::new(raft.clone(), floor),
                 raft,
                 reader,
                 batcher,

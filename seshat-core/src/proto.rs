@@ -2,8 +2,9 @@
 //!
 //! The generated files are checked in, so that building needs no protobuf compiler; the test
 //! `proto_drift` regenerates them and compares. Nothing outside [`codec`](crate::codec) should
-//! need the types of [`v1`]: it turns them into checked domain types and back. The service between nodes
-//! is generated into `network/grpc`, as it carries those domain types.
+//! need the types of [`v1`]: it turns them into checked domain types and back. But for
+//! [`wal`](crate::wal), whose domain they are. The service between nodes is generated into
+//! `network/grpc`, as it carries those domain types.
 
 // Generated: its lints are prost's, its docs are the comments of the schema.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]

@@ -113,6 +113,25 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
     Ok(Machine { keys, last_applied, membership, format: header.format_version })
 }
 
+/// The machine that `bytes` hold, and what they say of themselves, if they are a whole snapshot; the id is one
+/// that its maker gave it.
+pub(crate) fn read_itself(
+    bytes: &Bytes,
+    snapshot_id: String,
+) -> Result<(SnapshotMeta, Machine), SnapshotError> {
+    let body = checked_body(bytes)?;
+    let Header { last_log_id, last_membership, .. } =
+        Header::decode(body.slice_ref(take(&mut &body[..])?))?;
+    let meta = SnapshotMeta { last_log_id, last_membership, snapshot_id };
+    let machine = read(bytes, &meta)?;
+    Ok((meta, machine))
+}
+
+/// Whether these are the bytes that were written.
+pub(crate) fn verify(bytes: &Bytes) -> Result<(), SnapshotError> {
+    checked_body(bytes).map(drop)
+}
+
 /// The least version that reads the snapshot, by its header; `None` if these bytes don't begin as one.
 pub(crate) fn format(bytes: &[u8]) -> Option<u32> {
     let header = take(&mut { bytes }).ok()?;

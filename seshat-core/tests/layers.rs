@@ -34,6 +34,7 @@ const OPENRAFT: &[&str] = &[
     "log/store",
     "machine/store",
     "storage",
+    "disk/log",
     "config.rs",
     "error",
     "statement",
@@ -45,11 +46,11 @@ const OPENRAFT: &[&str] = &[
 #[case::openraft(&["openraft"], OPENRAFT)]
 #[case::tonic(&["tonic"], &["codec/client", "proto/client", "network/grpc"])]
 // A snapshot's handle has the traits of its readers and writers.
-#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "network", "node"])]
-#[case::locks(&["Mutex", "RwLock"], &["log/store", "machine/store", "network", "node"])]
+#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node"])]
+#[case::locks(&["Mutex", "RwLock"], &["log/store", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node"])]
 #[case::clocks(&["Instant::now", "SystemTime"], &["machine/store", "network", "node"])]
-#[case::files(&["std::fs"], &["legacy/import/frames", "network/grpc"])]
-#[case::events(&["tracing"], &["log/store", "machine/store", "network", "node"])]
+#[case::files(&["std::fs"], &["wal/fs/disk", "legacy/import/frames", "network/grpc"])]
+#[case::events(&["tracing"], &["log/store", "wal.rs", "wal/open", "wal/upkeep", "machine/kept", "machine/store", "disk", "network", "node"])]
 fn only_faces_know(#[case] words: &[&str], #[case] faces: &[&str]) {
     HOUSE.only(faces, words);
 }

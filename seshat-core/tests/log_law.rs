@@ -12,7 +12,7 @@ use log_oracle::Oracle;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use seshat_core::log::Log;
-use seshat_core::types::{LeaderId, LogId};
+use seshat_core::types::{Entry, LeaderId, LogId};
 
 /// Places are counted from a little before the first entry, leaders from that of an entry near
 /// by, so that most steps are close to the rules' edges wherever the log has moved to.
@@ -25,6 +25,7 @@ enum Step {
     Purge(u64, i64),
     BeginAt(u64),
     Read(Bound<u64>, Bound<u64>),
+    Cool(u64),
 }
 
 fn any_leader_step() -> impl Strategy<Value = i64> {
@@ -51,6 +52,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0..20_u64, any_leader_step()).prop_map(|(place, by)| Step::Purge(place, by)),
         1 => (0..20_u64).prop_map(Step::BeginAt),
         2 => (any_bound(), any_bound()).prop_map(|(start, end)| Step::Read(start, end)),
+        1 => (0..20_u64).prop_map(Step::Cool),
     ]
 }
 
@@ -72,6 +74,12 @@ fn append(log: &mut Log, oracle: &mut Oracle, skew: i64, batch: &[(u64, i64)], v
         index += index_step;
     }
     assert_eq!(log.append(entries.clone()), oracle.append(&entries));
+}
+
+/// Those whose payloads the log has.
+fn hot(log: &Log, entries: Vec<Entry>) -> impl Iterator<Item = Entry> {
+    let cold = log.cold();
+    entries.into_iter().filter(move |entry| !cold.contains(&entry.log_id.index))
 }
 
 proptest! {
@@ -98,13 +106,21 @@ proptest! {
                 Step::Read(start, end) => {
                     let shift = |bound: Bound<u64>| bound.map(|place| base.saturating_add(place));
                     let range = (shift(start), shift(end));
-                    prop_assert!(log.entries(range).eq(oracle.read(range)));
+                    prop_assert!(log.entries(range).eq(hot(&log, oracle.read(range))));
+                }
+                Step::Cool(place) => {
+                    let before = log.cold().end;
+                    log.cool(base + place);
+                    let until = (base + place).min(oracle.next_index());
+                    prop_assert_eq!(log.cold().end, before.max(until));
                 }
             }
             prop_assert!(log.valid(), "{:?}", log);
             prop_assert_eq!(log.state(), oracle.state());
             prop_assert_eq!(log.next_index(), oracle.next_index());
-            prop_assert!(log.entries(..).eq(oracle.entries.values().cloned()), "{:?}\n{:?}", log, oracle);
+            prop_assert_eq!(log.len(), oracle.entries.len());
+            let all: Vec<_> = oracle.entries.values().cloned().collect();
+            prop_assert!(log.entries(..).eq(hot(&log, all)), "{:?}\n{:?}", log, oracle);
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) enum Aim {
     TimesFaster(f64),
     /// Ours is at most that many times the limit.
     WithinLimit(f64),
+    /// The limit is at least that share of ours: so much of what can be done is done.
+    ShareOfLimit(f64),
     /// Ours is less than that.
     Below(f64),
 }
@@ -35,6 +37,10 @@ impl Row {
             Aim::WithinLimit(times) => {
                 let reached = self.limit.is_some_and(|limit| self.ours <= times * limit);
                 (format!("<= {times}x limit"), yes(reached))
+            }
+            Aim::ShareOfLimit(share) => {
+                let reached = self.limit.is_some_and(|limit| limit >= share * self.ours);
+                (format!(">= {share}x of limit"), yes(reached))
             }
             Aim::Below(bound) => (format!("< {bound}"), yes(self.ours < bound)),
         }

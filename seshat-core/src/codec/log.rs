@@ -108,7 +108,7 @@ fn entry_format(payload: &EntryPayload) -> u32 {
 pub(super) fn entry_len(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(batch) => {
-            let log_id = v1::LogId::from(&entry.log_id).encoded_len();
+            let log_id = prost::Message::encoded_len(&v1::LogId::from(&entry.log_id));
             VERSION_LEN + field_len(log_id) + field_len(batch_len(batch))
         }
         _ => entry_without_batch(entry).encoded_len(),
@@ -120,7 +120,7 @@ pub(super) fn put_entry(entry: &Entry, buf: &mut impl BufMut) {
         EntryPayload::Normal(batch) => {
             prost::encoding::uint32::encode(1, &batch.format(), buf);
             let log_id = v1::LogId::from(&entry.log_id);
-            put_field_head(2, log_id.encoded_len(), buf);
+            put_field_head(2, prost::Message::encoded_len(&log_id), buf);
             log_id.encode_raw(buf);
             put_field_head(4, batch_len(batch), buf);
             put_batch(batch, buf);

@@ -10,7 +10,7 @@
 //! know. Entries and what is in them are read by hand, by the same rule (`log.rs`, `operation.rs`).
 
 use super::fields::{Fields, Value};
-use super::{DecodeError, DecodeReason, MAX_CONFIGS, MAX_MEMBERS};
+use super::{DecodeError, DecodeReason, MAX_CONFIGS, MAX_GROUPS, MAX_MEMBERS};
 
 /// A message of the schema.
 #[derive(Debug)]
@@ -114,6 +114,29 @@ pub(crate) const SNAPSHOT_HEADER: Shape = closed(
     ],
 );
 pub(crate) const SNAPSHOT_TRAILER: Shape = closed("SnapshotTrailer", &[(1, Other)]);
+
+/// What is in its entries is judged where they are read.
+pub(crate) const ENTRIES: Shape = closed("Entries", &[(1, Bytes)]);
+pub(crate) const TRUNCATE: Shape = closed("Truncate", &[(1, Number)]);
+pub(crate) const COMMITTED: Shape = closed("Committed", &[(1, Message(&LOG_ID))]);
+pub(crate) const SNAPSHOT_POINTER: Shape =
+    closed("SnapshotPointer", &[(1, Message(&SNAPSHOT_META)), (2, Bytes), (3, Number)]);
+pub(crate) const GROUP_STATE: Shape = closed(
+    "GroupState",
+    &[
+        (1, Number),
+        (2, Message(&VOTE)),
+        (3, Message(&LOG_ID)),
+        (4, Message(&LOG_ID)),
+        (5, Message(&SNAPSHOT_POINTER)),
+        (6, Number),
+        (7, Number),
+    ],
+);
+pub(crate) const CHECKPOINT: Shape =
+    closed("Checkpoint", &[(1, Few("groups", MAX_GROUPS, &GROUP_STATE))]);
+pub(crate) const IDENTITY: Shape =
+    closed("Identity", &[(1, Number), (2, Bytes), (3, Number), (4, Other)]);
 
 /// What clients propose. In entries it is read by hand.
 const SET_OPERATION: Shape = closed("SetOperation", &[(1, Bytes), (2, Bytes), (4, Number)]);

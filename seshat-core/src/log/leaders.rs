@@ -25,6 +25,11 @@ impl Leaders {
         }
     }
 
+    /// Whether there is no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The leader of the last entry.
     pub(super) fn last(&self) -> Option<LeaderId> {
         self.0.back().map(|reign| reign.leader_id)

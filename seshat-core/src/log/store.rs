@@ -14,18 +14,14 @@ use tokio::runtime::Handle;
 
 use super::payload::Payload;
 use super::{HardState, Log};
-use crate::operation::Batch;
 use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
 
 /// What one replication read returns at most, if it has more than one entry, in bytes: what one call
 /// carries on a fast link. More would only take longer to be acknowledged.
 pub(crate) const REPLICATION_BYTES: usize = 1 << 20;
 
-/// What handling an operation costs beside its payload, as bytes.
-pub(crate) const OPERATION_OVERHEAD: usize = 64;
-
 /// Entries that are purged while the lock is held: some microseconds.
-const PURGED_AT_ONCE: usize = 1024;
+pub(crate) const PURGED_AT_ONCE: usize = 1024;
 
 /// Entries that are freed where they were purged. Each may hold as much as one batch may.
 const FREED_AT_ONCE: usize = 16;
@@ -68,22 +64,9 @@ impl LogStore {
     fn read(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> Vec<Entry> {
         let range = (range.start_bound(), range.end_bound());
         let inner = self.lock();
-        // Counting reads every batch first. Those reads wait for memory together; the clones, each
-        // an atomic increment, would wait one after the other.
-        let mut bytes = 0_usize;
-        let fit = inner.log.batches(range).take_while(|batch| {
-            let first = bytes == 0;
-            bytes = bytes.saturating_add(batch.map_or(1, weight));
-            first || bytes <= max_bytes
-        });
-        let count = fit.count();
+        let count = inner.log.within(range, max_bytes, &mut 0);
         inner.log.entries(range).take(count).collect()
     }
-}
-
-/// Bytes that a batch counts for. At least 1, so that a sum of 0 means that there was no entry yet.
-pub(crate) fn weight(batch: &Batch) -> usize {
-    1 + batch.payload_bytes() + batch.operations().len() * OPERATION_OVERHEAD
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
@@ -193,10 +176,7 @@ fn free(gone: Vec<Payload>) {
 /// that a store which passes the suite can't refuse them: a log that never held anything may
 /// begin anywhere, and entries that are already purged are skipped.
 fn append_leniently(log: &mut Log, mut entries: Vec<Entry>) -> Result<(), super::AppendError> {
-    if let Some(purged) = log.state().last_purged_log_id {
-        let skipped = entries.iter().take_while(|entry| entry.log_id.index <= purged.index).count();
-        entries.drain(..skipped);
-    }
+    skip_purged(log, &mut entries);
     if let Some(first) = entries.first()
         && first.log_id.index != log.next_index()
         && log.begin_at(first.log_id.index).is_ok()
@@ -204,4 +184,12 @@ fn append_leniently(log: &mut Log, mut entries: Vec<Entry>) -> Result<(), super:
         tracing::warn!(first = %first.log_id, "the log begins after index 0");
     }
     log.append(entries)
+}
+
+/// Leaves out the entries that are purged already.
+pub(crate) fn skip_purged(log: &Log, entries: &mut Vec<Entry>) {
+    if let Some(purged) = log.state().last_purged_log_id {
+        let skipped = entries.iter().take_while(|entry| entry.log_id.index <= purged.index).count();
+        entries.drain(..skipped);
+    }
 }

@@ -1,10 +1,10 @@
 //! [`MachineStore`]: openraft's face of the [`Machine`]. Locks, calls, answers; no decisions.
 //!
-//! Volatile: neither state nor snapshot outlives the process.
+//! Volatile, unless a [`Kept`] of its maker's keeps the snapshots: nothing else outlives the process.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 use tokio::task::JoinError;
 use tracing::Instrument;
 
+use super::kept::{InMemory, Kept, KeptError, Made};
 use super::{FrozenMachine, Machine, Size};
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, SnapshotData, SnapshotError};
@@ -21,16 +22,23 @@ use crate::types::{
     StoredMembership, TypeConfig,
 };
 
-/// The state machine of one node and its current snapshot, in memory. Clones share both.
-#[derive(Debug, Clone, Default)]
+/// The state machine of one node, in memory, and its current snapshot. Clones share both.
+#[derive(Debug, Clone)]
 pub struct MachineStore {
     shared: Arc<Shared>,
+    /// Not shared with readers, which may outlive the store.
+    kept: Arc<dyn Kept>,
+}
+
+impl Default for MachineStore {
+    fn default() -> Self {
+        Self { shared: Arc::default(), kept: Arc::new(InMemory::default()) }
+    }
 }
 
 #[derive(Debug)]
 struct Shared {
     machine: RwLock<Machine>,
-    current: Mutex<Option<(SnapshotMeta, Bytes)>>,
     /// Changes with the machine's lock held.
     installed: AtomicU64,
     /// The latest. Who computes the next has the lock.
@@ -65,7 +73,6 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             machine: RwLock::default(),
-            current: Mutex::default(),
             installed: AtomicU64::new(0),
             digest: Arc::default(),
             digests: AtomicU64::new(0),
@@ -86,10 +93,6 @@ impl Shared {
         self.machine.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<(SnapshotMeta, Bytes)>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The moment at which `machine` is, whose lock is held.
     fn moment(&self, machine: &Machine) -> Moment {
         let installed = self.installed.load(Ordering::Relaxed);
@@ -108,8 +111,13 @@ impl MachineStore {
     /// purged builds one.
     #[cfg(feature = "legacy")]
     pub(crate) fn holding(machine: Machine) -> Self {
+        Self::keeping(machine, Arc::new(InMemory::default()))
+    }
+
+    /// A state, and what keeps the snapshot that it was read from, if it was from any.
+    pub(crate) fn keeping(machine: Machine, kept: Arc<dyn Kept>) -> Self {
         let shared = Shared { machine: RwLock::new(machine), ..Shared::default() };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), kept }
     }
 
     /// A handle that reads the state while openraft owns the store.
@@ -219,7 +227,8 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
 
     async fn get_snapshot_builder(&mut self) -> MachineSnapshotBuilder {
         let frozen = Arc::new(self.shared.write().freeze());
-        MachineSnapshotBuilder { shared: Arc::clone(&self.shared), frozen }
+        let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.kept));
+        MachineSnapshotBuilder { shared, kept, frozen }
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
@@ -238,10 +247,10 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
             keys = tracing::field::Empty,
             elapsed_ms = tracing::field::Empty,
         );
-        let shared = Arc::clone(&self.shared);
+        let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.kept));
         let (id, signature) = (meta.snapshot_id.clone(), meta.signature());
         let meta = meta.clone();
-        let install = move || shared.install(meta, *data);
+        let install = move || shared.install(&*kept, &meta, *data);
         let installed = off_the_runtime(install).instrument(span.clone()).await;
         installed.map_err(|error| {
             span.in_scope(|| tracing::error!(%error, snapshot_id = %id, "snapshot refused"));
@@ -250,7 +259,13 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
-        Ok(self.shared.current().as_ref().map(|(meta, bytes)| snapshot_of(meta, bytes)))
+        let kept = Arc::clone(&self.kept);
+        let current = off_the_runtime(move || Ok(kept.current()?)).await;
+        let current = current.map_err(|error| {
+            tracing::error!(%error, "the current snapshot can't be read");
+            StorageIOError::read_snapshot(None, &error)
+        })?;
+        Ok(current.map(|(meta, bytes)| snapshot_of(&meta, &bytes)))
     }
 }
 
@@ -280,10 +295,10 @@ fn trace_operations(entries: &[Entry]) {
 /// Runs long work where it keeps no async task waiting. If the caller is dropped the work still
 /// finishes.
 async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, WorkError> + Send + 'static,
 ) -> Result<T, WorkError> {
     let span = tracing::Span::current();
-    Ok(tokio::task::spawn_blocking(move || span.in_scope(work)).await??)
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await?
 }
 
 /// Why a snapshot wasn't built or installed.
@@ -291,6 +306,8 @@ async fn off_the_runtime<T: Send + 'static>(
 enum WorkError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     #[error("the runtime stopped")]
     Stopped(#[from] JoinError),
 }
@@ -298,14 +315,19 @@ enum WorkError {
 impl Shared {
     /// Reads and verifies all of it first, unless that was done on arrival; the live state is replaced in one step, and the old
     /// one is freed after the lock is.
-    fn install(&self, meta: SnapshotMeta, data: SnapshotData) -> Result<(), SnapshotError> {
+    fn install(
+        &self,
+        kept: &dyn Kept,
+        meta: &SnapshotMeta,
+        data: SnapshotData,
+    ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (bytes, machine) = data.into_machine(&meta)?;
+        let (bytes, machine) = data.into_machine(meta)?;
         let keys = machine.size().keys;
+        // A state that nothing can be restored to must not be seen.
+        kept.keep(Made::Installed, meta, &bytes)?;
         let replaced = {
             let mut live = self.write();
-            let mut current = self.current();
-            *current = Some((meta, bytes));
             self.installed.fetch_add(1, Ordering::Relaxed);
             std::mem::replace(&mut *live, machine)
         };
@@ -313,17 +335,6 @@ impl Shared {
         finished(keys, started);
         tracing::info!("snapshot installed");
         Ok(())
-    }
-
-    /// Makes a built snapshot the current one, unless a newer one was installed meanwhile.
-    fn keep(&self, meta: &SnapshotMeta, bytes: &Bytes) {
-        let mut current = self.current();
-        match &*current {
-            Some((newer, _)) if newer.last_log_id > meta.last_log_id => {
-                tracing::info!(newer = %newer.snapshot_id, "a newer snapshot stays current");
-            }
-            _ => *current = Some((meta.clone(), bytes.clone())),
-        }
     }
 }
 
@@ -337,6 +348,7 @@ fn finished(keys: u64, started: Instant) {
 #[derive(Debug)]
 pub struct MachineSnapshotBuilder {
     shared: Arc<Shared>,
+    kept: Arc<dyn Kept>,
     frozen: Arc<FrozenMachine>,
 }
 
@@ -354,19 +366,20 @@ impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
             keys = tracing::field::Empty,
             elapsed_ms = tracing::field::Empty,
         );
-        let frozen = Arc::clone(&self.frozen);
+        let (frozen, kept, named) =
+            (Arc::clone(&self.frozen), Arc::clone(&self.kept), meta.clone());
         let build = move || {
             let started = Instant::now();
             let bytes = snapshot::write(&frozen);
             tracing::Span::current().record("bytes", bytes.len());
             finished(frozen.keys.size().keys, started);
+            kept.keep(Made::Built, &named, &bytes)?;
             tracing::info!("snapshot built");
             Ok(bytes)
         };
         let built = off_the_runtime(build).instrument(span).await;
         let bytes = built
             .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
-        self.shared.keep(&meta, &bytes);
         Ok(snapshot_of(&meta, &bytes))
     }
 }

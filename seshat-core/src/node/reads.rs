@@ -8,6 +8,11 @@
 //! - One is under way at a time, and one more is waited for, however many ask.
 //! - Who finds none under way begins one at once, in its own task: nothing comes between.
 //!
+//! A node that led when it stopped, and starts from what it stored, leads again at once, under the same vote.
+//! What it had acknowledged is in its log, and openraft takes for committed what was stored as that, which may
+//! be less: it rides along with what is written next, and a power cut takes it. So such a node answers once
+//! it has applied what its log had at its start.
+//!
 //! To drop the future of who leads a round gives the round up, and one of those who waited for it leads
 //! another; who waits and is dropped is in nobody's way.
 
@@ -15,13 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use openraft::error::{CheckIsLeaderError, Fatal, RaftError};
+use openraft::storage::RaftLogStorage;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::RaftNode;
 use crate::error::ReadError;
 use crate::storage::StateReader;
-use crate::types::{Node, NodeId, Raft};
+use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig};
 
 /// Why a round confirmed nothing.
 pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>>;
@@ -31,11 +37,14 @@ pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>
 pub(crate) struct Reads {
     raft: Raft,
     rounds: Rounds<Result<(), Unconfirmed>>,
+    /// What must be applied before any answer. A later leader's entries are greater.
+    floor: Option<LogId>,
 }
 
 impl Reads {
-    pub(crate) fn new(raft: Raft) -> Self {
-        Self { raft, rounds: Rounds::default() }
+    /// The rounds of a node that starts, which may be on a [floor](floor).
+    pub(crate) fn new(raft: Raft, floor: Option<LogId>) -> Self {
+        Self { raft, rounds: Rounds::default(), floor }
     }
 
     /// Confirms that this node leads, and that all is applied here that was committed when it was asked.
@@ -46,8 +55,24 @@ impl Reads {
     pub(crate) async fn confirm(&self) -> Result<(), Unconfirmed> {
         let round = async || self.raft.ensure_linearizable().await.map(drop);
         // A round ends by its leader's hand, so nobody is left without an answer.
-        self.rounds.join(round).await.unwrap_or(Err(Fatal::Stopped.into()))
+        self.rounds.join(round).await.unwrap_or(Err(Fatal::Stopped.into()))?;
+        let Some(floor) = self.floor else { return Ok(()) };
+        let mut reports = self.raft.metrics();
+        let reached = reports.wait_for(|now| now.last_applied >= Some(floor)).await;
+        reached.map(drop).map_err(|_| Fatal::Stopped.into())
     }
+}
+
+/// What must be applied before a node answers that is about to start: the end of its log, if it led when it
+/// stopped.
+pub(super) async fn floor(
+    node_id: NodeId,
+    log: &mut impl RaftLogStorage<TypeConfig>,
+) -> Result<Option<LogId>, StorageError> {
+    let vote = log.read_vote().await?;
+    let led = vote.is_some_and(|vote| vote.committed && vote.leader_id.node_id == node_id);
+    let last = log.get_log_state().await?.last_log_id;
+    Ok(last.filter(|_| led))
 }
 
 impl<R: StateReader> RaftNode<R> {

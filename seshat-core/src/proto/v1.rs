@@ -523,3 +523,85 @@ pub struct FormatsResponse {
     #[prost(uint32, tag = "2")]
     pub agrees: u32,
 }
+/// What was appended at once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Entries {
+    /// Consecutive, at least one.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<Entry>,
+}
+/// Entries that a newer leader's take the place of, or nothing does yet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Truncate {
+    /// The first entry that is gone, and all behind it are.
+    #[prost(uint64, tag = "1")]
+    pub since: u64,
+}
+/// Up to where the log is known to be committed. May be behind.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Committed {
+    /// Absent if nothing is.
+    #[prost(message, optional, tag = "1")]
+    pub log_id: ::core::option::Option<LogId>,
+}
+/// A snapshot that is whole and durable in a file of its own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotPointer {
+    /// What it is a snapshot of. Required.
+    #[prost(message, optional, tag = "1")]
+    pub meta: ::core::option::Option<SnapshotMeta>,
+    /// The file's name within the directory of snapshots.
+    #[prost(string, tag = "2")]
+    pub file: ::prost::alloc::string::String,
+    /// The file's length in bytes.
+    #[prost(uint64, tag = "3")]
+    pub length: u64,
+}
+/// All that a group's frames say before a point in the log, but the entries.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GroupState {
+    /// The Raft group.
+    #[prost(uint32, tag = "1")]
+    pub group: u32,
+    /// Absent in a group that never voted.
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<Vote>,
+    /// As in Committed.
+    #[prost(message, optional, tag = "3")]
+    pub committed: ::core::option::Option<LogId>,
+    /// The last entry that was purged; absent if none was.
+    #[prost(message, optional, tag = "4")]
+    pub purged: ::core::option::Option<LogId>,
+    /// The last one pointed at; absent if none was.
+    #[prost(message, optional, tag = "5")]
+    pub snapshot: ::core::option::Option<SnapshotPointer>,
+    /// Where the group's log begins: one past `purged`, or where its first entry stood.
+    #[prost(uint64, tag = "6")]
+    pub first_index: u64,
+    /// The index that its next entry must have.
+    #[prost(uint64, tag = "7")]
+    pub next_index: u64,
+}
+/// The first frame of a segment: what all before it came to, so that they can go.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Checkpoint {
+    /// Ascending by group.
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<GroupState>,
+}
+/// The file IDENTITY: whose directory this is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Identity {
+    /// Of the directory's layout and of what is in it. A reader refuses a greater version than it knows.
+    #[prost(uint32, tag = "1")]
+    pub format_version: u32,
+    /// The cluster's name.
+    #[prost(string, tag = "2")]
+    pub cluster: ::prost::alloc::string::String,
+    /// The node's id.
+    #[prost(uint64, tag = "3")]
+    pub node_id: u64,
+    /// Random: tells this directory from every other that the node ever had.
+    #[prost(fixed64, tag = "4")]
+    pub store_id: u64,
+}

@@ -77,7 +77,11 @@ impl Oracle {
         if !self.entries.is_empty() && upto.index + 1 < self.first_index() {
             return Ok(());
         }
-        let disagrees = self.entries.get(&upto.index).is_some_and(|entry| entry.log_id != upto);
+        let differs = self.entries.get(&upto.index).is_some_and(|entry| entry.log_id != upto);
+        let behind = self.entries.get(&(upto.index + 1));
+        let starts_older = !self.entries.contains_key(&upto.index)
+            && behind.is_some_and(|entry| entry.log_id.leader_id < upto.leader_id);
+        let disagrees = differs || starts_older;
         self.entries.retain(|index, _| *index > upto.index && !disagrees);
         self.purged = Some(upto);
         Ok(())

@@ -9,7 +9,7 @@ use seshat_core::codec::{
 use seshat_core::log::HardState;
 use seshat_core::machine::Machine;
 use seshat_core::operation::{Batch, Operation, Response};
-use seshat_core::proto::v1::SnapshotRecord;
+use seshat_core::proto::v1::{self, SnapshotRecord};
 use seshat_core::snapshot::{self, Header};
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, InstallSnapshotRequest,
@@ -27,7 +27,7 @@ pub(crate) const SEGMENT: &str = "a log segment";
 /// The value of `bytes` as text. `kind` is a message of the schema, or one of the above.
 pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
     type Reader = fn(Bytes) -> Result<String, String>;
-    let readers: [(&str, Reader); 27] = [
+    let readers: [(&str, Reader); 34] = [
         (Operation::NAME, message::<Operation>),
         (Batch::NAME, message::<Batch>),
         (Response::NAME, message::<Response>),
@@ -55,6 +55,13 @@ pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
         (StandingResponse::NAME, message::<StandingResponse>),
         (FormatsRequest::NAME, message::<FormatsRequest>),
         (FormatsResponse::NAME, message::<FormatsResponse>),
+        (v1::Entries::NAME, message::<v1::Entries>),
+        (v1::Truncate::NAME, message::<v1::Truncate>),
+        (v1::Committed::NAME, message::<v1::Committed>),
+        (v1::SnapshotPointer::NAME, message::<v1::SnapshotPointer>),
+        (v1::GroupState::NAME, message::<v1::GroupState>),
+        (v1::Checkpoint::NAME, message::<v1::Checkpoint>),
+        (v1::Identity::NAME, message::<v1::Identity>),
     ];
     match readers.iter().find(|(name, _)| *name == kind) {
         Some((_, reader)) => reader(bytes),

@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 use seshat_core::codec::{
-    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest,
-    SnapshotOffsetResponse, StandingRequest, StandingResponse,
+    FormatsRequest, FormatsResponse, FullSnapshotHeader, FullSnapshotPart, Message,
+    SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
+use seshat_core::proto::v1;
 use seshat_core::snapshot::Header;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
@@ -273,5 +274,62 @@ impl Show for FormatsResponse {
 impl Show for SnapshotResponse {
     fn show(&self) -> String {
         format!("vote {}", self.vote.show())
+    }
+}
+
+impl Show for v1::Entries {
+    fn show(&self) -> String {
+        let entry = |entry: &v1::Entry| Entry::decode(prost::Message::encode_to_vec(entry).into());
+        let entries = self.entries.iter().map(entry).collect::<Result<Vec<_>, _>>();
+        list(&entries.expect("entries"), "\n")
+    }
+}
+
+impl Show for v1::Truncate {
+    fn show(&self) -> String {
+        format!("truncate since {}", self.since)
+    }
+}
+
+/// As it is shown where it is a domain type.
+fn id(id: Option<v1::LogId>) -> String {
+    id.map(|id| LogId::try_from(id).expect("a log id")).show()
+}
+
+impl Show for v1::Committed {
+    fn show(&self) -> String {
+        format!("committed {}", id(self.log_id))
+    }
+}
+
+impl Show for v1::SnapshotPointer {
+    fn show(&self) -> String {
+        let meta = SnapshotMeta::try_from(self.meta.clone().expect("a meta")).expect("a meta");
+        format!("{:?}, {} bytes: {}", self.file, self.length, meta.show())
+    }
+}
+
+impl Show for v1::GroupState {
+    fn show(&self) -> String {
+        let vote = self.vote.map(|vote| Vote::try_from(vote).expect("a vote")).show();
+        let (committed, purged) = (id(self.committed), id(self.purged));
+        let entries = format!("entries {}..{}", self.first_index, self.next_index);
+        let state = format!("vote {vote}; committed {committed}; purged {purged}; {entries}");
+        format!("group {}: {state}; snapshot {}", self.group, self.snapshot.show())
+    }
+}
+
+impl Show for v1::Checkpoint {
+    fn show(&self) -> String {
+        list(&self.groups, "\n")
+    }
+}
+
+impl Show for v1::Identity {
+    fn show(&self) -> String {
+        let Self { format_version, cluster, node_id, store_id } = self;
+        format!(
+            "format {format_version}; cluster {cluster:?}; node {node_id}; store {store_id:016x}"
+        )
     }
 }

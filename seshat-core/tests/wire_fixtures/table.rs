@@ -16,6 +16,8 @@ use seshat_core::types::{
     StoredMembership, Vote, VoteRequest, VoteResponse,
 };
 
+use seshat_core::proto::v1;
+
 use super::fixture::{Fixture, append, fixture, segment, whole};
 
 /// The greatest term and index.
@@ -94,7 +96,7 @@ fn empty_meta() -> SnapshotMeta {
 }
 
 pub(crate) fn fixtures() -> Vec<Fixture> {
-    [operation(), log(), segments(), memberships(), snapshots(), raft(), transport()]
+    [operation(), log(), segments(), memberships(), snapshots(), raft(), transport(), wal()]
         .into_iter()
         .flatten()
         .collect()
@@ -445,5 +447,49 @@ fn transport() -> Vec<Fixture> {
             "a node that holds format 2",
             FormatsResponse { reads: 300, agrees: 2 },
         ),
+    ]
+}
+
+fn wal() -> Vec<Fixture> {
+    let entries = |entries: &[Entry]| {
+        let entries = entries.iter().map(|entry| prost::Message::decode(entry.encode()));
+        v1::Entries { entries: entries.collect::<Result<_, _>>().expect("entries") }
+    };
+    let first = entry(id(0, 0, 0), EntryPayload::Membership(three_voters()));
+    let both = [first, normal(id(1, 1, 1), batch())];
+    let pointer = |meta: SnapshotMeta| v1::SnapshotPointer {
+        meta: Some((&meta).into()),
+        file: "3-300.snap".to_owned(),
+        length: 1 << 33,
+    };
+    let fresh = v1::GroupState::default();
+    let full = v1::GroupState {
+        group: 7,
+        vote: Some((&vote(5, 2, true)).into()),
+        committed: Some((&id(3, 1, 310)).into()),
+        purged: Some((&id(3, 1, 300)).into()),
+        snapshot: Some(pointer(meta())),
+        first_index: 301,
+        next_index: 320,
+    };
+    let groups = vec![v1::GroupState { next_index: 2, ..fresh.clone() }, full.clone()];
+    let identity = v1::Identity {
+        format_version: 1,
+        cluster: "cluster".to_owned(),
+        node_id: 300,
+        store_id: 0x0123_4567_89ab_cdef,
+    };
+    vec![
+        fixture("wal/entries", "two of them", entries(&both)),
+        fixture("wal/truncate", "since 300", v1::Truncate { since: 300 }),
+        fixture("wal/committed_none", "nothing", v1::Committed { log_id: None }),
+        fixture("wal/committed", "up to 300", v1::Committed { log_id: full.purged }),
+        fixture("wal/snapshot_pointer", "a long one", pointer(meta())),
+        fixture("wal/snapshot_pointer_empty", "of nothing", pointer(empty_meta())),
+        fixture("wal/group_state_fresh", "group 0, nothing yet", fresh),
+        fixture("wal/group_state", "all of it", full),
+        fixture("wal/checkpoint_empty", "no group", v1::Checkpoint { groups: Vec::new() }),
+        fixture("wal/checkpoint", "two groups", v1::Checkpoint { groups }),
+        fixture("wal/identity", "all of it", identity),
     ]
 }

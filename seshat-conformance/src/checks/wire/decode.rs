@@ -7,6 +7,7 @@ use seshat_core::codec::{
 };
 use seshat_core::log::HardState;
 use seshat_core::operation::{Batch, Operation, Response};
+use seshat_core::proto::v1;
 use seshat_core::snapshot::{self, Header};
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, InstallSnapshotRequest,
@@ -69,6 +70,13 @@ fn message_again(kind: &str, bytes: Bytes) -> Result<Vec<u8>, String> {
         "SnapshotOffsetResponse" => by::<SnapshotOffsetResponse>(bytes),
         "StandingRequest" => by::<StandingRequest>(bytes),
         "StandingResponse" => by::<StandingResponse>(bytes),
+        "Checkpoint" => by::<v1::Checkpoint>(bytes),
+        "Committed" => by::<v1::Committed>(bytes),
+        "Entries" => by::<v1::Entries>(bytes),
+        "GroupState" => by::<v1::GroupState>(bytes),
+        "Identity" => by::<v1::Identity>(bytes),
+        "SnapshotPointer" => by::<v1::SnapshotPointer>(bytes),
+        "Truncate" => by::<v1::Truncate>(bytes),
         unknown => return Err(format!("the kit knows no message {unknown}")),
     };
     again.map(Into::into).map_err(|error| error.to_string())

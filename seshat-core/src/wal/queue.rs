@@ -1,0 +1,172 @@
+//! What waits to be written, and where it will lie. Pure.
+//!
+//! Guarantees: a frame that was placed fits where it was placed, and the files it needs are there already:
+//! writing can fail because the disk does, and not for lack of room. Frames are written in the order in which
+//! they were placed. Entries never take the [`reserve`](Queue::reserve) at a segment's end; whatever else
+//! there is may.
+
+use std::collections::VecDeque;
+
+use super::frame::{Frame, Kind};
+use super::group::Place;
+use super::segment::{BLOCK, Spare};
+
+/// What is to be written next.
+#[derive(Debug)]
+pub(super) enum Step<T> {
+    /// Behind the frame before.
+    Frame(Frame),
+    /// Into a new segment, which begins with this checkpoint.
+    Turn { spare: Spare<T>, checkpoint: Frame },
+}
+
+/// Where frames go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    /// Sequence of the segment.
+    pub(super) segment: u64,
+    /// Where the last frame ends.
+    pub(super) end: u64,
+    /// Length of the file.
+    pub(super) capacity: u64,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    tail: Tail,
+    next_lsn: u64,
+    steps: Vec<Step<T>>,
+    spares: VecDeque<Spare<T>>,
+    /// Bytes at a segment's end that entries leave alone.
+    reserve: u64,
+    /// What a spare has, unless more is needed.
+    usual: u64,
+    /// Whether the last spare that was to be made found no room, and what it needed.
+    short: Option<u64>,
+}
+
+/// A frame needs a file of at least that length, and there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoSpare {
+    pub(super) capacity: u64,
+}
+
+/// How much room there is for the segments to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// As much as is wanted, as far as is known.
+    Enough,
+    /// No more than what is set aside. Entries are taken while it lasts, so it is time to refuse proposals and
+    /// to hand leadership over.
+    Low,
+    /// None: entries are refused.
+    Full,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(tail: Tail, next_lsn: u64, reserve: u64, usual: u64) -> Self {
+        let (steps, spares) = (Vec::new(), VecDeque::new());
+        Self { tail, next_lsn, steps, spares, reserve, usual, short: None }
+    }
+
+    /// The LSN that the next frame gets.
+    pub(super) fn next_lsn(&self) -> u64 {
+        self.next_lsn
+    }
+
+    pub(super) fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    pub(super) fn space(&self) -> Space {
+        match (self.short, self.spares.is_empty()) {
+            (None, _) => Space::Enough,
+            (Some(_), false) => Space::Low,
+            (Some(_), true) => Space::Full,
+        }
+    }
+
+    /// What the next segment needs, if entries are refused for lack of it.
+    pub(super) fn refuses(&self) -> Option<u64> {
+        self.short.filter(|_| self.space() == Space::Full)
+    }
+
+    /// What the next spare needs, where the last found no room.
+    pub(super) fn short(&self) -> Option<u64> {
+        self.short
+    }
+
+    /// A spare of that length found no room.
+    pub(super) fn set_short(&mut self, needed: u64) {
+        self.short = Some(needed);
+    }
+
+    /// Takes a file for a segment to come.
+    pub(super) fn add_spare(&mut self, spare: Spare<T>) {
+        self.short = None;
+        self.spares.push_back(spare);
+    }
+
+    pub(super) fn spares(&self) -> usize {
+        self.spares.len()
+    }
+
+    /// Whether there is one of at least that length.
+    pub(super) fn has_spare(&self, capacity: u64) -> bool {
+        self.spares.iter().any(|spare| spare.capacity >= capacity)
+    }
+
+    /// Gives the frame an LSN and a place, and takes its body. `checkpoint` sums up all that was placed
+    /// before, and is asked for where a new segment begins.
+    pub(super) fn place(
+        &mut self,
+        frame: &mut Frame,
+        checkpoint: impl FnOnce() -> Frame,
+    ) -> Result<(u64, Place), NoSpare> {
+        let keep = if frame.kind == Kind::Entries { self.reserve } else { 0 };
+        if self.tail.end + frame.len() + keep > self.tail.capacity {
+            self.turn(checkpoint(), frame.len() + self.reserve)?;
+        }
+        // A file's length is bounded where it is made.
+        let (offset, len) = (self.tail.end as u32, frame.len() as u32);
+        let place = Place { segment: self.tail.segment, offset, len };
+        self.tail.end += frame.len();
+        let body = std::mem::take(&mut frame.body);
+        self.steps.push(Step::Frame(Frame { body, ..*frame }));
+        let lsn = self.next_lsn;
+        self.next_lsn += 1;
+        Ok((lsn, place))
+    }
+
+    /// The same, where the frame may as well stay away.
+    pub(super) fn place_if_it_fits(&mut self, mut frame: Frame) {
+        if self.tail.end + frame.len() <= self.tail.capacity {
+            let checkpoint = frame.clone();
+            // There is room, so that none is needed.
+            let _ = self.place(&mut frame, || checkpoint);
+        }
+    }
+
+    fn turn(&mut self, checkpoint: Frame, more: u64) -> Result<(), NoSpare> {
+        let end = BLOCK as u64 + checkpoint.len();
+        let needed = end + more;
+        let fits = |spare: &Spare<T>| spare.capacity >= needed;
+        let spare = self.spares.iter().position(fits).and_then(|at| self.spares.remove(at));
+        let Some(spare) = spare else {
+            // Where there was no room for one of the usual length, the least may still find it.
+            let usual = if self.short.is_some() { 0 } else { self.usual };
+            let capacity = needed.max(usual).next_multiple_of(BLOCK as u64);
+            return Err(NoSpare { capacity });
+        };
+        self.tail = Tail { segment: self.tail.segment + 1, end, capacity: spare.capacity };
+        self.steps.push(Step::Turn { spare, checkpoint });
+        self.next_lsn += 1;
+        Ok(())
+    }
+
+    /// All that waits.
+    pub(super) fn take(&mut self) -> Vec<Step<T>> {
+        std::mem::take(&mut self.steps)
+    }
+}
