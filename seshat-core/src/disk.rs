@@ -45,16 +45,22 @@
 //! # }
 //! ```
 
+mod draft;
 mod error;
 mod home;
+pub mod inspect;
 mod log;
 mod reading;
 mod restore;
+pub mod salvage;
+pub mod seed;
 mod snapshots;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::draft::BuildError;
 pub use self::error::{EntryError, NoSnapshot, OpenError, Unreadable};
 use self::home::Home;
 pub use self::log::DiskLog;

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use self::found::{FOLDER, Loaded, Named, read};
-pub(super) use self::found::{Found, find};
+pub(super) use self::found::{FOLDER, Found, Named, find};
+use self::found::{Loaded, read};
 use super::GROUP;
 use super::error::{KeepError, NoSnapshot};
 use super::home::Home;
