@@ -83,7 +83,7 @@ async fn damage_is_told(
     });
     // What a node says of it, which is not less.
     match DiskStorage::open(dir.path(), options()) {
-        Ok(_) => assert!(said.out.contains("the node starts without it"), "{said:?}"),
+        Ok(_) => assert!(said.out.contains("nothing is lost"), "{said:?}"),
         Err(OpenError::Log(_) | OpenError::NoSnapshot(_)) => {
             assert!(said.out.contains("the node must not go on"), "{said:?}");
         }

@@ -11,7 +11,7 @@ use crate::directory::{everything, flip, made};
 use crate::entries::id;
 use crate::program::{Said, seshat};
 
-const MEMBERS: [&str; 4] = ["--member", "7=seven:1", "--member", "8=eight"];
+const MEMBERS: [&str; 6] = ["--member", "7=seven:1", "--member", "8=eight", "--member", "9=nine"];
 
 fn restore(file: &Path, dir: &Path, more: &[&str]) -> Said {
     let mut arguments = vec!["restore".into(), file.as_os_str().to_owned(), dir.into()];
@@ -35,7 +35,10 @@ async fn it_has_the_state_and_the_new_members() {
         let more = [&["--cluster", "new", "--node", &node_id][..], &MEMBERS].concat();
         let said = restore(&file, dir.path(), &more);
         assert_eq!((said.code, said.error.as_str()), (0, ""), "{said:?}");
-        assert!(said.out.contains("members: 7 at seven:1, 8 at eight:7379\n"), "{said:?}");
+        assert!(
+            said.out.contains("members: 7 at seven:1, 8 at eight:7379, 9 at nine:7379\n"),
+            "{said:?}"
+        );
 
         let options = DiskOptions::new("new", node);
         let mut storage = DiskStorage::open(dir.path(), options).unwrap();
@@ -48,7 +51,7 @@ async fn it_has_the_state_and_the_new_members() {
         assert_eq!(storage.log.read_vote().await.unwrap(), Some(vote));
         let (applied, membership) = storage.machine.applied_state().await.unwrap();
         assert_eq!((applied, *membership.log_id()), (Some(last), Some(last)));
-        assert_eq!(Vec::from_iter(membership.voter_ids()), [7, 8]);
+        assert_eq!(Vec::from_iter(membership.voter_ids()), [7, 8, 9]);
         let current = storage.machine.get_current_snapshot().await.unwrap().unwrap();
         assert_eq!(current.meta.last_membership, membership);
         assert_eq!(storage.machine.reader().size().keys, 23);
@@ -108,7 +111,10 @@ async fn members_are_checked_as_a_configuration_is() {
     let (_old, file) = backup().await;
     let dir = tempfile::tempdir().unwrap();
     for (more, words) in [
-        ([&["--cluster", "new", "--node", "9"][..], &MEMBERS].concat(), "node 9 is not among"),
+        (
+            [&["--cluster", "new", "--node", "6"][..], &MEMBERS].concat(),
+            "node_id: 6: one of members",
+        ),
         ([&["--cluster", "", "--node", "7"][..], &MEMBERS].concat(), "cluster_name"),
         (
             [&["--cluster", "new", "--node", "7", "--member", "0=zero"][..], &MEMBERS].concat(),

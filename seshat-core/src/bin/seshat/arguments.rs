@@ -5,16 +5,22 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, and nothing is damaged; 1 only from `verify`: a torn end, as a power cut leaves it, and no \
-damage; 2 something is damaged or missing; 3 not done, or refused: the directory is none of Seshat's, is in \
-use, or can't be read, the cluster doesn't answer; 64 wrong usage; 130 Ctrl-C.";
+Exit codes:
+  0    done; and, but for `inspect`, nothing is damaged
+  1    only `verify`: the end is torn, as a power cut leaves it, and nothing is damaged
+  2    something is damaged or missing
+  3    not done, or refused: the directory is none of Seshat's, is in use or can't be
+       read, the cluster doesn't answer
+  64   wrong usage
+  130  Ctrl-C";
 
 const IN_USE: &str = "\
-A node that runs changes its directory all the time: what is shown is from different moments, and what looks \
-damaged may be whole. `verify` tells, once the node has ended.";
+A node that runs changes its directory all the time: what is shown is from different
+moments, and what looks damaged may be whole. `verify` tells, once the node has ended.";
 
 const AT_REST: &str = "\
-Reads only, and refuses the directory of a node that runs; a node that is started meanwhile has to wait.";
+Reads only, and refuses the directory of a node that runs; a node that is started
+meanwhile is refused.";
 
 /// Looks into nodes' directories, and takes a cluster's state out of one and into another.
 #[derive(Debug, Parser)]
@@ -62,8 +68,8 @@ pub(crate) struct VerifyOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "As JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and so is nothing else. An \
-     entry that may have been taken back by one that is lost has \"certain\": false.\n\n{IN_USE}\n\n{EXIT_CODES}"
+    "As JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and no other\nis. An entry that \
+     may have been taken back by one that is lost has\n\"certain\": false.\n\n{IN_USE}\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct DumpOptions {
     /// A node's directory
@@ -87,8 +93,8 @@ pub(crate) struct DumpOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "{AT_REST}\n\nWhat is written must never take part in the cluster it comes from: what the node had promised \
-     may be missing. So it belongs to a cluster of another name.\n\n{EXIT_CODES}"
+    "{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
+     promised may be missing. So it belongs to a cluster of another name.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct SalvageOptions {
     /// A node's directory, damaged or not
@@ -105,7 +111,8 @@ pub(crate) struct SalvageOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "The file is verified before it has its name. Clients' certificates need the role admin.\n\n{EXIT_CODES}"
+    "The file is verified before it has its name. Where nodes ask for certificates, this\none needs the role \
+     admin.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupOptions {
     /// Where a node listens for clients; give that of all nodes, as any of them may lead
@@ -134,8 +141,8 @@ pub(crate) struct BackupOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "Do this once for each member, with the same file and the same members, then start all of them with the \
-     cluster's new name and the new directories. Members that were restored from different files must never \
+    "Do this once for each member, with the same file and the same members, then start all\nof them with the \
+     cluster's new name and the new directories. Members that were\nrestored from different files must never \
      meet: nothing tells them apart.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct RestoreOptions {

@@ -40,7 +40,10 @@ fn checked(options: &RestoreOptions) -> Result<NewMember, Failure> {
     let builder = if options.members.len() == 1 { builder.single_node() } else { builder };
     let members = options.members.iter();
     let builder = members.fold(builder, |it, (id, address)| it.member(*id, address.as_str()));
-    let config = builder.build().map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+    let config = builder.build().map_err(|error| {
+        let must = "--cluster, --node and --member must be as nodes' configurations have them";
+        wrong(format!("{must}:\n{}", error.to_string().trim_end()))
+    })?;
     if config.members().len() != options.members.len() {
         return Err(wrong("--member names a node twice: once for each is enough".to_owned()));
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use seshat_core::disk::inspect::{Fault, Findings, Verdict};
+use seshat_core::disk::inspect::{Advice, Fault, Findings, Verdict};
 
 use crate::arguments::VerifyOptions;
 use crate::directory::Directory;
@@ -41,7 +41,10 @@ fn print(dir: &str, findings: &Findings, out: &mut dyn Write) -> io::Result<()> 
         Count(records, "record"),
         Count(findings.segments.len() as u64, "segment"),
         Count(entries, "entry"),
-        Count(findings.snapshots.len() as u64, "snapshot"),
+        Count(
+            findings.snapshots.iter().filter(|it| it.content.is_some()).count() as u64,
+            "snapshot"
+        ),
         Bytes(findings.bytes()),
     );
     let faults = Count(findings.faults.len() as u64, "fault");
@@ -59,8 +62,14 @@ fn print(dir: &str, findings: &Findings, out: &mut dyn Write) -> io::Result<()> 
             torn.file
         )?;
     }
-    for (number, fault) in (1..).zip(&findings.faults) {
-        print_fault(number, fault, out)?;
+    let numbered = || (1..).zip(&findings.faults);
+    numbered().try_for_each(|(number, fault)| print_fault(number, fault, out))?;
+    for advice in [Advice::Replace, Advice::Newer, Advice::Read, Advice::GoOn] {
+        let about = numbered().filter(|(_, fault)| fault.advice() == advice);
+        let about: Vec<String> = about.map(|(number, _): (u64, _)| number.to_string()).collect();
+        if !about.is_empty() {
+            writeln!(out, "\nWhat to do about {}: {advice}.", about.join(", "))?;
+        }
     }
     Ok(())
 }
@@ -75,8 +84,5 @@ fn print_fault(number: u64, fault: &Fault, out: &mut dyn Write) -> io::Result<()
         write!(out, ": ")?;
     }
     writeln!(out, "{fault}")?;
-    for lost in fault.lost() {
-        writeln!(out, "   affected: {}", Lost(&lost))?;
-    }
-    writeln!(out, "   what to do: {}", fault.advice())
+    fault.lost().iter().try_for_each(|lost| writeln!(out, "   affected: {}", Lost(lost)))
 }

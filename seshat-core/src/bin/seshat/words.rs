@@ -32,10 +32,10 @@ pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, what) = self;
-        match (number, what.strip_suffix('y')) {
+        match (number, *what) {
             (1, _) => write!(f, "1 {what}"),
-            (_, Some(stem)) => write!(f, "{number} {stem}ies"),
-            (_, None) => write!(f, "{number} {what}s"),
+            (_, "entry") => write!(f, "{number} entries"),
+            _ => write!(f, "{number} {what}s"),
         }
     }
 }

@@ -87,8 +87,8 @@ impl fmt::Display for Advice {
                  node again, empty; if no other node has the data, see `seshat salvage`"
             }
             Self::GoOn => {
-                "nothing is lost, the node starts without it, and the next snapshot but one takes its \
-                 place; look after the disk"
+                "nothing is lost, as the node starts from another snapshot or from its log; newer ones take \
+                 its place; look after the disk"
             }
             Self::Newer => "use the version of Seshat that wrote it, or a newer one",
             Self::Read => "look at the system's log and the file's permissions, and try again",
@@ -108,10 +108,10 @@ impl Fault {
         }
     }
 
-    /// Where in the file, in bytes, if it is somewhere.
+    /// Where in the file, in bytes, if it is at some place rather than all of it.
     pub fn offset(&self) -> Option<u64> {
         match self {
-            Self::Log(OpenError::Damaged(damage)) => Some(damage.offset),
+            Self::Log(OpenError::Damaged(damage)) => Some(damage.offset).filter(|at| *at > 0),
             Self::Entries { offset, .. } => Some(*offset),
             _ => None,
         }
