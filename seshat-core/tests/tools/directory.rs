@@ -11,6 +11,7 @@ use seshat_core::disk::{DiskOptions, DiskStorage};
 use seshat_core::types::{Entry, Membership, Node, Vote};
 use seshat_core::wal;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::entries::{del, id, membership, normal, set};
 
@@ -56,8 +57,29 @@ pub(crate) const LAST: u64 = 45;
 pub(crate) const SNAPSHOTS: [u64; 2] = [14, 24];
 pub(crate) const PURGED: u64 = 12;
 
-/// A directory that was closed: several segments, two snapshots, and a log that reaches back to both.
+/// A directory that was closed: several segments, two snapshots, and a log that reaches back to both. A copy
+/// of one that is made once.
 pub(crate) async fn made() -> TempDir {
+    static MADE: OnceCell<TempDir> = OnceCell::const_new();
+    let made = MADE.get_or_init(make).await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(made.path(), copy.path());
+    copy
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_files(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+async fn make() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let DiskStorage { mut log, mut machine } = DiskStorage::open(dir.path(), options()).unwrap();
     log.save_vote(&Vote::new_committed(1, 1)).await.unwrap();

@@ -5,7 +5,13 @@
 
 #[path = "../common/entries.rs"]
 mod entries;
+/// What nodes serve to clients.
+#[path = "../../examples/node/service.rs"]
+#[allow(dead_code, reason = "the example uses all of it")]
+mod service;
 
+mod backed_up;
+mod cut_short;
 mod damaged;
 mod directory;
 mod dumped;
