@@ -50,9 +50,21 @@ pub(crate) struct Cluster<G: Ground> {
     pub(crate) nodes: Nodes,
     grounds: BTreeMap<u64, G>,
     members: Vec<u64>,
+    snapshots: SnapshotConfig,
 }
 
-fn config(id: u64, members: &[u64]) -> NodeConfig {
+/// Snapshots and purges now and then, in next to no log.
+const OFTEN: SnapshotConfig = SnapshotConfig {
+    min_log_bytes: 16 << 10,
+    growth_percent: 100,
+    log_bytes_to_keep: 2 << 10,
+    max_held_log_bytes: 1 << 30,
+};
+
+/// None that isn't asked for.
+pub(crate) const NEVER: SnapshotConfig = SnapshotConfig { min_log_bytes: 1 << 30, ..OFTEN };
+
+fn config(id: u64, members: &[u64], snapshots: SnapshotConfig) -> NodeConfig {
     let builder = NodeConfig::builder(id);
     let builder = match members {
         [_] => builder.single_node(),
@@ -60,14 +72,7 @@ fn config(id: u64, members: &[u64]) -> NodeConfig {
         _ => builder,
     };
     let with = members.iter().fold(builder, |it, member| it.member(*member, format!("n{member}")));
-    // Snapshots and purges now and then, in next to no log.
-    let snapshot = SnapshotConfig {
-        min_log_bytes: 16 << 10,
-        growth_percent: 100,
-        log_bytes_to_keep: 2 << 10,
-        ..SnapshotConfig::default()
-    };
-    with.snapshot(snapshot).build().unwrap()
+    with.snapshot(snapshots).build().unwrap()
 }
 
 /// Segments that turn now and then.
@@ -87,12 +92,17 @@ pub(crate) fn options(id: u64) -> DiskOptions {
 impl<G: Ground> Cluster<G> {
     /// Nodes 1 to `size`, with a leader.
     pub(crate) async fn start(size: u64) -> Self {
+        Self::start_with(size, OFTEN).await
+    }
+
+    pub(crate) async fn start_with(size: u64, snapshots: SnapshotConfig) -> Self {
         let members: Vec<u64> = (1..=size).collect();
         let mut cluster = Self {
             switchboard: Switchboard::new(5),
             nodes: Nodes::default(),
             grounds: BTreeMap::new(),
             members: members.clone(),
+            snapshots,
         };
         for id in members {
             cluster.up(id).await;
@@ -113,7 +123,8 @@ impl<G: Ground> Cluster<G> {
             }
         });
         let (storage, port) = (storage.await, self.switchboard.port(id));
-        let node = RaftNode::start(config(id, &self.members), storage, port).await.unwrap();
+        let config = config(id, &self.members, self.snapshots);
+        let node = RaftNode::start(config, storage, port).await.unwrap();
         self.switchboard.plug_guarded(id, node.raft().clone(), node.intake().clone());
         self.nodes.0.lock().unwrap().insert(id, node.clone());
         node
@@ -168,12 +179,14 @@ impl<G: Ground> Cluster<G> {
         .await
     }
 
-    /// Writes so much that a segment or two turn.
-    pub(crate) async fn fill(&self, bytes: usize) {
-        for n in 0..bytes.div_ceil(1 << 10) {
-            let set =
-                self.leader().await.set(format!("fill-{}", n % 8), vec![n as u8; 1 << 10]).await;
-            set.unwrap_or_else(|error| panic!("{error}"));
+    /// Writes so many KiB, through whoever leads.
+    pub(crate) async fn write(&self, kib: usize) {
+        for n in 0..kib {
+            let (key, value) = (format!("key-{}", n % 8), vec![n as u8; 1 << 10]);
+            until("a write", async || {
+                self.leader().await.set(key.clone(), value.clone()).await.ok()
+            })
+            .await;
         }
     }
 

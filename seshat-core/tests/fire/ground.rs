@@ -52,7 +52,7 @@ impl<F> Faulty<F> {
         self.state.write().unwrap().room = room;
     }
 
-    /// The sync after so many fails, and all behind it.
+    /// The sync after so many fails, and no other: whoever tried again would be told that all is well.
     pub(crate) fn fail_sync(&self, after: u32) {
         self.state.write().unwrap().syncs_left = Some(after);
     }
@@ -158,10 +158,12 @@ impl<F: FileSystem> File for FaultyFile<F> {
             let mut state = self.disk.state.write().unwrap();
             match &mut state.syncs_left {
                 Some(left @ 1..) => *left -= 1,
-                _ => {
+                Some(0) => {
                     state.failed += 1;
+                    state.syncs_left = None;
                     return Err(Error::other("injected"));
                 }
+                None => {}
             }
         }
         let _alive = self.disk.alive()?;
