@@ -61,7 +61,7 @@ pub use self::log::DiskLog;
 use self::restore::Restored;
 use self::snapshots::Snapshots;
 use crate::machine::{MachineReader, MachineStore};
-use crate::storage::Storage;
+use crate::storage::{Room, Storage};
 use crate::wal::{self, Call, Disk, Failure, FileSystem, Wal};
 
 #[doc(no_inline)]
@@ -132,6 +132,10 @@ impl<F: FileSystem> Storage for DiskStorage<F> {
     type Log = DiskLog<F>;
     type Machine = MachineStore;
     type Reader = MachineReader;
+
+    fn room(&self) -> Option<Arc<dyn Room>> {
+        Some(self.log.room())
+    }
 
     fn into_parts(self) -> (DiskLog<F>, MachineStore, MachineReader) {
         let reader = self.machine.reader();

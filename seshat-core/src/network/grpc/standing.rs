@@ -19,7 +19,7 @@ use super::error::AdmissionError;
 use crate::admission::{Applicant, Probation, Verdict, newer, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
 use crate::network::heartbeat;
-use crate::node::{Elections, Formats, Reads};
+use crate::node::{Elections, Formats, Reads, Reason};
 use crate::types::{Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
@@ -197,7 +197,7 @@ impl Standing {
         probation: Probation,
     ) -> Result<(), AdmissionError> {
         self.state().probation = Some((admission, probation));
-        self.elections.allow(false);
+        self.elections.allow(Reason::Probation, false);
         let Leadership { vote, committed } = probation.leadership;
         match self.raft.append_entries(heartbeat(vote)).await {
             // A conflict can't be, and a greater vote refuses that leader's elders as well.
@@ -238,7 +238,7 @@ impl Standing {
             return Ok(Some(probation));
         }
         if self.state().probation.take().is_some() {
-            self.elections.allow(true);
+            self.elections.allow(Reason::Probation, true);
             tracing::info!(node_id = self.transport.config().node_id(), "caught up: it may vote");
         }
         Ok(None)
