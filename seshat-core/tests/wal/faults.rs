@@ -21,6 +21,7 @@ const LONG: [Op; 16] = [
     Op::Committed(0),
     Op::Settle,
     Op::Snapshot(0),
+    Op::Probation(0),
     Op::Append(0, 1, 4000),
     Op::Purge(0, 1),
     Op::Purge(1, 0),
