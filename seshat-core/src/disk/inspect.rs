@@ -35,6 +35,7 @@ use self::entries::Reader;
 pub use self::fault::{Advice, Fault};
 pub use self::snapshots::SnapshotFile;
 use crate::proto::v1;
+use crate::storage::Probation;
 use crate::types::{LeaderId, LogId, SnapshotMeta, Vote};
 pub use crate::wal::scan::SegmentFile;
 use crate::wal::scan::{self, Scan, Trail, scan};
@@ -96,6 +97,8 @@ pub struct Group {
     pub entries: Range<u64>,
     /// Those of them that aren't, or may have been taken back by what is lost.
     pub missing: Vec<Range<u64>>,
+    /// On whose word the node takes part, if it ever did: until its log has what that leader had committed.
+    pub probation: Option<Probation>,
     /// Who led, and which entries it made, as far as they are there.
     pub terms: Vec<(LeaderId, Range<u64>)>,
     /// The snapshot that the log points at: its file, its length in bytes, and what it is of.
@@ -235,25 +238,29 @@ fn total<F: FileSystem>(fs: &F) -> Result<u64, Failure> {
 
 fn group(trail: &Trail, reader: &Reader<'_>, faults: &mut Vec<Fault>) -> Group {
     let v1::GroupState { group, first_index, next_index, .. } = trail.state;
-    let mut valid = |what, result: Result<Option<LogId>, _>| {
-        result.unwrap_or_else(|source| {
-            faults.push(Fault::Invalid { group, what, source });
+    let mut invalid = |what, source| faults.push(Fault::Invalid { group, what, source });
+    let mut id = |what, proto: Option<v1::LogId>| {
+        let id = proto.map(LogId::try_from).transpose();
+        id.unwrap_or_else(|source| {
+            invalid(what, source);
             None
         })
     };
-    let id = |proto: Option<v1::LogId>| proto.map(LogId::try_from).transpose();
-    let purged = valid("what is purged", id(trail.state.purged));
-    let committed = valid("what is committed", id(trail.state.committed));
+    let purged = id("what is purged", trail.state.purged);
+    let committed = id("what is committed", trail.state.committed);
     let vote = trail.state.vote.map(Vote::try_from).transpose();
     let vote = vote.unwrap_or_else(|source| {
-        faults.push(Fault::Invalid { group, what: "the vote", source });
+        invalid("the vote", source);
+        None
+    });
+    let probation = trail.state.probation.map(Probation::try_from).transpose();
+    let probation = probation.unwrap_or_else(|source| {
+        invalid("a probation", source);
         None
     });
     let snapshot = trail.state.snapshot.clone().and_then(|pointer| {
         let meta = SnapshotMeta::try_from(pointer.meta.unwrap_or_default());
-        let meta = meta.map_err(|source| {
-            faults.push(Fault::Invalid { group, what: "the snapshot", source });
-        });
+        let meta = meta.map_err(|source| invalid("the snapshot", source));
         Some((pointer.file, pointer.length, meta.ok()?))
     });
     let terms = reader.terms(trail, purged, faults);
@@ -266,6 +273,7 @@ fn group(trail: &Trail, reader: &Reader<'_>, faults: &mut Vec<Fault>) -> Group {
         last: last.or(purged),
         entries: first_index..next_index,
         missing: trail.missing(),
+        probation,
         terms,
         snapshot,
     }

@@ -87,7 +87,7 @@ fn whole() -> TempDir {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// It agrees with what a node says, entries that are called certain are those that were written, and what
     /// is salvaged opens.
@@ -105,7 +105,7 @@ proptest! {
         }
         let out = tempfile::tempdir().unwrap();
         if salvage(&inspected, out.path(), "other", 1).is_ok() {
-            let wal = wal::Options::new("other", 1);
+            let wal = wal::Options { cluster: "other".into(), ..options().wal };
             let opened = DiskStorage::open(out.path(), DiskOptions { wal, ..options() });
             prop_assert!(opened.is_ok(), "what was salvaged doesn't open: {:?}", opened.err());
         }

@@ -122,7 +122,7 @@ async fn members_are_checked_as_a_configuration_is() {
         ),
         (
             [&["--cluster", "new", "--node", "7", "--member", "7=other"][..], &MEMBERS].concat(),
-            "names a node twice",
+            "7: an id that no other member has",
         ),
     ] {
         let said = restore(&file, dir.path(), &more);

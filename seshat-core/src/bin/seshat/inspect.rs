@@ -76,6 +76,10 @@ fn group(group: &Group, out: &mut dyn Write) -> io::Result<()> {
         }
         None => writeln!(out, "  vote       none")?,
     }
+    if let Some(probation) = group.probation {
+        let until = probation.leadership.committed;
+        writeln!(out, "  probation  until the log has {}", Id(Some(until)))?;
+    }
     writeln!(out, "  purged     {}", Id(group.purged))?;
     writeln!(out, "  entries    {}", Indexes(&group.entries))?;
     for (leader, made) in &group.terms {

@@ -90,6 +90,7 @@ fn group(group: &Group) -> Json {
     Json::Object(vec![
         ("group", group.group.into()),
         ("vote", vote.into()),
+        ("probation", group.probation.map(|it| id(it.leadership.committed)).into()),
         ("purged", group.purged.map(id).into()),
         ("entries", indexes(&group.entries)),
         ("terms", Json::list(terms)),

@@ -44,9 +44,6 @@ fn checked(options: &RestoreOptions) -> Result<NewMember, Failure> {
         let must = "--cluster, --node and --member must be as nodes' configurations have them";
         wrong(format!("{must}:\n{}", error.to_string().trim_end()))
     })?;
-    if config.members().len() != options.members.len() {
-        return Err(wrong("--member names a node twice: once for each is enough".to_owned()));
-    }
     Ok(NewMember {
         cluster: config.cluster_name().to_owned(),
         node_id: options.node,

@@ -6,7 +6,7 @@ use crate::codec::DecodeError;
 use crate::disk::error::{EntryError, Unreadable};
 use crate::log::AppendError;
 use crate::types::LogId;
-use crate::wal::{LostEntries, OpenError};
+use crate::wal::{LostEntries, OpenError, Wrong};
 
 /// Something that isn't as it was written, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,9 @@ impl Fault {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Log(OpenError::Newer { .. }) => Advice::Newer,
+            Self::Log(OpenError::Damaged(damage)) if matches!(damage.wrong, Wrong::Kind(_)) => {
+                Advice::Newer
+            }
             Self::Log(OpenError::Failed(_))
             | Self::Snapshot { source: Unreadable::Failed(_), .. } => Advice::Read,
             Self::Snapshot { spare: true, .. } => Advice::GoOn,

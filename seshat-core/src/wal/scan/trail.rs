@@ -101,6 +101,7 @@ impl Trail {
                 log_id.iter().for_each(|id| self.confirm(id.term, id.index));
             }
             Change::Snapshot(pointer) => self.state.snapshot = Some(pointer),
+            Change::Probation(probation) => self.state.probation = Some(probation),
         }
     }
 
