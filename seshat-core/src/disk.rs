@@ -26,6 +26,11 @@
 //! - A copy of a directory that is put back is an older self, which may have promised more since: Raft has no
 //!   place for such a node.
 //!
+//! # Beside a node
+//!
+//! [`inspect`] reads whatever is in a directory, damaged or not; [`salvage`] writes what is whole of it into a new
+//! one; [`seed`] begins a new cluster with a snapshot's file. The program `seshat` is made of them.
+//!
 //! # What is on disk
 //!
 //! The files of a [write-ahead log](crate::wal), whose `LOCK` and `IDENTITY` speak for the whole directory, and

@@ -56,7 +56,8 @@
 //!
 //! `LOCK`, `IDENTITY` (`wal/identity.rs`), and in `wal/` segments (`wal/segment.rs`) of frames
 //! (`wal/frame.rs`), whose bodies are the messages of `proto/seshat/v1/wal.proto`. The entry point to how they
-//! are written is `wal/writer.rs`; to how they are read, `wal/open.rs`.
+//! are written is `wal/writer.rs`; to how they are read, `wal/open.rs`, and by those who only look, whatever is
+//! wrong with them, `wal/scan.rs`.
 
 mod core;
 mod error;

@@ -63,7 +63,7 @@ pub struct Findings {
     pub snapshots: Vec<SnapshotFile>,
     /// Files that are nobody's in the folders of log and snapshots.
     pub strangers: Vec<String>,
-    /// All that is damaged, in the order of the files.
+    /// All that is damaged: of the log in the order of its files, then of the snapshots.
     pub faults: Vec<Fault>,
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-pub(super) use self::found::{FOLDER, Found, Named, find};
+pub(super) use self::found::{FOLDER, Found, Named, before, find};
 use self::found::{Loaded, read};
 use super::GROUP;
 use super::error::{KeepError, NoSnapshot};

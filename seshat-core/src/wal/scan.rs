@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use self::trail::{Stretch, Trail};
+pub(crate) use self::trail::{Leader, Stretch, Trail};
 use self::walk::Walk;
 use super::error::{Call, Context, Damage, Failure, OpenError, ReadError, Wrong};
 use super::frame::Kind;
@@ -28,8 +28,8 @@ use crate::proto::v1;
 
 /// Who looks on.
 pub(crate) trait Watch {
-    /// A frame of entries whose checksums are right.
-    fn entries(&mut self, at: At<'_>, entries: Bytes);
+    /// A frame of entries whose checksums are right. Returns who made the last of them, if that can be told.
+    fn entries(&mut self, at: At<'_>, entries: Bytes) -> Option<Leader>;
     /// So many bytes more were read.
     fn progress(&mut self, bytes: u64);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use seshat_core::disk::inspect::{Inspected, Item, Verdict};
-use seshat_core::disk::salvage::salvage;
+use seshat_core::disk::salvage::{Heir, salvage};
 use seshat_core::disk::{DiskOptions, DiskStorage};
 use seshat_core::wal::{self, ReadOnly};
 use tempfile::TempDir;
@@ -104,7 +104,8 @@ proptest! {
             }
         }
         let out = tempfile::tempdir().unwrap();
-        if salvage(&inspected, out.path(), "other", 1).is_ok() {
+        let heir = Heir { cluster: "other".into(), node_id: 1, address: Some("here".into()) };
+        if salvage(&inspected, out.path(), &heir).is_ok() {
             let wal = wal::Options { cluster: "other".into(), ..options().wal };
             let opened = DiskStorage::open(out.path(), DiskOptions { wal, ..options() });
             prop_assert!(opened.is_ok(), "what was salvaged doesn't open: {:?}", opened.err());

@@ -94,7 +94,8 @@ pub(crate) struct DumpOptions {
 #[derive(Debug, Args)]
 #[command(after_help = format!(
     "{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
-     promised may be missing. So it belongs to a cluster of another name.\n\n{EXIT_CODES}"
+     promised may be missing. So it belongs to a cluster of another name,\nwhose only member it is: start it \
+     with that name, and with single_node, and add others.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct SalvageOptions {
     /// A node's directory, damaged or not
@@ -107,6 +108,9 @@ pub(crate) struct SalvageOptions {
     /// Id of the node that it belongs to [default: the old one]
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) node: Option<u64>,
+    /// Where other nodes will reach it [default: where they did]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `seshat backup`: a running cluster's state, into a file.
 //!
-//! Guarantees: the file has its name only when it is whole, verified and durable; whatever else happens, nothing is
-//! left of it. Nodes are asked one after the other until one has it: who isn't the leader says so.
+//! Guarantees: the file has its name only when it is whole, verified and durable; whatever else happens,
+//! nothing is left of it. Nodes are asked one after the other until one has it: who isn't the leader says so.
 
 use std::fs;
 use std::io::{self, Write};

@@ -31,7 +31,7 @@ fn print(findings: &Findings, out: &mut dyn Write) -> io::Result<()> {
             "node {} of cluster {:?}, format {}, store {:016x}",
             it.node_id, it.cluster, it.format, it.store_id
         )?,
-        None => writeln!(out, "whose it is can't be read")?,
+        None => writeln!(out, "whose it is can't be read, or never was written")?,
     }
     let segments = findings.segments.len() as u64;
     let closed = if findings.closed { "closed" } else { "not closed" };

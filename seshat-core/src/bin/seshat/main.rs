@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Guarantees: nothing is edited in place: a directory that is looked into is only read, and what is written is
-//! new, and appears when it is whole. What was asked for goes to standard output, all else to standard error. Whoever closes the
-//! output has had enough, which is no failure.
+//! new, and appears when it is whole. What was asked for goes to standard output, all else to standard error.
+//! Whoever closes the output has had enough, which is no failure.
 
 mod arguments;
 mod backup;

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use seshat_core::disk::inspect::Findings;
-use seshat_core::disk::salvage::{Salvaged, salvage};
+use seshat_core::disk::salvage::{Heir, SalvageError, Salvaged, salvage};
 
 use crate::arguments::SalvageOptions;
 use crate::directory::Directory;
-use crate::words::{Id, Indexes, Lost};
+use crate::words::{Id, Indexes, Lost, Members};
 use crate::{DAMAGED, FAILED, Failure, WRONG_USAGE};
 
 /// Behind the name of a cluster.
@@ -19,34 +19,42 @@ pub(crate) fn run(options: &SalvageOptions, out: &mut dyn Write) -> Result<ExitC
     let (directory, _lock) = directory.at_rest("what a node still writes can't be salvaged")?;
     let inspected = directory.read()?;
     let findings = inspected.findings();
-    let (cluster, node_id) = whose(options, findings)?;
+    let heir = whose(options, findings)?;
     let at = options.out.display();
-    let salvaged = salvage(&inspected, &options.out, &cluster, node_id);
-    let salvaged =
-        salvaged.map_err(|error| Failure::of(FAILED, format!("{at} is not written"), error))?;
+    let salvaged = salvage(&inspected, &options.out, &heir).map_err(|error| {
+        let (code, option) = match error {
+            SalvageError::NoAddress { .. } => (WRONG_USAGE, ", with --address HOST:PORT"),
+            _ => (FAILED, ""),
+        };
+        let words = format!("{at} is not written: {error}{option}");
+        Failure::of(code, words, error)
+    })?;
     print(findings, &salvaged, out)?;
+    let Heir { cluster, node_id, .. } = heir;
     writeln!(
         out,
-        "\n{at} is written: node {node_id} of cluster {cluster:?}. It must not take part in the cluster that it \
-         comes from, under no id: what the node had promised may be missing. It can be the seed of a new \
-         cluster."
+        "\n{at} is written: node {node_id} of cluster {cluster:?}, and its only member: {}.\n\
+         It must not take part in the cluster that it comes from, under no id: what the node had promised may be \
+         missing. Started, it is the seed of a new cluster, to which others can be added.",
+        Members(&salvaged.members)
     )?;
     Ok(ExitCode::from(if salvaged.is_all() { 0 } else { DAMAGED }))
 }
 
-fn whose(options: &SalvageOptions, findings: &Findings) -> Result<(String, u64), Failure> {
+fn whose(options: &SalvageOptions, findings: &Findings) -> Result<Heir, Failure> {
     let identity = findings.identity.as_ref();
     let cluster = options.cluster.clone();
     let cluster = cluster.or_else(|| identity.map(|it| format!("{}{SUFFIX}", it.cluster)));
     let node_id = options.node.or(identity.map(|it| it.node_id));
-    cluster.zip(node_id).ok_or_else(|| {
+    let (Some(cluster), Some(node_id)) = (cluster, node_id) else {
         let at = options.dir.display();
         let words = format!(
             "{at} doesn't say whose it is any more: say whose the new directory is to be, with --cluster NAME \
              and --node ID"
         );
-        Failure::new(WRONG_USAGE, words)
-    })
+        return Err(Failure::new(WRONG_USAGE, words));
+    };
+    Ok(Heir { cluster, node_id, address: options.address.clone() })
 }
 
 fn print(findings: &Findings, salvaged: &Salvaged, out: &mut dyn Write) -> Result<(), Failure> {
@@ -55,7 +63,7 @@ fn print(findings: &Findings, salvaged: &Salvaged, out: &mut dyn Write) -> Resul
         None => writeln!(out, "snapshot: none")?,
     }
     writeln!(out, "entries: {}", Indexes(&salvaged.entries))?;
-    writeln!(out, "last: {}", Id(salvaged.last))?;
+    writeln!(out, "last: {}", Id(Some(salvaged.last)))?;
     if salvaged.missing.is_empty() {
         writeln!(out, "missing: nothing that is known of")?;
     } else {

@@ -12,7 +12,7 @@ use crate::log::AppendError;
 use crate::types::{Entry, LeaderId, LogId};
 use crate::wal::ReadError;
 use crate::wal::fs::File;
-use crate::wal::scan::{At, Scan, Trail, Watch, entries_of};
+use crate::wal::scan::{At, Leader, Scan, Trail, Watch, entries_of};
 
 /// What is at an index of a log, or at some.
 #[derive(Debug)]
@@ -101,17 +101,24 @@ impl<'a> Reader<'a> {
 }
 
 impl Watch for Reader<'_> {
-    fn entries(&mut self, at: At<'_>, entries: Bytes) {
+    fn entries(&mut self, at: At<'_>, entries: Bytes) -> Option<Leader> {
         match self.decode(at, &entries) {
-            Ok(leaders) => drop(self.leaders.insert(at.place(), leaders)),
-            Err(source) => self.faults.push(Fault::Entries {
-                file: at.file.to_owned(),
-                offset: at.offset,
-                group: at.group,
-                first: at.first,
-                count: at.count,
-                source,
-            }),
+            Ok(leaders) => {
+                let last = leaders.last().map(|(_, leader)| (leader.term, leader.node_id));
+                self.leaders.insert(at.place(), leaders);
+                last
+            }
+            Err(source) => {
+                self.faults.push(Fault::Entries {
+                    file: at.file.to_owned(),
+                    offset: at.offset,
+                    group: at.group,
+                    first: at.first,
+                    count: at.count,
+                    source,
+                });
+                None
+            }
         }
     }
 

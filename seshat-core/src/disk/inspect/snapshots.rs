@@ -4,9 +4,10 @@ use super::entries::Reader;
 use super::{Fault, Findings};
 use crate::disk::GROUP;
 use crate::disk::error::Unreadable;
-use crate::disk::snapshots::{FOLDER, Named};
+use crate::disk::snapshots::{FOLDER, Named, before};
 use crate::disk::stream::{Content, check};
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{Header, SnapshotError};
+use crate::types::{LogId, SnapshotMeta};
 use crate::wal::fs::File;
 use crate::wal::scan::Watch;
 use crate::wal::{Call, Context, Failure, FileSystem};
@@ -25,6 +26,9 @@ pub struct SnapshotFile {
     /// What it says of itself, if every byte of it is as it was written.
     pub content: Option<Content>,
 }
+
+/// What the log says: file, length and what it is of.
+type Pointer = (String, u64, SnapshotMeta);
 
 /// The names in the folder.
 pub(super) struct Listed {
@@ -69,6 +73,7 @@ impl Listed {
             let unfinished = matches!(named, Named::Unfinished(_));
             let mut found = SnapshotFile { file, bytes: 0, current, unfinished, content: None };
             match look(fs, &mut found) {
+                // Nobody's, whatever it is.
                 _ if unfinished => {}
                 Ok(content) => found.content = Some(content),
                 Err(error) => wrong.push((*named, error)),
@@ -76,54 +81,53 @@ impl Listed {
             reader.progress(found.bytes);
             findings.snapshots.push(found);
         }
-        let mut whole = None;
-        if let (Some((_, length, meta)), Some(pointed)) = (&pointer, pointed) {
-            let found = findings.snapshots.iter_mut().find(|it| it.current);
-            if found.is_none() {
-                wrong.push((pointed, Unreadable::Missing));
-            }
-            if let Some(found) = found
-                && let Some(content) = &found.content
-            {
-                let (header, got, expected) = (&content.header, found.bytes, *length);
-                let (id, other) = (header.last_log_id, meta.last_log_id);
-                let same = header.last_membership == meta.last_membership;
-                let error = if got != expected {
-                    Some(Unreadable::Length { got, expected })
-                } else if id != other {
-                    Some(SnapshotError::LastLogId { got: id, expected: other }.into())
-                } else if !same {
-                    let got = Box::new(header.last_membership.clone());
-                    let expected = Box::new(meta.last_membership.clone());
-                    Some(SnapshotError::Membership { got, expected }.into())
-                } else {
-                    None
-                };
-                match error {
-                    Some(error) => wrong.push((pointed, error)),
-                    None => whole = Some(pointed),
-                }
-            }
-            whole = whole.or_else(|| {
-                let before = files.iter().rev().find(|it| {
-                    matches!((it, &pointed), (Named::Snapshot(it), Named::Snapshot(at)) if it < at)
-                })?;
-                let found = findings.snapshots.iter().find(|it| it.file == before.path())?;
-                let last = found.content.as_ref()?.header.last_log_id;
-                (last >= purged).then_some(*before)
-            });
-        }
-        let needs_none = purged.is_none() || pointer.is_none();
+        let begins = pointer.as_ref().zip(pointed).is_some_and(|(pointer, pointed)| {
+            let found = findings.snapshots.iter().find(|it| it.current);
+            let current = found.map_or(Err(Unreadable::Missing), |found| same(found, pointer));
+            let is_whole = current.is_ok() && found.is_some_and(|found| found.content.is_some());
+            wrong.extend(current.err().map(|error| (pointed, error)));
+            is_whole || reaches(before(&files, Some(pointed)), &findings.snapshots, purged)
+        });
+        // The log has all of it, or is no machine's.
+        let spare = begins || purged.is_none() || pointer.is_none();
         wrong.sort_by_key(|(named, _)| named.path());
-        for (named, source) in wrong {
-            // What nothing points at is left over, whatever it is.
-            let spare = needs_none || whole.is_some();
-            findings.faults.push(Fault::Snapshot { file: named.path(), spare, source });
-        }
-        if let (Some(purged), true) = (purged, !needs_none && whole.is_none()) {
+        let faults = wrong.into_iter().map(|(named, source)| {
+            let file = named.path();
+            Fault::Snapshot { file, spare, source }
+        });
+        findings.faults.extend(faults);
+        if let Some(purged) = purged.filter(|_| !spare) {
             findings.faults.push(Fault::NoState { purged });
         }
     }
+}
+
+/// Whether a file that is whole is the one that the log points at.
+fn same(found: &SnapshotFile, pointer: &Pointer) -> Result<(), Unreadable> {
+    let Some(content) = &found.content else { return Ok(()) };
+    let (_, expected, meta) = pointer;
+    if found.bytes != *expected {
+        return Err(Unreadable::Length { got: found.bytes, expected: *expected });
+    }
+    let Header { last_log_id: got, last_membership, .. } = &content.header;
+    if *got != meta.last_log_id {
+        let (got, expected) = (*got, meta.last_log_id);
+        return Err(SnapshotError::LastLogId { got, expected }.into());
+    }
+    if *last_membership != meta.last_membership {
+        let got = Box::new(last_membership.clone());
+        let expected = Box::new(meta.last_membership.clone());
+        return Err(SnapshotError::Membership { got, expected }.into());
+    }
+    Ok(())
+}
+
+/// Whether that one is whole, and the log goes on from it.
+fn reaches(named: Option<Named>, found: &[SnapshotFile], purged: Option<LogId>) -> bool {
+    let file = named.map(Named::path);
+    let content = found.iter().find(|it| Some(&it.file) == file.as_ref());
+    let content = content.and_then(|found| found.content.as_ref());
+    content.is_some_and(|content| content.header.last_log_id >= purged)
 }
 
 fn look<F: FileSystem>(fs: &F, found: &mut SnapshotFile) -> Result<Content, Unreadable> {

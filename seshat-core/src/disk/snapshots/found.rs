@@ -96,7 +96,7 @@ pub(in crate::disk) fn find<F: FileSystem>(
 }
 
 /// The newest file before that one.
-fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
+pub(in crate::disk) fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
     let Some(Named::Snapshot(pointed)) = pointed else { return None };
     let sequences = files.iter().filter_map(|named| match named {
         Named::Snapshot(sequence) if *sequence < pointed => Some(*sequence),

@@ -11,6 +11,9 @@ use crate::proto::v1;
 use crate::wal::group::Place;
 use crate::wal::record::Change;
 
+/// Who made an entry: its term, and the node.
+pub(crate) type Leader = (u64, u64);
+
 /// Consecutive entries that lie in one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
@@ -22,8 +25,8 @@ pub(crate) struct Stretch {
     pub(crate) end: u64,
     /// Entries before this index are what the log had; the others may have been taken back.
     pub(crate) certain_before: u64,
-    /// Of the entry before `end`, unless those behind it were taken back.
-    last_term: Option<u64>,
+    /// Of the entry before `end`; `None` if that isn't known, or those behind it were taken back.
+    last: Option<Leader>,
     pub(in crate::wal) place: Place,
 }
 
@@ -53,30 +56,29 @@ impl Trail {
     pub(super) fn resume(&mut self, state: v1::GroupState) {
         self.cut(state.next_index);
         for known in [state.committed, state.purged].into_iter().flatten() {
-            self.confirm(known.term, known.index);
+            self.confirm(leader(&known), known.index);
         }
         self.state = state;
         self.purge();
     }
 
-    /// Entries that end with one of that term are in the log; `None` in place of `place` if they are lost.
-    pub(super) fn append(&mut self, entries: Range<u64>, last_term: u64, place: Option<Place>) {
+    /// Entries of which that leader made the last are in the log; `None` in place of `place` if they are lost.
+    pub(super) fn append(
+        &mut self,
+        entries: Range<u64>,
+        last: Option<Leader>,
+        place: Option<Place>,
+    ) {
         let Range { start: first, end } = entries;
         self.cut(first);
-        self.confirm(last_term, end);
+        last.iter().for_each(|leader| self.confirm(*leader, end));
         if self.stretches.is_empty() && self.state.purged.is_none() {
             let empty = self.state.first_index == self.state.next_index;
             self.state.first_index = if empty { first } else { self.state.first_index.min(first) };
         }
         self.state.next_index = end;
-        let stretch = |place| Stretch {
-            begins: first,
-            first,
-            end,
-            certain_before: end,
-            last_term: Some(last_term),
-            place,
-        };
+        let stretch =
+            |place| Stretch { begins: first, first, end, certain_before: end, last, place };
         self.stretches.extend(place.map(stretch));
     }
 
@@ -98,7 +100,7 @@ impl Trail {
             }
             Change::Committed(log_id) => {
                 self.state.committed = log_id;
-                log_id.iter().for_each(|id| self.confirm(id.term, id.index));
+                log_id.iter().for_each(|id| self.confirm(leader(id), id.index));
             }
             Change::Snapshot(pointer) => self.state.snapshot = Some(pointer),
             Change::Probation(probation) => self.state.probation = Some(probation),
@@ -114,9 +116,9 @@ impl Trail {
         }
     }
 
-    /// The log has an entry of that term at that index, or before it.
-    fn confirm(&mut self, term: u64, index: u64) {
-        let same = |it: &Stretch| it.last_term == Some(term) && it.end <= index.saturating_add(1);
+    /// The log has an entry of that leader at that index, or before it.
+    fn confirm(&mut self, leader: Leader, index: u64) {
+        let same = |it: &Stretch| it.last == Some(leader) && it.end <= index.saturating_add(1);
         let known = self.stretches.iter().rposition(same).map_or(0, |last| last + 1);
         for stretch in self.stretches.iter_mut().take(known) {
             stretch.certain_before = stretch.end;
@@ -126,7 +128,7 @@ impl Trail {
     fn cut(&mut self, since: u64) {
         self.stretches.retain_mut(|stretch| {
             if since < stretch.end {
-                (stretch.end, stretch.last_term) = (since, None);
+                (stretch.end, stretch.last) = (since, None);
             }
             stretch.certain_before = stretch.certain_before.min(stretch.end);
             stretch.first < stretch.end
@@ -155,4 +157,8 @@ impl Trail {
         }
         missing
     }
+}
+
+fn leader(id: &v1::LogId) -> Leader {
+    (id.term, id.node_id)
 }

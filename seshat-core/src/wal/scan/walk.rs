@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
                 break;
             };
             match said {
-                Some(head) => scan.trail(head.group).append(indexes(&head), head.last_term, None),
+                Some(head) => scan.trail(head.group).append(indexes(&head), None, None),
                 None => scan.trails.values_mut().for_each(Trail::doubt),
             }
             replay = Replay::new(header.store_id);
@@ -94,10 +94,10 @@ impl<'a> Walk<'a> {
             match head.kind {
                 Kind::Checkpoint => self.checkpoint(scan, &body),
                 Kind::Entries => {
-                    let Head { group, first, count, last_term, .. } = head;
-                    scan.trail(group).append(indexes(&head), last_term, Some(place));
+                    let Head { group, first, count, .. } = head;
                     let at = At { file: &file, offset, group, first, count, place };
-                    self.watch.entries(at, body);
+                    let last = self.watch.entries(at, body);
+                    scan.trail(group).append(indexes(&head), last, Some(place));
                 }
                 _ => {
                     if let Ok(Some(change)) = Change::read(&head, &body) {
