@@ -139,9 +139,12 @@ pub enum Unreadable {
 /// Why a snapshot isn't kept. The one before is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
-    /// There is no room. The node stops; nothing is lost.
+    /// There is no room.
     #[error("the disk has no room for a snapshot of {bytes} bytes")]
-    Full { bytes: usize, source: Failure },
+    Full { bytes: u64, source: Failure },
+    /// Where it comes from, it can't be read.
+    #[error("could not read the snapshot that was to be kept")]
+    Source(#[source] io::Error),
     /// The log takes nothing any more.
     #[error(transparent)]
     Stopped(#[from] Stopped),

@@ -123,11 +123,13 @@ fn raises(entry: &Entry) -> Option<u32> {
 pub(super) struct Metered<T> {
     inner: T,
     policy: Arc<Policy>,
+    /// What a builder's view has.
+    viewed: Option<LogId>,
 }
 
 impl<T> Metered<T> {
     pub(super) fn new(inner: T, policy: Arc<Policy>) -> Self {
-        Self { inner, policy }
+        Self { inner, policy, viewed: None }
     }
 }
 
@@ -165,8 +167,9 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
         self.policy.viewed();
         self.policy.retention.view();
+        let viewed = self.inner.applied_state().await.ok().and_then(|(last, _)| last);
         let builder = self.inner.get_snapshot_builder().await;
-        Metered::new(builder, Arc::clone(&self.policy))
+        Metered { viewed, ..Metered::new(builder, Arc::clone(&self.policy)) }
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
@@ -176,15 +179,16 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        data: Box<SnapshotData>,
+        mut data: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
-        let (bytes, format) = (data.len(), snapshot::format(data.as_slice()));
+        let (bytes, source) = (data.len(), data.source());
+        let format = tokio::task::spawn_blocking(move || snapshot::format(&source)).await;
         self.policy.viewed();
         let installed = self.inner.install_snapshot(meta, data).await;
         self.policy.finished(installed.is_ok().then_some(bytes));
         if installed.is_ok() {
             self.policy.retention.restart(meta.last_log_id);
-            if let Some(format) = format {
+            if let Ok(Some(format)) = format {
                 self.policy.formats.applied(format);
             }
         }
@@ -199,8 +203,10 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
 impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Metered<B> {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let built = self.inner.build_snapshot().await;
-        self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
-        if built.is_err() {
+        // A machine that has no room for one gives the one before.
+        let new = built.as_ref().ok().filter(|built| built.meta.last_log_id >= self.viewed);
+        self.policy.finished(new.map(|built| built.snapshot.len()));
+        if new.is_none() {
             self.policy.retention.view_failed();
         }
         built

@@ -64,7 +64,7 @@ impl Source {
         node.wait_until(DEADLINE, "a snapshot", built).await.unwrap();
         let Snapshot { meta, snapshot } = node.raft().get_snapshot().await.unwrap().unwrap();
         node.shutdown().await;
-        Self { meta, bytes: snapshot.into_bytes() }
+        Self { meta, bytes: snapshot.into_bytes().unwrap() }
     }
 
     fn len(&self) -> u64 {
