@@ -43,7 +43,7 @@ pub fn read(bytes: &Bytes, meta: &SnapshotMeta) -> Result<Machine, SnapshotError
 pub(crate) fn load(source: &Source, meta: Option<&SnapshotMeta>) -> Result<Machine, ReadError> {
     match source {
         Source::Memory(bytes) => Ok(of_memory(bytes, meta)?),
-        Source::File(file, len) => of_file(&**file, *len, meta),
+        Source::File(file, len) => of_file((&**file, *len), meta, PIECE),
     }
 }
 
@@ -87,7 +87,11 @@ fn of_memory(bytes: &Bytes, meta: Option<&SnapshotMeta>) -> Result<Machine, Snap
     decoder.finish()
 }
 
-fn of_file(file: &dyn Stored, len: u64, meta: Option<&SnapshotMeta>) -> Result<Machine, ReadError> {
+fn of_file(
+    (file, len): (&dyn Stored, u64),
+    meta: Option<&SnapshotMeta>,
+    piece: u64,
+) -> Result<Machine, ReadError> {
     let body_len = body_len(len)?;
     let mut trailer = [0; TRAILER_LEN];
     file.read_at(&mut trailer, body_len)?;
@@ -99,7 +103,7 @@ fn of_file(file: &dyn Stored, len: u64, meta: Option<&SnapshotMeta>) -> Result<M
     // What wasn't decoded yet, as the rest of its message is in the next piece.
     let mut buf: Vec<u8> = Vec::new();
     while at < body_len {
-        let piece = PIECE.max(decoder.missing).min(body_len - at) as usize;
+        let piece = piece.max(decoder.missing).min(body_len - at) as usize;
         let begun = buf.len();
         buf.reserve_exact(piece);
         buf.resize(begun + piece, 0);
@@ -290,3 +294,6 @@ impl Begun {
         Ok(Machine { keys: self.keys, last_applied, membership, format })
     }
 }
+
+#[cfg(test)]
+mod tests;

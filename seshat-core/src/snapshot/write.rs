@@ -47,7 +47,7 @@ pub(crate) fn stream<E>(
     machine: &FrozenMachine,
     out: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut parts = sort::in_parts(&machine.keys).peekable();
+    let mut parts = sort::in_parts(&machine.keys, sort::PART).peekable();
     let header = header(machine, parts.peek().and_then(|part| part.first()));
     let mut pieces = Pieces { buf: BytesMut::new(), checksum: XxHash3_64::new(), out };
     put_header(&header, &mut pieces.buf);
