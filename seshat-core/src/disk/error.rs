@@ -5,6 +5,7 @@ use std::io;
 
 use crate::codec::DecodeError;
 use crate::log::AppendError;
+use crate::machine::NoRoom;
 
 use crate::snapshot::SnapshotError;
 use crate::types::LogId;
@@ -139,12 +140,12 @@ pub enum Unreadable {
 /// Why a snapshot isn't kept. The one before is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
-    /// There is no room.
-    #[error("the disk has no room for a snapshot of {bytes} bytes")]
-    Full { bytes: u64, source: Failure },
     /// Where it comes from, it can't be read.
     #[error("could not read the snapshot that was to be kept")]
     Source(#[source] io::Error),
+    /// There is no room, and nothing is left of it.
+    #[error(transparent)]
+    Full(#[from] NoRoom),
     /// The log takes nothing any more.
     #[error(transparent)]
     Stopped(#[from] Stopped),

@@ -14,6 +14,7 @@ mod file;
 mod found;
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ pub(super) use self::found::{Found, find};
 use super::GROUP;
 use super::error::{KeepError, NoSnapshot};
 use super::home::Home;
-use crate::machine::{FrozenMachine, Kept, KeptError, Made, Whole};
+use crate::machine::{FrozenMachine, Kept, KeptError, Made, NoRoom, Whole};
 use crate::proto::v1;
 use crate::snapshot::{self, SnapshotData, Source};
 use crate::types::SnapshotMeta;
@@ -102,7 +103,10 @@ impl<F: FileSystem> Snapshots<F> {
         file.rename(named).map_err(|failure| failed(len, failure))?;
         let pointer =
             v1::SnapshotPointer { meta: Some(meta.into()), file: named.name(), length: len };
-        let lsn = wal.submit(GROUP, Record::Snapshot(pointer))?;
+        let lsn = wal.submit(GROUP, Record::Snapshot(pointer)).map_err(|error| match error {
+            SubmitError::DiskFull { .. } => no_room(len, error),
+            error => error.into(),
+        })?;
         file.settle();
         wal.wait(lsn)?;
         let loaded = Loaded { sequence, meta: meta.clone(), source: Source::File(file, len) };
@@ -187,17 +191,20 @@ impl<F: FileSystem> Kept for Snapshots<F> {
 /// What it means to a snapshot of so many bytes. The log has stopped if there is more to it than no room.
 fn failed(bytes: u64, failure: Failure) -> KeepError {
     match failure.is_full() {
-        true => KeepError::Full { bytes, source: failure },
+        true => no_room(bytes, failure),
         false => Stopped::Failed(failure).into(),
     }
+}
+
+fn no_room(bytes: u64, source: impl Error + Send + Sync + 'static) -> KeepError {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    NoRoom { bytes, source: source.into() }.into()
 }
 
 impl From<KeepError> for KeptError {
     fn from(error: KeepError) -> Self {
         match error {
-            KeepError::Full { .. } | KeepError::Log(SubmitError::DiskFull { .. }) => {
-                Self::NoRoom(error.into())
-            }
+            KeepError::Full(full) => full.into(),
             _ => Self::Failed(error.into()),
         }
     }

@@ -50,12 +50,27 @@ pub(crate) enum Made {
 /// A snapshot can't be kept, or isn't there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeptError {
-    /// There is no room for it. All else is as it was.
+    /// All else is as it was.
     #[error(transparent)]
-    NoRoom(Box<dyn Error + Send + Sync>),
+    NoRoom(#[from] NoRoom),
     /// Whoever keeps it can't go on.
     #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
+}
+
+/// There was no room for a snapshot, and nothing is left of it.
+///
+/// A [builder](openraft::RaftSnapshotBuilder) whose error is made of this
+/// ([`AnyError::new`](openraft::AnyError::new)) says that nothing else is wrong: the node goes on without
+/// that snapshot. Any other error ends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk has no room for a snapshot of {bytes} bytes")]
+pub struct NoRoom {
+    /// Of the snapshot.
+    pub bytes: usize,
+    /// What the system said.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
 }
 
 /// Nowhere but in memory.

@@ -349,11 +349,6 @@ fn finished(keys: u64, started: Instant) {
 }
 
 /// Builds a snapshot of the moment at which the builder was made, beside `apply`.
-///
-/// Where there is no room for it, the current one is what is built, or one of nothing: an error would stop the
-/// node for good (`core/raft_core.rs`, `handle_notify`), while one that is no news changes nothing
-/// (`engine/handler/snapshot_handler`, `update_snapshot`). The log stays as it is, and the next one is due as
-/// if it were the first after this.
 #[derive(Debug)]
 pub struct MachineSnapshotBuilder {
     shared: Arc<Shared>,
@@ -386,15 +381,16 @@ impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
             tracing::info!("snapshot built");
             Ok((named, source))
         };
-        let built = match off_the_runtime(build).instrument(span).await {
-            Err(WorkError::Kept(KeptError::NoRoom(error))) => {
-                tracing::warn!(%error, "no snapshot is built: the one before stays current");
-                self.kept.current().map(Option::unwrap_or_default).map_err(WorkError::from)
+        let built = off_the_runtime(build).instrument(span).await;
+        let built = built.map_err(|error| {
+            let signature = Some(meta.signature());
+            match &error {
+                WorkError::Kept(KeptError::NoRoom(full)) => {
+                    StorageIOError::write_snapshot(signature, full)
+                }
+                _ => StorageIOError::write_snapshot(signature, &error),
             }
-            built => built,
-        };
-        let built = built
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
+        })?;
         Ok(snapshot_of(built))
     }
 }

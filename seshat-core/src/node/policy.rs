@@ -8,16 +8,19 @@
 //! [`Retention`], which decides what of the log a snapshot makes superfluous. [`Formats`] hears of what
 //! raises the cluster's format.
 
+use std::any::type_name;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use openraft::storage::RaftStateMachine;
-use openraft::{OptionalSend, RaftSnapshotBuilder};
+use openraft::{AnyError, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::Notify;
 
 use super::formats::Formats;
 use super::retention::Retention;
 use crate::config::SnapshotConfig;
+use crate::machine::NoRoom;
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, SnapshotData};
 use crate::types::{
@@ -123,13 +126,11 @@ fn raises(entry: &Entry) -> Option<u32> {
 pub(super) struct Metered<T> {
     inner: T,
     policy: Arc<Policy>,
-    /// What a builder's view has.
-    viewed: Option<LogId>,
 }
 
 impl<T> Metered<T> {
     pub(super) fn new(inner: T, policy: Arc<Policy>) -> Self {
-        Self { inner, policy, viewed: None }
+        Self { inner, policy }
     }
 }
 
@@ -167,9 +168,8 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
         self.policy.viewed();
         self.policy.retention.view();
-        let viewed = self.inner.applied_state().await.ok().and_then(|(last, _)| last);
         let builder = self.inner.get_snapshot_builder().await;
-        Metered { viewed, ..Metered::new(builder, Arc::clone(&self.policy)) }
+        Metered::new(builder, Arc::clone(&self.policy))
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
@@ -200,15 +200,28 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     }
 }
 
+/// In place of a snapshot that the disk has no room for, one of nothing: openraft, which would end the node
+/// for an error, takes it for older than what it has, and for no news.
+fn none_if_full(error: StorageError) -> Result<Snapshot, StorageError> {
+    let StorageError::IO { source } = &error else { return Err(error) };
+    let why = source.source().and_then(|why| why.downcast_ref::<AnyError>());
+    if why.and_then(AnyError::get_type) != Some(type_name::<NoRoom>()) {
+        return Err(error);
+    }
+    tracing::warn!(%error, "no snapshot is built, and the log stays as long as it is");
+    Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Box::new(SnapshotData::new()) })
+}
+
 impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Metered<B> {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let built = self.inner.build_snapshot().await;
-        // A machine that has no room for one gives the one before.
-        let new = built.as_ref().ok().filter(|built| built.meta.last_log_id >= self.viewed);
-        self.policy.finished(new.map(|built| built.snapshot.len()));
-        if new.is_none() {
-            self.policy.retention.view_failed();
+        self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
+        match built {
+            Ok(built) => Ok(built),
+            Err(error) => {
+                self.policy.retention.view_failed();
+                none_if_full(error)
+            }
         }
-        built
     }
 }

@@ -154,6 +154,19 @@ async fn another_snapshot_takes_the_place_of_a_half() {
     until("the second is left", || files(dir.path()).is_empty()).await;
 }
 
+/// The server may live longer than its node, and a half in it would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_goes_with_the_node_and_so_does_the_lock() {
+    let (host, address, dir) = receiver(STALL).await;
+    let source = Source::of(10, "a").await;
+    cut(&address, source.header(leader(99)), source.bytes.slice(..50_000)).await.unwrap();
+    host.node.stop().await;
+    until("something is left", || files(dir.path()).is_empty()).await;
+    let again = || DiskStorage::open(dir.path(), DiskOptions::new("seshat", 1));
+    until("it is locked", || again().is_ok()).await;
+    host.server.shutdown().await;
+}
+
 /// A leader that is busy has newer snapshots before an old one is sent: their files go, what is sent stays.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_that_is_superseded_while_it_is_sent_arrives() {
@@ -217,7 +230,7 @@ async fn a_snapshot_without_room_is_refused() {
     sim.world().faults.room = Some(room);
     let mut connection = connection(address, STALL).await;
     let end = send(&mut connection, &source).await.unwrap_err();
-    let words = format!("refused, no room: there is no room for a snapshot of {}", source.len());
+    let words = format!("refused, full: there is no room for a snapshot of {}", source.len());
     assert!(end.to_string().contains(&words), "{end}");
     let left = || sim.world().files().into_keys().any(|name| name.starts_with("snap/"));
     until("something is left", || !left()).await;

@@ -107,10 +107,10 @@ pub enum Refusal {
     Stalled,
     /// A newer snapshot is on its way.
     Superseded,
-    /// The node's disk has no room for it.
-    NoRoom,
     /// The node has as many calls under way, or as many bytes of messages, as it may.
     Busy,
+    /// The node's disk has no room for what it is sent.
+    Full,
 }
 
 impl Refusal {
@@ -127,8 +127,8 @@ impl Refusal {
         Self::Implausible,
         Self::Stalled,
         Self::Superseded,
-        Self::NoRoom,
         Self::Busy,
+        Self::Full,
     ];
 
     fn word(self) -> &'static str {
@@ -142,8 +142,8 @@ impl Refusal {
             Self::Implausible => "implausible",
             Self::Stalled => "stalled",
             Self::Superseded => "superseded",
-            Self::NoRoom => "no room",
             Self::Busy => "busy",
+            Self::Full => "full",
         }
     }
 
@@ -155,7 +155,7 @@ impl Refusal {
             Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
             Self::Superseded => Code::Aborted,
-            Self::NoRoom | Self::Busy => Code::ResourceExhausted,
+            Self::Busy | Self::Full => Code::ResourceExhausted,
         }
     }
 

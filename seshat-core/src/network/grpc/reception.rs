@@ -162,8 +162,20 @@ impl Receptions {
         }
     }
 
-    /// Gives back the memory of what nobody adds to. Runs as long as the server does.
+    /// Gives back the room of what nobody adds to, and of all that is there when the node has stopped, as its
+    /// storage is in use for that long. Runs as long as the server does.
     pub(super) async fn expire(&self) {
+        let mut metrics = self.raft.metrics();
+        tokio::select! {
+            () = self.expire_idle() => {}
+            _ = metrics.wait_for(|now| now.running_state.is_err()) => {}
+        }
+        if let Some(partial) = self.partial.lock().await.take() {
+            self.give_up(partial);
+        }
+    }
+
+    async fn expire_idle(&self) {
         let mut progress = self.progress.subscribe();
         loop {
             if timeout(self.stall.saturating_mul(KEPT), progress.changed()).await.is_ok() {
@@ -338,8 +350,7 @@ fn unwritten(length: u64, error: io::Error) -> Status {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             tracing::warn!(bytes = length, %error, "a snapshot is refused: there is no room for it");
-            Refusal::NoRoom
-                .status(format_args!("there is no room for a snapshot of {length} bytes"))
+            Refusal::Full.status(format_args!("there is no room for a snapshot of {length} bytes"))
         }
         _ => Status::internal(chain(&error)),
     }

@@ -76,12 +76,6 @@ impl Source {
     }
 }
 
-impl Default for Source {
-    fn default() -> Self {
-        Self::Memory(Bytes::new())
-    }
-}
-
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
