@@ -12,8 +12,13 @@
 //! - Whatever is wrong with the directory refuses to open ([`OpenError`]), and says what to do. Nothing in it is
 //!   changed, but for the word that a log adds whenever it is opened.
 //! - Memory: the state, and of the log no more than [`DiskOptions::hot_bytes`], the newest. Older entries are
-//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
-//!   snapshot is built, sent or installed, its bytes as well.
+//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. A snapshot is
+//!   never in memory as a whole: 16 MiB and the longest key more while one is built; while one is sent or
+//!   received over gRPC, or read when the storage is opened, some chunks of it and the longest record. While
+//!   one is installed, the state that it holds is there beside the one that it replaces.
+//! - A snapshot that isn't kept, or only in part there, leaves no file behind: it is removed with whoever had it,
+//!   and after a kill when the storage is opened. Where the disk has no room for one that is built, there is
+//!   a warning, and the one before stays; one that arrives is refused. The node goes on.
 //!
 //! - A node over gRPC that takes part on its cluster's word, as its directory was empty, is on probation until
 //!   it has caught up, however often it is killed meanwhile ([`Probations`]): it holds less than an earlier

@@ -22,3 +22,4 @@ mod memory;
 mod refused;
 mod run;
 mod snapshots;
+mod streams;
