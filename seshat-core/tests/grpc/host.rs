@@ -1,12 +1,15 @@
 //! One node with its server, and many of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::disk::{DiskOptions, DiskStorage};
+use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{Admission, AdmissionError, Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
-use seshat_core::storage::MemStorage;
+use seshat_core::storage::{MemStorage, Storage};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -28,6 +31,13 @@ impl Host {
         Self::serve(config, listener, None).await
     }
 
+    /// The same, on what a directory holds.
+    pub(crate) async fn on_disk(config: NodeConfig, listener: TcpListener, dir: &Path) -> Self {
+        let options = DiskOptions::new(config.cluster_name(), config.node_id());
+        let storage = DiskStorage::open(dir, options).unwrap();
+        Self::serve_on(config, storage, listener, None).await
+    }
+
     /// The same, and serves clients on a port of theirs.
     pub(crate) async fn with_clients(
         config: NodeConfig,
@@ -43,10 +53,19 @@ impl Host {
     }
 
     async fn serve(config: NodeConfig, listener: TcpListener, clients: Option<Clients>) -> Self {
+        Self::serve_on(config, MemStorage::new(), listener, clients).await
+    }
+
+    async fn serve_on(
+        config: NodeConfig,
+        storage: impl Storage<Reader = MachineReader>,
+        listener: TcpListener,
+        clients: Option<Clients>,
+    ) -> Self {
         let transport = GrpcTransport::new(&config).unwrap();
         let sends = Snapshots::default();
         let network = sends.through(transport.clone());
-        let node = RaftNode::start(config, MemStorage::new(), network).await.unwrap();
+        let node = RaftNode::start(config, storage, network).await.unwrap();
         let server = GrpcServer::start(&node, &transport, listener, clients).await.unwrap();
         Self { node, server, sends, transport }
     }

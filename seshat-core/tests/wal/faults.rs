@@ -11,7 +11,7 @@ use crate::sim::{Faults, Sim, World};
 
 /// All kinds of records, a turn of its own in each half, and a purge that frees segments for the turns to
 /// come.
-const LONG: [Op; 16] = [
+const LONG: [Op; 17] = [
     Op::Append(0, 2, 40),
     Op::Vote(0),
     Op::Maintain,
