@@ -178,10 +178,10 @@ async fn a_directory_of_another_is_refused_by_name() {
     let alone = Alone::ended().await;
     let (code, said) = alone.refused(2, "seshat").await;
     assert_eq!(code, Some(6), "{said}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"data_dir DIR is not this node's: the directory belongs to node 1, this is node 2. Mend node_id, cluster_name or data_dir");
     let (code, said) = alone.refused(1, "library").await;
     assert_eq!(code, Some(6), "{said}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"data_dir DIR is not this node's: the directory belongs to cluster \"seshat\", this node is of \"library\". Mend node_id, cluster_name or data_dir");
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_directory_of_a_newer_version_is_refused_by_name() {
     fs::write(&file, [&head[..16], &sum, &body].concat()).unwrap();
     let (code, said) = alone.refused(1, "seshat").await;
     assert_eq!(code, Some(6), "{said}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"data_dir DIR is of a newer version: IDENTITY has format 2, this build reads 1 to 1: a newer one wrote it, so run that");
 }
 
 #[tokio::test]
@@ -231,7 +231,17 @@ async fn a_directory_that_is_damaged_is_refused_with_what_to_do() {
     let (code, said) = alone.refused(1, "seshat").await;
     assert_eq!(code, Some(7), "{said}");
     let address = said.rsplit_once("127.0.0.1:").unwrap().1.trim_end().to_owned();
-    insta::assert_snapshot!(said.replace(&address, "PORT"), @"");
+    // How often it was written that all is durable depends on the pauses between.
+    let (before, rest) = said.split_once("though frame ").unwrap();
+    let said = format!("{before}though frame N{}", rest.trim_start_matches(char::is_numeric));
+    insta::assert_snapshot!(said.replace(&address, "PORT"), @"
+    data_dir DIR is damaged: wal/000000000001.seg at byte 4144: frame 2 has a body that doesn't verify, though frame N says that it was durable; entry 0 is affected
+    Nothing in it was changed. Node 1 may have promised what it can't keep any more, so it must not go on:
+    1. remove it from its cluster: node client --to ADDRESS remove 1
+    2. move its directory away: mv DIR DIR.damaged
+    3. start it again, and it waits to be added
+    4. add it, and it is sent all that it lacks: node client --to ADDRESS add 1 127.0.0.1:PORT
+    ");
 }
 
 /// A file in its place, say: it is no refusal of the storage's.
