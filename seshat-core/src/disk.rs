@@ -64,7 +64,7 @@ use self::probation::OnDisk;
 use self::restore::Restored;
 use self::snapshots::Snapshots;
 use crate::machine::{MachineReader, MachineStore};
-use crate::storage::{Probations, Released, Storage};
+use crate::storage::{Probations, Released, Room, Storage};
 use crate::wal::{self, Call, Disk, Failure, FileSystem, Wal};
 
 #[doc(no_inline)]
@@ -135,6 +135,10 @@ impl<F: FileSystem> Storage for DiskStorage<F> {
     type Log = DiskLog<F>;
     type Machine = MachineStore;
     type Reader = MachineReader;
+
+    fn room(&self) -> Option<Arc<dyn Room>> {
+        Some(self.log.room())
+    }
 
     fn into_parts(self) -> (DiskLog<F>, MachineStore, MachineReader) {
         let reader = self.machine.reader();

@@ -4,6 +4,7 @@ mod probation;
 mod released;
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -30,6 +31,15 @@ pub trait Storage: Send + 'static {
     /// Reads the state while openraft owns the machine.
     type Reader: StateReader;
 
+    /// How much room there is for entries to come; `None` where that never ends, as it is here. Asked once,
+    /// before the parts are taken.
+    ///
+    /// openraft ends a node whose log refuses an entry. Of a storage that tells before, a node takes no
+    /// more than there is room for, and goes on.
+    fn room(&self) -> Option<Arc<dyn Room>> {
+        None
+    }
+
     /// The parts, to be given to openraft.
     fn into_parts(self) -> (Self::Log, Self::Machine, Self::Reader);
 
@@ -50,6 +60,20 @@ pub trait Storage: Send + 'static {
     fn released(&self) -> Released {
         Released::at_once()
     }
+}
+
+/// The room that a storage has for entries to come. Asked from several threads at once, before each entry.
+pub trait Room: Debug + Send + Sync + 'static {
+    /// What it lacks for what comes next, in bytes; `None`: nothing, as far as is known. Takes next to no
+    /// time, as [`fits`](Self::fits) does.
+    fn lacks(&self) -> Option<u64>;
+
+    /// Whether entries of so many bytes in all will be taken, whatever else the disk is used for.
+    fn fits(&self, bytes: u64) -> bool;
+
+    /// Sees to it that they will, and says whether they will. May block for as long as it takes to write a
+    /// file.
+    fn make(&self, bytes: u64) -> bool;
 }
 
 /// Reads the state machine of a node beside `apply`. Clones read the same state.

@@ -7,7 +7,7 @@
 //!
 //! That who is on probation doesn't vote is its transport's to see to, which knows who asks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::error::{Fatal, RaftError};
@@ -19,7 +19,17 @@ use crate::network::heartbeat;
 use crate::storage::{Probation, Probations};
 use crate::types::{NodeId, Raft, StorageError, TypeConfig};
 
-/// Lets a node campaign, or forbids it: by its clock and by its caller's wish. Clones are the same.
+/// Why a node may not campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    /// It remembers nothing of what it promised, and hasn't caught up since.
+    Probation,
+    /// It couldn't take what it leads others to store.
+    Disk,
+}
+
+/// Lets a node campaign, or forbids it: by its clock and by its caller's wish. It may when there is no
+/// reason against it. Clones are the same.
 ///
 /// A node whose log is sent to it from the start passes through old memberships, by each of which it
 /// may be a voter, or the only one. What is forbidden before its log has the first of them begins
@@ -32,7 +42,7 @@ pub(crate) struct Elections {
 struct Inner {
     node_id: NodeId,
     raft: Raft,
-    allowed: AtomicBool,
+    against: Mutex<BTreeSet<Reason>>,
     probations: Arc<dyn Probations>,
     /// The one that the node is on.
     probation: Mutex<Option<Probation>>,
@@ -57,23 +67,31 @@ impl Elections {
         probations: Arc<dyn Probations>,
         probation: Option<Probation>,
     ) -> Self {
-        let (allowed, begun) = (AtomicBool::new(probation.is_none()), Notify::new());
+        let against = BTreeSet::from_iter(probation.map(|_| Reason::Probation));
+        let (against, begun) = (Mutex::new(against), Notify::new());
         if let Some(Probation { leadership: Leadership { vote, committed } }) = &probation {
             tracing::info!(node_id, leader = %vote, until = %committed, "still on probation");
             begun.notify_one();
         }
         let probation = Mutex::new(probation);
-        Self { inner: Arc::new(Inner { node_id, raft, allowed, probations, probation, begun }) }
+        Self { inner: Arc::new(Inner { node_id, raft, against, probations, probation, begun }) }
     }
 
-    /// openraft's own switch is for its clock alone.
-    pub(super) fn are_allowed(&self) -> bool {
-        self.inner.allowed.load(Ordering::Relaxed)
+    /// Why not, if so. openraft's own switch is for its clock alone.
+    pub(super) fn reason_against(&self) -> Option<Reason> {
+        self.against().first().copied()
     }
 
-    fn allow(&self, allowed: bool) {
-        self.inner.raft.runtime_config().elect(allowed);
-        self.inner.allowed.store(allowed, Ordering::Relaxed);
+    /// Takes the reason back, or has it from now on.
+    pub(super) fn allow(&self, reason: Reason, allowed: bool) {
+        let mut against = self.against();
+        if allowed {
+            against.remove(&reason);
+        } else {
+            against.insert(reason);
+        }
+        // Under the lock, so that the last word is openraft's too.
+        self.inner.raft.runtime_config().elect(against.is_empty());
     }
 
     /// Whether the node ever was on probation, since its storage was empty.
@@ -97,7 +115,7 @@ impl Elections {
             kept.map_err(|_| Fatal::Panicked)??;
         }
         *self.lock() = Some(probation);
-        self.allow(false);
+        self.allow(Reason::Probation, false);
         let Leadership { vote, committed } = probation.leadership;
         match inner.raft.append_entries(heartbeat(vote)).await {
             // A conflict can't be, and a greater vote refuses that leader's elders as well.
@@ -116,7 +134,7 @@ impl Elections {
     pub(crate) fn probation(&self) -> Option<Probation> {
         let mut on = self.lock();
         if on.take_if(|probation| self.is_over(probation)).is_some() {
-            self.allow(true);
+            self.allow(Reason::Probation, true);
             tracing::info!(node_id = self.inner.node_id, "caught up: it may vote");
         }
         *on
@@ -144,7 +162,11 @@ impl Elections {
         }
     }
 
-    // Every change under the lock is a single one.
+    // Every change under a lock is a single one.
+    fn against(&self) -> MutexGuard<'_, BTreeSet<Reason>> {
+        self.inner.against.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Probation>> {
         self.inner.probation.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -104,7 +104,7 @@ impl GrpcServer {
         let mine = formats.mine();
         let asked = (node.elections().clone(), node.reads().clone(), formats);
         let standing = Arc::new(Standing::new(raft.clone(), asked, transport.clone()));
-        let follower = Arc::new(Follower::new(raft.clone()));
+        let follower = Arc::new(Follower::new(raft.clone(), node.intake().clone()));
         let (told, reader) = (Arc::clone(&follower), node.reader().clone());
         let receptions = Arc::new(Receptions::new(raft.clone(), told, reader, config));
         let answers = Answers {
