@@ -11,6 +11,7 @@ mod cluster;
 mod crowds;
 mod encrypted;
 mod exchange;
+mod full;
 mod garbled;
 mod host;
 mod hostile;
