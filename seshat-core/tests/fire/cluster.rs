@@ -65,6 +65,9 @@ pub(crate) const OFTEN: SnapshotConfig = SnapshotConfig {
 /// None that isn't asked for.
 pub(crate) const NEVER: SnapshotConfig = SnapshotConfig { min_log_bytes: 1 << 30, ..OFTEN };
 
+/// And nothing is purged, so that a disk that is full stays full.
+pub(crate) const KEEPS: SnapshotConfig = SnapshotConfig { log_bytes_to_keep: 1 << 30, ..NEVER };
+
 fn config(id: u64, members: &[u64], snapshots: SnapshotConfig) -> NodeConfig {
     let builder = NodeConfig::builder(id);
     let builder = match members {

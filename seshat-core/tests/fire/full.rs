@@ -6,7 +6,7 @@ use rstest::rstest;
 use seshat_core::error::{DiskFull, MembershipError, ProposeError};
 use seshat_core::node::RaftNode;
 
-use crate::cluster::{Cluster, NEVER, OFTEN, SEGMENT, until};
+use crate::cluster::{Cluster, KEEPS, NEVER, OFTEN, SEGMENT, until};
 use crate::ground::{Ground, Real, Simulated};
 
 /// Writes until it is refused for lack of room.
@@ -108,7 +108,7 @@ async fn a_follower_lags_until_there_is_room<G: Ground>(
 /// Of two others one is full, too: the third one leads.
 #[tokio::test(start_paused = true)]
 async fn leadership_goes_to_a_voter_that_has_room() {
-    let cluster = Cluster::<Simulated>::start(3).await;
+    let cluster = Cluster::<Simulated>::start_with(3, KEEPS, 2).await;
     for _ in 0..3 {
         let leader = cluster.leader().await;
         let others = cluster.others(leader.id());
@@ -135,7 +135,7 @@ async fn leadership_goes_to_a_voter_that_has_room() {
 /// With all disks full nothing is written; everything is read, nobody ends, and nobody disturbs the others.
 #[tokio::test(start_paused = true)]
 async fn when_all_are_full_all_wait() {
-    let mut cluster = Cluster::<Simulated>::start(3).await;
+    let mut cluster = Cluster::<Simulated>::start_with(3, KEEPS, 2).await;
     cluster.leader().await.set("first", "value").await.unwrap();
     cluster.ids().iter().for_each(|id| cluster.disk(*id).set_room(Some(0)));
     let leader = cluster.leader().await;
