@@ -27,8 +27,6 @@ use tokio::task::JoinHandle;
 use self::batcher::Batcher;
 use self::changes::Changes;
 pub(crate) use self::elections::Elections;
-#[cfg(feature = "grpc")]
-pub(crate) use self::elections::Reason;
 pub(crate) use self::formats::Formats;
 use self::handover::Peers;
 pub use self::intake::Intake;
@@ -43,7 +41,7 @@ use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartErr
 use crate::machine::MachineReader;
 use crate::network::{Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
-use crate::storage::{StateReader, Storage};
+use crate::storage::{Released, StateReader, Storage};
 use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
@@ -97,6 +95,7 @@ struct Inner<R> {
     peers: Arc<dyn Peers>,
     retention: Arc<Retention>,
     formats: Arc<Formats>,
+    released: Released,
     /// End with the node.
     tasks: Vec<JoinHandle<()>>,
     /// Where the node runs.
@@ -130,11 +129,16 @@ impl<R: StateReader> RaftNode<R> {
         N: Transport,
     {
         let node_id = config.node_id();
-        let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
+        let mut raft_config = config.raft_config().validate().map_err(StartError::Config)?;
         let intake = Intake::new(node_id, storage.room());
+        let (probations, released) = (storage.probations(), storage.released());
         let (mut log, machine, reader) = storage.into_parts();
         let stopped = |fatal: Fatal<NodeId>| StartError::Stopped { node_id, source: fatal.into() };
         let floor = reads::floor(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
+        let probation = elections::probation(&*probations, &mut log);
+        let probation = probation.await.map_err(|error| stopped(error.into()))?;
+        // Before its clock runs: who is on probation doesn't campaign.
+        raft_config.enable_elect = probation.is_none();
         let retention = Arc::new(Retention::new(&config));
         let formats =
             Arc::new(Formats::new(&config, network.clone(), reader.format(), intake.clone()));
@@ -148,11 +152,11 @@ impl<R: StateReader> RaftNode<R> {
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft = raft.await.map_err(stopped)?;
 
+        let elections = Elections::new(node_id, raft.clone(), probations, probation);
         let (batcher, driver) = Batcher::new(&config, raft.clone(), ways, intake.clone());
         let peers: Arc<dyn Peers> = Arc::new(network);
         let changes =
             Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers), intake.clone()));
-        let elections = Elections::new(raft.clone());
         let watch = intake.clone().watch(
             config.clone(),
             raft.clone(),
@@ -165,6 +169,7 @@ impl<R: StateReader> RaftNode<R> {
             tokio::spawn(watch),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(Arc::clone(&formats).run(raft.clone())),
+            tokio::spawn(elections.clone().end_probation()),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = Mutex::new(Some(tokio::spawn(driver)));
@@ -184,6 +189,7 @@ impl<R: StateReader> RaftNode<R> {
                 peers,
                 retention,
                 formats,
+                released,
                 tasks,
                 runtime: Handle::current(),
             }),

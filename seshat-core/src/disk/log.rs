@@ -77,6 +77,10 @@ impl<F: FileSystem> DiskLog<F> {
         Self { shared: Arc::new(Shared { home, held: Mutex::new(held) }) }
     }
 
+    pub(super) fn home(&self) -> &Arc<Home<F>> {
+        &self.shared.home
+    }
+
     /// Vote, committed and purged ids, as they are stored.
     pub fn hard_state(&self) -> HardState {
         let held = self.lock();

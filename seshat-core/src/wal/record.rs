@@ -25,6 +25,8 @@ pub enum Record {
     Committed(Option<v1::LogId>),
     /// A snapshot is whole and durable in its file.
     Snapshot(v1::SnapshotPointer),
+    /// The node takes part on another's word.
+    Probation(v1::Probation),
 }
 
 /// Entries, encoded.
@@ -86,6 +88,7 @@ pub(super) enum Change {
     Purge(v1::LogId),
     Committed(Option<v1::LogId>),
     Snapshot(v1::SnapshotPointer),
+    Probation(v1::Probation),
 }
 
 impl Record {
@@ -110,6 +113,9 @@ impl Record {
             Self::Snapshot(pointer) => {
                 (frame(Kind::Snapshot, encode(&pointer)), Change::Snapshot(pointer))
             }
+            Self::Probation(probation) => {
+                (frame(Kind::Probation, encode(&probation)), Change::Probation(probation))
+            }
         }
     }
 }
@@ -128,6 +134,7 @@ impl Change {
             }
             Kind::Committed => Self::Committed(decode::<v1::Committed>(body)?.log_id),
             Kind::Snapshot => Self::Snapshot(decode(body)?),
+            Kind::Probation => Self::Probation(decode(body)?),
             Kind::Checkpoint | Kind::Synced | Kind::Closed => return Ok(None),
         }))
     }

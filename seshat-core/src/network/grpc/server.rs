@@ -127,10 +127,6 @@ impl GrpcServer {
         listening.extend(clients.map(|clients| listen(clients, For::Clients, share())));
         let mut tasks = vec![
             tokio::spawn(follow(raft, transport.clone(), totals.clone(), health.clone())),
-            tokio::spawn({
-                let standing = Arc::clone(&standing);
-                async move { standing.end_probation().await }
-            }),
             tokio::spawn(async move { receptions.expire().await }),
         ];
         let tls = transport.tls().is_some();
