@@ -22,7 +22,7 @@ async fn write_until_full(node: &RaftNode) -> DiskFull {
 }
 
 /// As many KiB as take up what a disk has aside, twice.
-const MUCH: usize = 8 * SEGMENT as usize >> 10;
+const MUCH: usize = (8 * SEGMENT as usize) >> 10;
 
 /// For longer than anything waits.
 async fn long_after() {
