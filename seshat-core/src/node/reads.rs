@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::RaftNode;
 use crate::error::ReadError;
 use crate::storage::StateReader;
-use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig, Vote};
+use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig};
 
 /// Why a round confirmed nothing.
 pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>>;
@@ -65,26 +65,14 @@ impl Reads {
 
 /// What must be applied before a node answers that is about to start: the end of its log, if it led when it
 /// stopped.
-///
-/// Where it was stopped between its election and its first entry, it leads no more, and campaigns like any:
-/// openraft would have it lead without such an entry, and commit nothing until somebody writes.
 pub(super) async fn floor(
     node_id: NodeId,
     log: &mut impl RaftLogStorage<TypeConfig>,
 ) -> Result<Option<LogId>, StorageError> {
     let vote = log.read_vote().await?;
-    let led = vote.filter(|vote| vote.committed && vote.leader_id.node_id == node_id);
-    let (Some(vote), Some(last)) = (led, log.get_log_state().await?.last_log_id) else {
-        return Ok(None);
-    };
-    if last.leader_id == vote.leader_id {
-        return Ok(Some(last));
-    }
-    let Vote { leader_id, .. } = vote;
-    tracing::info!(node_id, %leader_id, "elected, and stopped before it led: it campaigns again");
-    // Takes nothing back that anybody was promised: as a vote for itself it is worth the same.
-    log.save_vote(&Vote { leader_id, committed: false }).await?;
-    Ok(None)
+    let led = vote.is_some_and(|vote| vote.committed && vote.leader_id.node_id == node_id);
+    let last = log.get_log_state().await?.last_log_id;
+    Ok(last.filter(|_| led))
 }
 
 impl<R: StateReader> RaftNode<R> {
