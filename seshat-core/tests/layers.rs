@@ -45,8 +45,8 @@ const OPENRAFT: &[&str] = &[
 #[rstest]
 #[case::openraft(&["openraft"], OPENRAFT)]
 #[case::tonic(&["tonic"], &["codec/client", "proto/client", "network/grpc"])]
-// A snapshot's handle has the traits of its readers and writers.
-#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node"])]
+// A snapshot's handle has the traits of its readers and writers; what is generated has tokio's streams.
+#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node", "proto/client"])]
 #[case::locks(&["Mutex", "RwLock"], &["log/store", "storage", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node"])]
 #[case::clocks(&["Instant::now", "SystemTime"], &["machine/store", "network", "node"])]
 #[case::files(&["std::fs"], &["wal/fs", "disk/draft", "disk/seed", "legacy/import/frames", "network/grpc"])]
