@@ -5,6 +5,7 @@
 //! committed, or an entry of the same term stands behind the hole: a leader never takes back what it wrote, and
 //! where two logs have the same entry, all before it is the same (Raft paper, section 5.3, Log Matching).
 
+use std::iter;
 use std::ops::Range;
 
 use crate::proto::v1;
@@ -149,7 +150,8 @@ impl Trail {
         let mut missing: Vec<Range<u64>> = Vec::new();
         let mut next = self.state.first_index;
         let certain = self.stretches.iter().map(|it| it.first..it.certain_before);
-        for there in certain.chain([self.state.next_index..self.state.next_index]) {
+        let end = self.state.next_index;
+        for there in certain.chain(iter::once(end..end)) {
             if there.start > next {
                 missing.push(next..there.start);
             }
