@@ -6,8 +6,8 @@
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
 //! #   struct MyBackend;
-//! #   use seshat_conformance::embedded::Embedded;
-//! #   let my_backend = Embedded::default();
+//! #   use seshat_conformance::embedded::InMemory;
+//! #   let my_backend = InMemory::default();
 //!     seshat_conformance::cli::main(my_backend)
 //! }
 //! ```

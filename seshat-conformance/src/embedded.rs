@@ -1,5 +1,5 @@
-//! [`Embedded`]: Seshat's own store in memory, plugged in. What `cargo run` validates.
-//! [`OnDisk`]: the same in a directory.
+//! Seshat's own stores, plugged in: [`OnDisk`], which `cargo run` validates, and [`InMemory`], whose commands and
+//! expectations both have.
 
 mod disk;
 
@@ -25,11 +25,11 @@ const KEYS: u64 = 16;
 /// Seshat's store in memory. Memory stands in for the disk: a directory that is opened again
 /// finds what was there, as long as the process lives.
 #[derive(Debug, Default)]
-pub struct Embedded {
+pub struct InMemory {
     disks: ByDirectory<MemStorage>,
 }
 
-impl Backend for Embedded {
+impl Backend for InMemory {
     type C = TypeConfig;
     type Log = LogStore;
     type Machine = MachineStore;

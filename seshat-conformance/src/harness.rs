@@ -9,7 +9,7 @@
 //! ```
 //!
 //! ```no_run
-//! # use seshat_conformance::embedded::Embedded as MyBackend;
+//! # use seshat_conformance::embedded::InMemory as MyBackend;
 //! seshat_conformance::conformance_main!(MyBackend::default());
 //! ```
 //!

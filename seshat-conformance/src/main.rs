@@ -1,7 +1,7 @@
-//! Checks Seshat's own store in memory: what `cargo run` runs.
+//! Checks Seshat's own store on disk: what `cargo run` runs.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    seshat_conformance::cli::main(seshat_conformance::embedded::Embedded::default())
+    seshat_conformance::cli::main(seshat_conformance::embedded::OnDisk::default())
 }

@@ -57,8 +57,8 @@ pub enum Progress<'a> {
 /// the failure `backend`, which names the method to change.
 ///
 /// ```no_run
-/// # use seshat_conformance::{embedded::Embedded, runner};
-/// let report = runner::run(Embedded::default(), &runner::Options::default(), &mut |_| {});
+/// # use seshat_conformance::{embedded::InMemory, runner};
+/// let report = runner::run(InMemory::default(), &runner::Options::default(), &mut |_| {});
 /// assert_eq!(report.conclusion().exit_code(), 0);
 /// ```
 pub fn run<B: Backend>(

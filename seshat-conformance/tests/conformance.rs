@@ -1,5 +1,5 @@
 //! Seshat's own store in memory, each check of the registry one test.
 
-use seshat_conformance::embedded::Embedded;
+use seshat_conformance::embedded::InMemory;
 
-seshat_conformance::conformance_main!(Embedded::default());
+seshat_conformance::conformance_main!(InMemory::default());

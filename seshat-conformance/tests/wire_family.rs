@@ -14,7 +14,7 @@ use rstest::rstest;
 use seshat_conformance::Backend;
 use seshat_conformance::backend::{BoxError, Capabilities, Chunks, Command, NoSuite};
 use seshat_conformance::check::Outcome;
-use seshat_conformance::embedded::Embedded;
+use seshat_conformance::embedded::InMemory;
 use seshat_conformance::openraft;
 use seshat_conformance::runner::{Filter, Options, run};
 use seshat_core::log::LogStore;
@@ -205,7 +205,7 @@ impl RaftStateMachine<TypeConfig> for Bent<MachineStore> {
     }
 }
 
-impl Backend for Bent<Embedded> {
+impl Backend for Bent<InMemory> {
     type C = TypeConfig;
     type Log = Bent<LogStore>;
     type Machine = Bent<MachineStore>;
@@ -242,7 +242,7 @@ impl Backend for Bent<Embedded> {
 /// The checks of the family that fail, and how many ran.
 fn failed(fault: Option<Fault>) -> (Vec<&'static str>, usize) {
     let options = Options { filter: Filter::only(["wire"]), ..Options::default() };
-    let report = run(Bent { inner: Embedded::default(), fault }, &options, &mut |_| {});
+    let report = run(Bent { inner: InMemory::default(), fault }, &options, &mut |_| {});
     let failed = report.results.iter().filter_map(|result| match &result.outcome {
         Outcome::Failed(_) => Some(result.spec.id),
         Outcome::Passed { .. } => None,

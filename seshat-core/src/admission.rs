@@ -32,31 +32,43 @@
 //! [`Probation`], from before it answers anybody:
 //!
 //! - it refuses every leader older than that one, whose vote it stores;
-//! - it votes for nobody, and does not campaign, until it has committed what that leader had.
+//! - it votes for nobody, and does not campaign, until its log has what that leader had committed.
 //!
 //! That is enough. Let L be the leader, and E its last committed entry, which is of L's own term.
-//! Every later leader has E (Raft paper, section 5.4), so what the node commits from them is the
-//! log up to E at least. Whoever wins its vote from then on has E, and with E the removal of the
-//! node's earlier life. And a candidate without E that holds a promise of the earlier life, even one
-//! that is still under way, fails by E's quorum, in which neither life took part.
+//! Every later leader has E (Raft paper, section 5.4), and nobody older is let in, so the node's log,
+//! which was empty, has E or nothing at E's index, and with E all before it. Whoever wins its vote from
+//! then on has E, and with E the removal of the node's earlier life. And a candidate without E that
+//! holds a promise of the earlier life, even one that is still under way, fails by E's quorum, in which
+//! neither life took part.
 //!
 //! Nor does it need to wait until its own log has it for a voter. A log that is sent from its start
 //! holds memberships of the earlier life, which must not count; and of two that added a third, one
-//! may fail before the third has that entry, whose vote is needed then. A node that has committed E
+//! may fail before the third has that entry, whose vote is needed then. A node that has E
 //! votes by its log, as learners and members do. Since nothing that is committed goes away, it may
 //! do so for good, and a look at its log is no race with what it does next.
+//!
+//! # Probation, and a disk
+//!
+//! On storage that outlives the process the probation does too: it is durable before the node stores L's vote,
+//! and so before it takes part or holds an entry ([`Probations`](crate::storage::Probations)). A node that is
+//! killed before that has nothing, and asks anew. One that is killed later is on the same probation from
+//! before it answers anybody, if its log lacks E; L's word is as true as it was, for the node has promised
+//! nothing since. And one that has E is on none, by the same look at the log, so that nothing is kept of a
+//! probation's end: there is no moment at which the storage could say that it is over and the log, after a
+//! power cut, that it isn't. All that a restart can take from the node is what no disk keeps: whom it heard
+//! of, and that makes it ask again.
 //!
 //! # Guarantees, and what they assume
 //!
 //! No two leaders in a term, and no acknowledged write lost, however messages are delayed or lost
 //! and members cut off, removed, restarted and added, as long as fewer than half of the voters of
 //! any membership in use have forgotten it at once. The unit tests search that, with these rules as
-//! they are, in a small abstract Raft: all that a few crashes, elections, writes and changes of
+//! they are, in a small abstract Raft: all that a few crashes, restarts, elections, writes and changes of
 //! membership can come to. They show for each rule what happens without it.
 //!
 //! A node can only ask those that its configuration names: where the members have changed since, so
-//! must the configurations. Storage must either keep everything or nothing: one that keeps what is on
-//! probation, through a restart, would pass for one that remembers.
+//! must the configurations. Storage must either keep everything, a probation too, or nothing: one that
+//! keeps what is on probation without that would pass for one that remembers.
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +76,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::codec::{Leadership, StandingResponse};
-use crate::types::{LogId, NodeId};
+use crate::storage::Probation;
+use crate::types::NodeId;
 
 /// How many processes of one member are told apart. A member is restarted a few times at most before
 /// its cluster is formed; what goes beyond comes from a stranger that uses its id.
@@ -87,20 +100,6 @@ pub(crate) enum Verdict {
     },
     /// Nobody can tell yet.
     AskAgain,
-}
-
-/// On whose word a node takes part that remembers nothing, and until when it holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Probation {
-    pub(crate) leadership: Leadership,
-}
-
-impl Probation {
-    /// Whether a node that committed its log up to there may vote and campaign. Once it may, it may
-    /// for good, as nothing that is committed ever goes away.
-    pub(crate) fn is_over(&self, committed: Option<LogId>) -> bool {
-        committed >= Some(self.leadership.committed)
-    }
 }
 
 /// What one process knows of the others, and they of it.

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod raw;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::builder::NodeConfigBuilder;
@@ -109,6 +110,7 @@ pub struct NodeConfig {
     members: BTreeMap<NodeId, String>,
     joining: bool,
     cluster_name: String,
+    data_dir: Option<PathBuf>,
     heartbeat_interval: Duration,
     election_timeout_min: Duration,
     election_timeout_max: Duration,
@@ -150,7 +152,7 @@ impl NodeConfig {
     /// Reads a configuration from TOML. Only `node_id` and `members` have no default.
     ///
     /// Durations are integers in milliseconds. Every key there is, the optional ones with their
-    /// defaults, but for those without one: `max_format` and the table `[grpc.tls]`.
+    /// defaults, but for those without one: `data_dir`, `max_format` and the table `[grpc.tls]`.
     ///
     /// ```
     /// use seshat_core::config::NodeConfig;
@@ -250,6 +252,17 @@ impl NodeConfig {
     /// Names the cluster. Not empty, and with TLS [part of a DNS name](TlsConfig); default `seshat`.
     pub fn cluster_name(&self) -> &str {
         &self.cluster_name
+    }
+
+    /// The directory in which the node keeps what it must not forget, relative to where the process was
+    /// started; created where there is none. Not empty; default none, which is for nodes that may be lost
+    /// with their process ([`MemStorage`](crate::storage::MemStorage)).
+    ///
+    /// For whoever opens the node's storage, as the node program does
+    /// ([`DiskStorage`](crate::disk::DiskStorage)): [`RaftNode::start`](crate::node::RaftNode::start) takes
+    /// what it is given.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
     }
 
     /// How often a leader tells its followers that it lives. Shorter than

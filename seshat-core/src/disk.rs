@@ -15,11 +15,12 @@
 //!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
 //!   snapshot is built, sent or installed, its bytes as well.
 //!
+//! - A node over gRPC that takes part on its cluster's word, as its directory was empty, is on probation until
+//!   it has caught up, however often it is killed meanwhile ([`Probations`]): it holds less than an earlier
+//!   life of it may have promised, and doesn't pass for one that remembers.
+//!
 //! # What isn't, yet
 //!
-//! - A node over gRPC that takes part on its cluster's word is on probation until it has caught up, and keeps
-//!   that in memory only. Killed before that, it must not be started on its directory again: it would pass for
-//!   one that remembers what it promised. Empty the directory, as for a node that is damaged.
 //! - A disk that is full ends the node, as openraft ends for whatever a log doesn't take. [`DiskLog::space`]
 //!   tells before it comes to that.
 //! - A copy of a directory that is put back is an older self, which may have promised more since: Raft has no
@@ -48,6 +49,7 @@
 mod error;
 mod home;
 mod log;
+mod probation;
 mod reading;
 mod restore;
 mod snapshots;
@@ -58,10 +60,11 @@ use std::sync::Arc;
 pub use self::error::{EntryError, NoSnapshot, OpenError, Unreadable};
 use self::home::Home;
 pub use self::log::DiskLog;
+use self::probation::OnDisk;
 use self::restore::Restored;
 use self::snapshots::Snapshots;
 use crate::machine::{MachineReader, MachineStore};
-use crate::storage::Storage;
+use crate::storage::{Probations, Released, Room, Storage};
 use crate::wal::{self, Call, Disk, Failure, FileSystem, Wal};
 
 #[doc(no_inline)]
@@ -87,8 +90,8 @@ impl DiskOptions {
     }
 }
 
-/// See the [module](self). The directory is locked until all of the parts are dropped; then the log is closed.
-/// A node that stopped has dropped them when the last of its tasks is gone, a moment later.
+/// See the [module](self). The directory is locked until all of the parts are dropped; then the log is closed,
+/// which [`released`](Storage::released) tells. A node's `shutdown` and `stop` wait for it.
 #[derive(Debug)]
 pub struct DiskStorage<F: FileSystem = Disk> {
     /// Entries, vote and committed id.
@@ -133,8 +136,20 @@ impl<F: FileSystem> Storage for DiskStorage<F> {
     type Machine = MachineStore;
     type Reader = MachineReader;
 
+    fn room(&self) -> Option<Arc<dyn Room>> {
+        Some(self.log.room())
+    }
+
     fn into_parts(self) -> (DiskLog<F>, MachineStore, MachineReader) {
         let reader = self.machine.reader();
         (self.log, self.machine, reader)
+    }
+
+    fn probations(&self) -> Arc<dyn Probations> {
+        Arc::new(OnDisk::of(self.log.home()))
+    }
+
+    fn released(&self) -> Released {
+        self.log.home().released()
     }
 }

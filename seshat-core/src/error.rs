@@ -105,6 +105,21 @@ impl From<Fatal<NodeId>> for Stopped {
     }
 }
 
+/// A node's disk has no room for what is to be stored there. Nothing was done, and nothing is wrong with what
+/// is there: the node votes, reads and hears its leader. It takes writes again, by itself, when there is room;
+/// if another voter has some, that one leads meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the disk of node {node_id} is full: its log needs a file of {needed} bytes. Make room there, and it takes \
+     writes again by itself; until then ask another node"
+)]
+pub struct DiskFull {
+    /// The node.
+    pub node_id: NodeId,
+    /// What the log needs for what comes next, in bytes.
+    pub needed: u64,
+}
+
 /// Why an operation has no response.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProposeError {
@@ -157,6 +172,9 @@ pub enum ProposeError {
         /// What keeps it there; `None` where that wasn't known for `propose_timeout`.
         held: Option<HeldBack>,
     },
+    /// This node leads, and its disk is full. Nothing was proposed.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
     /// The node stopped. Whether the operation will be applied is not known.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -282,6 +300,10 @@ pub enum MembershipError {
         /// Who leads now, if it is known.
         leader: Option<Leader>,
     },
+    /// This node's disk is full. Nothing was proposed; of a change that takes several steps, some may have been
+    /// made.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
     /// No quorum answered in time. The change goes on, and may still take place later.
     #[error("no quorum within {waited:?}: whether the membership will change is not known")]
     NoQuorum {

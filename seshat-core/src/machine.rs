@@ -15,6 +15,7 @@ mod store;
 
 use bytes::Bytes;
 
+pub use self::kept::NoRoom;
 pub(crate) use self::kept::{Kept, KeptError, Made, Whole};
 use self::keyspace::GROUP;
 pub use self::keyspace::Size;

@@ -2,10 +2,10 @@
 
 mod batcher;
 mod changes;
-#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport forbids any"))]
 mod elections;
 mod formats;
 mod handover;
+mod intake;
 mod membership;
 mod observed;
 mod policy;
@@ -29,8 +29,10 @@ use self::changes::Changes;
 pub(crate) use self::elections::Elections;
 pub(crate) use self::formats::Formats;
 use self::handover::Peers;
+pub use self::intake::Intake;
 use self::observed::Observed;
 use self::policy::{Metered, Policy};
+use self::reads::Led;
 pub(crate) use self::reads::Reads;
 use self::retention::Retention;
 use self::running::running;
@@ -40,7 +42,7 @@ use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartErr
 use crate::machine::MachineReader;
 use crate::network::{Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
-use crate::storage::{StateReader, Storage};
+use crate::storage::{Released, StateReader, Storage};
 use crate::types::{LogId, Node, NodeId, Raft, RaftMetrics};
 
 /// One member of a cluster, running. Clones are the same node.
@@ -83,6 +85,7 @@ struct Inner<R> {
     config: NodeConfig,
     raft: Raft,
     elections: Elections,
+    intake: Intake,
     reader: R,
     reads: Reads,
     batcher: Batcher,
@@ -93,6 +96,7 @@ struct Inner<R> {
     peers: Arc<dyn Peers>,
     retention: Arc<Retention>,
     formats: Arc<Formats>,
+    released: Released,
     /// End with the node.
     tasks: Vec<JoinHandle<()>>,
     /// Where the node runs.
@@ -126,12 +130,19 @@ impl<R: StateReader> RaftNode<R> {
         N: Transport,
     {
         let node_id = config.node_id();
-        let raft_config = config.raft_config().validate().map_err(StartError::Config)?;
+        let mut raft_config = config.raft_config().validate().map_err(StartError::Config)?;
+        let intake = Intake::new(node_id, storage.room());
+        let (probations, released) = (storage.probations(), storage.released());
         let (mut log, machine, reader) = storage.into_parts();
         let stopped = |fatal: Fatal<NodeId>| StartError::Stopped { node_id, source: fatal.into() };
-        let floor = reads::floor(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
+        let led = Led::read(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
+        let probation = elections::probation(&*probations, &mut log);
+        let probation = probation.await.map_err(|error| stopped(error.into()))?;
+        // Before its clock runs: who is on probation doesn't campaign.
+        raft_config.enable_elect = probation.is_none();
         let retention = Arc::new(Retention::new(&config));
-        let formats = Arc::new(Formats::new(&config, network.clone(), reader.format()));
+        let formats =
+            Arc::new(Formats::new(&config, network.clone(), reader.format(), intake.clone()));
         let policy = Policy::new(config.snapshot(), Arc::clone(&retention), Arc::clone(&formats));
         let policy = Arc::new(policy);
         let machine = Metered::new(machine, Arc::clone(&policy));
@@ -141,15 +152,28 @@ impl<R: StateReader> RaftNode<R> {
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft = raft.await.map_err(stopped)?;
+        if let Some(led) = led {
+            led.speak(&raft).await;
+        }
 
-        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways);
+        let elections = Elections::new(node_id, raft.clone(), probations, probation);
+        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways, intake.clone());
         let peers: Arc<dyn Peers> = Arc::new(network);
-        let changes = Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers)));
+        let changes =
+            Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers), intake.clone()));
+        let watch = intake.clone().watch(
+            config.clone(),
+            raft.clone(),
+            elections.clone(),
+            Arc::clone(&peers),
+        );
         let tasks = vec![
             tokio::spawn(policy.run(raft.clone())),
             tokio::spawn(Arc::clone(&changes).end_those_left()),
+            tokio::spawn(watch),
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(Arc::clone(&formats).run(raft.clone())),
+            tokio::spawn(elections.clone().end_probation()),
             tokio::spawn(trace_leadership(node_id, raft.clone())),
         ];
         let driver = Mutex::new(Some(tokio::spawn(driver)));
@@ -157,8 +181,9 @@ impl<R: StateReader> RaftNode<R> {
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
-                elections: Elections::new(raft.clone()),
-                reads: Reads::new(raft.clone(), floor),
+                elections,
+                intake,
+                reads: Reads::new(raft.clone(), led),
                 raft,
                 reader,
                 batcher,
@@ -168,6 +193,7 @@ impl<R: StateReader> RaftNode<R> {
                 peers,
                 retention,
                 formats,
+                released,
                 tasks,
                 runtime: Handle::current(),
             }),
@@ -210,7 +236,9 @@ impl<R: StateReader> RaftNode<R> {
     /// See [`ProposeError`], which says for each case whether the operation may have been, or may
     /// yet be, applied. An operation beyond this node's own [`limits`](RaftNode::limits) is a
     /// [`ProposeError::Limit`], whichever limits it was made with: peers would refuse its entry. One of
-    /// a newer format than all members read is a [`ProposeError::Format`].
+    /// a newer format than all members read is a [`ProposeError::Format`]. A leader whose disk is full takes
+    /// none ([`ProposeError::DiskFull`]), hands leadership over if another voter has room, and takes some again
+    /// when it has.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
         operation.check(self.limits())?;
         if self.inner.changes.is_leaving() {
@@ -275,14 +303,14 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// Campaigns now. Voters refuse while they hear from a leader. Does nothing where the node is no
-    /// voter, or has not caught up since its cluster let it take part without a memory
-    /// (`network::grpc::Admission::Waits`).
+    /// voter, has not caught up since its cluster let it take part without a memory
+    /// (`network::grpc::Admission::Waits`), or has a full disk.
     ///
     /// # Errors
     /// The node stopped.
     pub async fn trigger_election(&self) -> Result<(), Stopped> {
-        if !self.inner.elections.are_allowed() {
-            tracing::info!(node_id = self.id(), "no campaign before the log is caught up");
+        if let Some(reason) = self.inner.elections.reason_against() {
+            tracing::info!(node_id = self.id(), ?reason, "no campaign");
             return Ok(());
         }
         Ok(self.inner.raft.trigger().elect().await?)
@@ -309,6 +337,20 @@ impl<R> RaftNode<R> {
     /// method here.
     pub fn raft(&self) -> &Raft {
         &self.inner.raft
+    }
+
+    /// What stands between openraft's [handle](Self::raft) and those who would append to the node's log: an
+    /// AppendEntries that it doesn't admit must not come there, or a full disk ends the node. A
+    /// [`GrpcServer`](crate::network::grpc::GrpcServer) asks it; on a switchboard, for a storage on disk, it is
+    /// [plugged in](crate::network::switchboard::Switchboard::plug_guarded) with the handle.
+    pub fn intake(&self) -> &Intake {
+        &self.inner.intake
+    }
+
+    /// Why the node takes no writes now though it may lead: its disk is full. `None` while it has room, and
+    /// again when there is some.
+    pub fn disk_full(&self) -> Option<crate::error::DiskFull> {
+        self.inner.intake.refusal()
     }
 
     /// Whether the node may campaign.

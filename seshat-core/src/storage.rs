@@ -1,11 +1,19 @@
 //! What a node is built on: a log store, a state machine, and a way to read the latter.
 
+mod probation;
+mod released;
+
 use std::error::Error;
+use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
+use self::probation::InMemory;
+pub use self::probation::{Probation, Probations};
+pub use self::released::{Hold, Released};
 use crate::codec::OLDEST_FORMAT;
 use crate::log::LogStore;
 use crate::machine::{MachineReader, MachineStore};
@@ -23,8 +31,49 @@ pub trait Storage: Send + 'static {
     /// Reads the state while openraft owns the machine.
     type Reader: StateReader;
 
+    /// How much room there is for entries to come; `None` where that never ends, as it is here. Asked once,
+    /// before the parts are taken.
+    ///
+    /// openraft ends a node whose log refuses an entry. Of a storage that tells before, a node takes no
+    /// more than there is room for, and goes on.
+    fn room(&self) -> Option<Arc<dyn Room>> {
+        None
+    }
+
     /// The parts, to be given to openraft.
     fn into_parts(self) -> (Self::Log, Self::Machine, Self::Reader);
+
+    /// Where the node keeps on whose word it takes part, if it does without a memory. Asked before
+    /// [`into_parts`](Self::into_parts).
+    ///
+    /// By default nowhere beyond the process, which is right for a storage that forgets everything else with
+    /// it too, and for no other: a node over gRPC that is killed while it is on probation would pass for one
+    /// that remembers.
+    fn probations(&self) -> Arc<dyn Probations> {
+        Arc::new(InMemory::default())
+    }
+
+    /// Tells when all of the parts are dropped, and the storage can be opened again. Asked before
+    /// [`into_parts`](Self::into_parts); a node that was stopped waits for it.
+    ///
+    /// By default nothing is waited for.
+    fn released(&self) -> Released {
+        Released::at_once()
+    }
+}
+
+/// The room that a storage has for entries to come. Asked from several threads at once, before each entry.
+pub trait Room: Debug + Send + Sync + 'static {
+    /// What it lacks for what comes next, in bytes; `None`: nothing, as far as is known. Takes next to no
+    /// time, as [`fits`](Self::fits) does.
+    fn lacks(&self) -> Option<u64>;
+
+    /// Whether entries of so many bytes in all will be taken, whatever else the disk is used for.
+    fn fits(&self, bytes: u64) -> bool;
+
+    /// Sees to it that they will, and says whether they will. May block for as long as it takes to write a
+    /// file.
+    fn make(&self, bytes: u64) -> bool;
 }
 
 /// Reads the state machine of a node beside `apply`. Clones read the same state.
@@ -100,7 +149,13 @@ where
     }
 }
 
-/// Everything in memory: nothing outlives the process.
+/// Everything in memory: nothing outlives the process. For tests, and for caches whose nodes may all be lost;
+/// a node that is to keep its word has a [`DiskStorage`](crate::disk::DiskStorage).
+///
+/// A member whose process ended has forgotten its vote and its log, so it must not take part under its old
+/// membership: it could vote twice in a term (Raft paper, section 5.2), and lacks entries that it acknowledged
+/// (5.4). Over gRPC its cluster refuses it; remove it, start it, and add it as a new member. Where a majority
+/// of the voters is lost at once, so is the cluster.
 ///
 /// A clone shares log and state. Starting a node on a clone, after the one before was shut down,
 /// is what a restart would be if memory were a disk; tests do that.
@@ -118,12 +173,19 @@ pub struct MemStorage {
     pub log: LogStore,
     /// The state machine and its current snapshot.
     pub machine: MachineStore,
+    probations: Arc<InMemory>,
 }
 
 impl MemStorage {
     /// A fresh node's storage.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that holds these.
+    #[cfg(feature = "legacy")]
+    pub(crate) fn holding(log: LogStore, machine: MachineStore) -> Self {
+        Self { log, machine, ..Self::default() }
     }
 }
 
@@ -135,5 +197,9 @@ impl Storage for MemStorage {
     fn into_parts(self) -> (LogStore, MachineStore, MachineReader) {
         let reader = self.machine.reader();
         (self.log, self.machine, reader)
+    }
+
+    fn probations(&self) -> Arc<dyn Probations> {
+        Arc::clone(&self.probations) as Arc<dyn Probations>
     }
 }

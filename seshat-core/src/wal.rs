@@ -36,8 +36,9 @@
 //! - **No second opinion.** A write, sync, rename or removal that fails [stops](Stopped) the log for as long
 //!   as the process lives.
 //! - **A full disk is seen early**, when the file for a segment to come can't be made ([`Space`]). Entries
-//!   are refused then ([`SubmitError::DiskFull`]), while what is kept at each segment's end still takes
-//!   votes, truncations and purges. It takes entries again when there is room.
+//!   that don't fit in what is there are refused then ([`SubmitError::DiskFull`]), while what is kept at each
+//!   segment's end still takes votes, truncations and purges. It takes entries again when there is room. Who
+//!   can't bear a refusal [makes room](Wal::make_room) first.
 //! - **Memory.** The log keeps where entries lie, [`BYTES_PER_FRAME`] for each record of entries until it is
 //!   purged, and none of the entries: [`Wal::read`] takes them from the disk and verifies them each time.
 //!
@@ -237,6 +238,35 @@ impl<F: FileSystem> Wal<F> {
         self.core().queue.space()
     }
 
+    /// What the disk lacks for the next segment, in bytes; `None`: nothing, as far as is known.
+    pub fn lacks(&self) -> Option<u64> {
+        self.core().queue.short()
+    }
+
+    /// Whether records of entries of so many bytes in all would be taken now, without a file more.
+    pub fn fits(&self, bytes: u64) -> bool {
+        self.core().fits(bytes).is_ok()
+    }
+
+    /// Sees to it that they would, and says whether they do. Makes a file where one is lacking, unless the
+    /// disk is known to be full; blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// The log stopped.
+    pub fn make_room(&self, bytes: u64) -> Result<bool, Stopped> {
+        let mut next = self.upkeep();
+        let needed = {
+            let core = self.core();
+            core.running()?;
+            match core.fits(bytes) {
+                Ok(()) => return Ok(true),
+                Err(_) if core.queue.short().is_some() => return Ok(false),
+                Err(needed) => needed,
+            }
+        };
+        self.make_spare(&mut next, needed.max(self.shared.options.segment()))
+    }
+
     /// The last record that is durable, with all before it.
     pub fn durable(&self) -> Lsn {
         Lsn(self.core().durable())
@@ -260,13 +290,14 @@ impl<F: FileSystem> Wal<F> {
         }
         loop {
             let mut core = self.core();
-            if let (true, Some(needed)) = (is_entries, core.queue.refuses()) {
-                return Err(SubmitError::DiskFull { needed });
-            }
             match core.submit(&mut frame, &change) {
                 Ok(lsn) => return Ok(Lsn(lsn)),
                 Err(Refused::Error(error)) => return Err(error),
                 Err(Refused::NoSpare(NoSpare { capacity })) => {
+                    // Whoever looks after the log tries again, and nobody for each entry that comes.
+                    if let (true, Some(needed)) = (is_entries, core.queue.short()) {
+                        return Err(SubmitError::DiskFull { needed });
+                    }
                     drop(core);
                     let mut next = self.upkeep();
                     // Others may have lacked it too, and were here first.

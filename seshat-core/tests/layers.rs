@@ -47,7 +47,7 @@ const OPENRAFT: &[&str] = &[
 #[case::tonic(&["tonic"], &["codec/client", "proto/client", "network/grpc"])]
 // A snapshot's handle has the traits of its readers and writers.
 #[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node"])]
-#[case::locks(&["Mutex", "RwLock"], &["log/store", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node"])]
+#[case::locks(&["Mutex", "RwLock"], &["log/store", "storage", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node"])]
 #[case::clocks(&["Instant::now", "SystemTime"], &["machine/store", "network", "node"])]
 #[case::files(&["std::fs"], &["wal/fs/disk", "legacy/import/frames", "network/grpc"])]
 #[case::events(&["tracing"], &["log/store", "wal.rs", "wal/open", "wal/upkeep", "machine/kept", "machine/store", "disk", "network", "node"])]

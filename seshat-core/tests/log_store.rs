@@ -129,10 +129,11 @@ async fn a_refused_first_append_leaves_a_fresh_log() {
     assert_eq!(all(&mut store).await, run(1, 0..2));
 }
 
-fn assert_says(error: &StorageError, subject: &str, kind: &str, cause: &dyn std::fmt::Display) {
+fn assert_says<E: std::fmt::Display>(error: &StorageError, subject: &str, cause: &E) {
     assert!(matches!(error, StorageError::IO { .. }), "{error:?}");
     let text = error.to_string();
-    let expected = format!("when {subject}: seshat_core::log::{kind}: {cause}");
+    let kind = std::any::type_name::<E>();
+    let expected = format!("when {subject}: {kind}: {cause}");
     assert_eq!(text, expected);
 }
 
@@ -144,19 +145,19 @@ async fn what_the_log_refuses_is_a_storage_error_that_says_why() {
     let last = Some(id(2, 7));
     let hole = AppendError::NotConsecutive { got: id(2, 9), expected: 8, last };
     let error = append(&mut store, run(2, 9..10)).await.unwrap_err();
-    assert_says(&error, "Write Logs", "AppendError", &hole);
+    assert_says(&error, "Write Logs", &hole);
 
     let descends = AppendError::LeaderDescends { got: id(1, 8), last: id(2, 7) };
     let error = append(&mut store, run(1, 8..9)).await.unwrap_err();
-    assert_says(&error, "Write Logs", "AppendError", &descends);
+    assert_says(&error, "Write Logs", &descends);
 
     let purged = id(2, 3);
     let error = store.truncate(id(2, 3)).await.unwrap_err();
-    assert_says(&error, "Write Logs", "TruncateError", &TruncateError { got: 3, purged });
+    assert_says(&error, "Write Logs", &TruncateError { got: 3, purged });
 
     let got = id(3, 3);
     let error = store.purge(got).await.unwrap_err();
-    assert_says(&error, "Write Logs", "PurgeError", &PurgeError { got, purged });
+    assert_says(&error, "Write Logs", &PurgeError { got, purged });
 
     assert_eq!(all(&mut store).await, run(2, 4..8));
     append(&mut store, run(2, 8..9)).await.unwrap();

@@ -8,7 +8,7 @@ use seshat_core::operation::{Batch, EntryResponse};
 use seshat_core::types::{Entry, Node, NodeId, TypeConfig};
 use seshat_core::wal;
 
-use super::Embedded;
+use super::InMemory;
 use crate::backend::{Backend, BoxError, Capabilities, Chunks, Command, Keeps, OpenraftSuite};
 
 /// Seshat's store in a directory. Its files are small, and so is what it keeps in memory, so that what
@@ -16,7 +16,7 @@ use crate::backend::{Backend, BoxError, Capabilities, Chunks, Command, Keeps, Op
 #[derive(Debug, Default)]
 pub struct OnDisk {
     /// Commands and what is expected of them are the same.
-    words: Embedded,
+    words: InMemory,
 }
 
 impl Backend for OnDisk {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::budget::Budget;
 use crate::check::Running;
-use crate::embedded::Embedded;
+use crate::embedded::InMemory;
 use crate::failure::{Failure, Kind};
 use crate::spec::{Edition, Level};
 
@@ -27,7 +27,7 @@ type Lab = crate::lab::Lab;
 
 fn outcome(run: impl for<'a> Fn(&'a mut Lab) -> Running<'a> + Send + Sync + 'static) -> Outcome {
     let checks = vec![crate::check::Check { spec: SPEC, run: Box::new(run) }];
-    let bench = Bench::new(driver::of(Embedded::default()), Arc::new(checks), Options::default());
+    let bench = Bench::new(driver::of(InMemory::default()), Arc::new(checks), Options::default());
     in_process(&bench, "a/b")
 }
 
@@ -178,7 +178,7 @@ fn a_thread_that_never_yields_is_left_behind() {
 fn the_embedded_store_passes_openrafts_suite_side_by_side() {
     let options = Options { filter: Filter::only(["suite"]), jobs: 4, ..Options::default() };
     let mut seen = 0;
-    let report = run(Embedded::default(), &options, &mut |progress| {
+    let report = run(InMemory::default(), &options, &mut |progress| {
         seen += usize::from(matches!(progress, Progress::Finished { .. }));
     });
     assert_eq!(report.results.len(), 35);
@@ -187,7 +187,7 @@ fn the_embedded_store_passes_openrafts_suite_side_by_side() {
     let ids: Vec<_> = report.results.iter().map(|result| result.spec.id).collect();
     let order: Vec<_> = registry().iter().map(|check| check.spec.id).collect();
     assert!(order.starts_with(&ids));
-    assert!(run_one(Embedded::default(), &options, "no/such").is_none());
+    assert!(run_one(InMemory::default(), &options, "no/such").is_none());
 }
 
 /// What takes longer than seconds with the long budget, and makes its steps as it goes: those of
@@ -208,7 +208,7 @@ fn the_long_budget_makes_only_calls_that_openraft_makes() {
     let exclude = LONG.iter().map(|word| (*word).to_owned()).collect();
     let filter = Filter { exclude, ..Filter::all() };
     let options = Options { budget: Budget::Long, filter, ..Options::default() };
-    let report = run(Embedded::default(), &options, &mut |_| {});
+    let report = run(InMemory::default(), &options, &mut |_| {});
     let failed = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_)));
     assert!(failed.clone().next().is_none(), "{:#?}", failed.collect::<Vec<_>>());
 }
@@ -216,7 +216,7 @@ fn the_long_budget_makes_only_calls_that_openraft_makes() {
 #[test]
 fn nothing_chosen_is_a_hollow_run() {
     let options = Options { filter: Filter::only(["nothing"]), ..Options::default() };
-    let report = run(Embedded::default(), &options, &mut |_| {});
+    let report = run(InMemory::default(), &options, &mut |_| {});
     assert!(report.is_hollow());
     assert_eq!(report.conclusion(), crate::outcome::Conclusion::Fails);
 }

@@ -10,7 +10,7 @@ use openraft::{LogId, LogState, OptionalSend, RaftLogReader, StorageError, Stora
 use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite,
 };
-use seshat_conformance::embedded::Embedded;
+use seshat_conformance::embedded::InMemory;
 use seshat_conformance::openraft;
 use seshat_core::log::LogStore;
 use seshat_core::machine::MachineStore;
@@ -25,14 +25,14 @@ pub(crate) const KNOWN: &str = "SESHAT_TEST_KNOWN";
 pub(crate) const PID: &str = "SESHAT_TEST_PID";
 
 pub(crate) struct Faulty {
-    inner: Embedded,
+    inner: InMemory,
     fault: String,
 }
 
 impl Faulty {
     /// As the environment says.
     pub(crate) fn from_environment() -> Option<Self> {
-        Some(Self { inner: Embedded::default(), fault: std::env::var(STORE).ok()? })
+        Some(Self { inner: InMemory::default(), fault: std::env::var(STORE).ok()? })
     }
 }
 
@@ -49,7 +49,7 @@ impl Backend for Faulty {
 
     async fn open(&self, dir: &Path) -> Result<(Log, MachineStore), BoxError> {
         let (inner, machine) = match &*self.fault {
-            "forgets" => Embedded::default().open(dir).await?,
+            "forgets" => InMemory::default().open(dir).await?,
             _ => self.inner.open(dir).await?,
         };
         Ok((Log { inner, fault: self.fault.clone() }, machine))

@@ -10,7 +10,7 @@ use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite, With,
 };
 use seshat_conformance::check::Outcome;
-use seshat_conformance::embedded::Embedded;
+use seshat_conformance::embedded::InMemory;
 use seshat_conformance::report::{json, text};
 use seshat_core::log::LogStore;
 use seshat_core::machine::MachineStore;
@@ -43,7 +43,7 @@ impl Drop for Lock {
 
 /// Seshat's store behind a lock.
 struct Locking {
-    inner: Embedded,
+    inner: InMemory,
     held: Held,
     /// How much later than the store it is let go; `None` if it never is.
     late: Option<Duration>,
@@ -53,7 +53,7 @@ struct Locking {
 
 impl Locking {
     fn new(late: Option<Duration>) -> Self {
-        Self { inner: Embedded::default(), held: Held::default(), late, panics: false }
+        Self { inner: InMemory::default(), held: Held::default(), late, panics: false }
     }
 }
 

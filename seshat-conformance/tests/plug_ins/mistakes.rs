@@ -8,7 +8,7 @@ use seshat_conformance::backend::{
     Backend, BoxError, Capabilities, Chunks, Command, OpenraftSuite,
 };
 use seshat_conformance::check::Outcome;
-use seshat_conformance::embedded::Embedded;
+use seshat_conformance::embedded::InMemory;
 use seshat_core::log::LogStore;
 use seshat_core::machine::MachineStore;
 use seshat_core::operation::{Batch, EntryResponse};
@@ -21,14 +21,14 @@ const CHECK: &str = "vote/again";
 
 /// Seshat's store, plugged in with a mistake or with a fault.
 struct Wrong {
-    inner: Embedded,
+    inner: InMemory,
     wrong: &'static str,
     asked: AtomicU64,
 }
 
 impl Wrong {
     fn new(wrong: &'static str) -> Self {
-        Self { inner: Embedded::default(), wrong, asked: AtomicU64::new(0) }
+        Self { inner: InMemory::default(), wrong, asked: AtomicU64::new(0) }
     }
 
     fn asked(&self) -> u64 {

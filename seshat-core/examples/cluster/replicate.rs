@@ -222,6 +222,7 @@ fn may_succeed_elsewhere(error: &ProposeError) -> bool {
         | ProposeError::NoQuorum { .. }
         | ProposeError::QuorumLost { .. }
         | ProposeError::QueueFull { .. }
+        | ProposeError::DiskFull(_)
         | ProposeError::Stopped(_) => true,
         ProposeError::Limit(_) | ProposeError::Format { .. } | ProposeError::Unanswered { .. } => {
             false

@@ -9,7 +9,8 @@ use seshat_core::types::NodeId;
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 1 an operation failed or was refused, 2 wrong usage or configuration, 3 the node \
 lost its memory and must be removed and added again, 4 whether the operation was applied is not \
-known. A second Ctrl-C or SIGTERM ends a node at once, with 130 or 143. SIGHUP has it read its \
+known, 5 another process has data_dir open, 6 data_dir is another node's, another cluster's or a \
+newer version's, 7 data_dir is damaged: the node must be removed, and added with an empty one. A second Ctrl-C or SIGTERM ends a node at once, with 130 or 143. SIGHUP has it read its \
 certificates again, which it does by itself within seconds, too.";
 
 const GUARANTEE: &str = "\
@@ -20,7 +21,8 @@ const USAGE: &str = "\
 node --config FILE [--listen ADDRESS] [--listen-clients ADDRESS] [--via ID=ADDRESS]... [--log text|json]
        node client --to ADDRESS... COMMAND";
 
-/// Runs one node of a cluster. It keeps everything in memory.
+/// Runs one node of a cluster, which keeps what it must not forget in the directory data_dir of its
+/// configuration; without one, in memory.
 #[derive(Debug, Parser)]
 #[command(name = "node", override_usage = USAGE, after_help = EXIT_CODES)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

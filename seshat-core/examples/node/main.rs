@@ -5,9 +5,9 @@
 //! cargo run --release -p seshat-core --example node -- client --to 127.0.0.1:7379 set key value
 //! ```
 //!
-//! Results and what a node does go to standard output, everything else to standard error. A node
-//! keeps everything in memory: one that was restarted has to be removed and added again, and says so
-//! ([`serve`]). The client applies no operation twice ([`client`]).
+//! Results and what a node does go to standard output, everything else to standard error. A node keeps what
+//! it must not forget in `data_dir`, and is itself again however it ended; where that is missing or refused it
+//! says so, with an exit code for each case ([`storage`]). The client applies no operation twice ([`client`]).
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
@@ -17,6 +17,7 @@ mod commands;
 mod serve;
 mod service;
 mod signals;
+mod storage;
 mod via;
 
 use std::error::Error;
@@ -37,6 +38,12 @@ const WRONG_USAGE: u8 = 2;
 const LOST_MEMORY: u8 = 3;
 /// Whether the operation was applied is not known.
 const UNKNOWN: u8 = 4;
+/// Another process has the directory open.
+const IN_USE: u8 = 5;
+/// The directory is another node's, another cluster's or a newer version's.
+const NOT_ITS_OWN: u8 = 6;
+/// The directory is damaged.
+const DAMAGED: u8 = 7;
 
 /// Unless RUST_LOG says otherwise. openraft's replication complains of a dead node without end.
 const LOGGED: &str = "seshat_core=info,openraft=error,openraft::replication=off";

@@ -1,6 +1,6 @@
 //! A node, from its configuration to its end.
 //!
-//! Guarantees: who is asked to end takes nothing on, answers what is under way, and hands leadership
+//! Guarantees: nobody can connect before what it keeps is there. Who is asked to end takes nothing on, answers what is under way, and hands leadership
 //! over, in that order; clients and peers are answered until all of that is done.
 
 use std::io::ErrorKind;
@@ -23,8 +23,9 @@ use crate::arguments::NodeOptions;
 use crate::client::chain;
 use crate::service::Service;
 use crate::signals::{Hangups, Signals};
+use crate::storage::{forgotten, open};
 use crate::via::Via;
-use crate::{FAILED, Failure, LOST_MEMORY, WRONG_USAGE, say};
+use crate::{FAILED, Failure, WRONG_USAGE, say};
 
 pub(crate) async fn run(options: NodeOptions) -> Result<ExitCode, Failure> {
     let config = read(&options.config)?;
@@ -72,6 +73,25 @@ async fn listen(node_id: NodeId, address: &str, option: &str) -> Result<TcpListe
     })
 }
 
+/// Starts the node on what it keeps, wherever that is.
+async fn start(config: NodeConfig, via: Via) -> Result<RaftNode, Failure> {
+    let started = match config.data_dir().map(Path::to_owned) {
+        Some(dir) => {
+            let storage = open(&config, dir).await?;
+            RaftNode::start(config, storage, via).await
+        }
+        None => {
+            tracing::warn!(
+                node_id = config.node_id(),
+                "no data_dir: all is kept in memory, and lost with this process; its cluster then has to \
+                 remove the node and add it again"
+            );
+            RaftNode::start(config, MemStorage::new(), via).await
+        }
+    };
+    started.map_err(|error| Failure::of(FAILED, "the node didn't start", error))
+}
+
 /// A node that runs, and what serves it.
 struct Program {
     node: RaftNode,
@@ -90,16 +110,15 @@ impl Program {
             let words = "is not among the members of its configuration: say where it listens, with";
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
+        let via =
+            Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
+        let node = start(config, via).await?;
         let listener = listen(node_id, &address, "--listen").await?;
         let for_clients = match options.listen_clients {
             Some(address) => Some(listen(node_id, &address, "--listen-clients").await?),
             None => None,
         };
 
-        let via =
-            Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
-        let started = RaftNode::start(config, MemStorage::new(), via).await;
-        let node = started.map_err(|error| Failure::of(FAILED, "the node didn't start", error))?;
         let service = Service::new(node.clone());
         let clients =
             for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });
@@ -138,7 +157,7 @@ impl Program {
         let admission = match self.server.admit().await {
             Ok(admission) => admission,
             Err(error @ AdmissionError::LostMemory { .. }) => {
-                return Failure::new(LOST_MEMORY, chain(&error));
+                return forgotten(self.node.config(), &error);
             }
             Err(error) => return Failure::of(FAILED, "the node is not admitted", error),
         };
@@ -147,6 +166,7 @@ impl Program {
             Admission::Remembers => "takes part again",
             Admission::Forms => "forms the cluster with the other members",
             Admission::Waits => "waits to be added to its cluster",
+            Admission::CatchesUp => "takes part again, and votes when it has caught up",
         };
         say(format_args!("node {} {what}", self.node.id()));
         let mut metrics = self.node.metrics();

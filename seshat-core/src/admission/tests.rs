@@ -17,7 +17,12 @@ use world::{Budget, Fault, Mistake, Set, World};
 
 /// How often each of these may happen.
 fn budget(crashes: u8, campaigns: u8, writes: u8, changes: u8) -> Budget {
-    Budget { crashes, campaigns, writes, changes }
+    Budget { crashes, restarts: 0, campaigns, writes, changes }
+}
+
+/// And so many restarts, of nodes that keep what a disk does.
+fn restarts(restarts: u8, budget: Budget) -> Budget {
+    Budget { restarts, ..budget }
 }
 
 /// Logs are sent whole, and only these nodes ask any more.
@@ -40,6 +45,16 @@ fn narrowed(mut world: World, askers: impl IntoIterator<Item = u8>) -> World {
 #[case::five_added(narrowed(World::added_behind_the_leaders_back(budget(0, 1, 0, 0)), 1..=5))]
 #[case::five_met(narrowed(World::met_by_those_who_wait(budget(0, 1, 0, 0)), [3]))]
 #[case::five_late(narrowed(World::late_behind_their_backs(budget(0, 2, 0, 0)), 1..=5))]
+#[case::three_paused_and_restart(World::paused_and_removed(restarts(1, budget(0, 1, 0, 1))))]
+#[case::three_restart(World::formed(3, restarts(2, budget(0, 1, 1, 1))))]
+#[case::three_forget_and_restart(World::formed(3, restarts(2, budget(1, 1, 0, 1))))]
+#[case::three_write_and_restart(World::formed(3, restarts(1, budget(1, 1, 1, 1))))]
+#[case::five_removed_restart(
+    narrowed(World::removed_behind_its_back(restarts(1, budget(0, 1, 0, 0))), [3])
+)]
+#[case::five_late_restart(
+    narrowed(World::late_behind_their_backs(restarts(1, budget(0, 1, 0, 0))), 1..=5)
+)]
 fn nothing_that_can_happen_is_a_fault(#[case] world: World) {
     let Found { states, fault } = world.search();
     println!("{states} states");
@@ -67,6 +82,7 @@ fn nothing_that_can_happen_is_a_fault(#[case] world: World) {
     Mistake::LateIsTrusted,
     narrowed(World::late_behind_their_backs(budget(0, 2, 0, 0)), 1..=5)
 )]
+#[case::restart(Mistake::ForgetsProbation, World::formed(3, restarts(1, budget(1, 1, 0, 1))))]
 fn the_search_finds_what_a_rule_is_for(#[case] mistake: Mistake, #[case] mut world: World) {
     world.mistake = Some(mistake);
     let Found { states, fault } = world.search();

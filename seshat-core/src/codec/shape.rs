@@ -121,6 +121,8 @@ pub(crate) const TRUNCATE: Shape = closed("Truncate", &[(1, Number)]);
 pub(crate) const COMMITTED: Shape = closed("Committed", &[(1, Message(&LOG_ID))]);
 pub(crate) const SNAPSHOT_POINTER: Shape =
     closed("SnapshotPointer", &[(1, Message(&SNAPSHOT_META)), (2, Bytes), (3, Number)]);
+pub(crate) const PROBATION: Shape =
+    closed("Probation", &[(1, Message(&VOTE)), (2, Message(&LOG_ID))]);
 pub(crate) const GROUP_STATE: Shape = closed(
     "GroupState",
     &[
@@ -131,6 +133,7 @@ pub(crate) const GROUP_STATE: Shape = closed(
         (5, Message(&SNAPSHOT_POINTER)),
         (6, Number),
         (7, Number),
+        (8, Message(&PROBATION)),
     ],
 );
 pub(crate) const CHECKPOINT: Shape =

@@ -33,6 +33,7 @@ stored!(v1::Entries, shape::ENTRIES);
 stored!(v1::Truncate, shape::TRUNCATE);
 stored!(v1::Committed, shape::COMMITTED);
 stored!(v1::SnapshotPointer, shape::SNAPSHOT_POINTER);
+stored!(v1::Probation, shape::PROBATION);
 stored!(v1::GroupState, shape::GROUP_STATE);
 stored!(v1::Checkpoint, shape::CHECKPOINT);
 stored!(v1::Identity, shape::IDENTITY);

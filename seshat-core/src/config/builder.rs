@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::normalise;
@@ -37,6 +38,7 @@ pub struct NodeConfigBuilder {
     pub(super) single_node: bool,
     pub(super) joining: bool,
     pub(super) cluster_name: String,
+    pub(super) data_dir: Option<PathBuf>,
     pub(super) heartbeat_interval: Duration,
     pub(super) election_timeout_min: Duration,
     pub(super) election_timeout_max: Duration,
@@ -59,6 +61,7 @@ impl NodeConfigBuilder {
             single_node: false,
             joining: false,
             cluster_name: "seshat".to_owned(),
+            data_dir: None,
             heartbeat_interval: Duration::from_millis(100),
             election_timeout_min: Duration::from_millis(500),
             election_timeout_max: Duration::from_millis(1000),
@@ -97,6 +100,12 @@ impl NodeConfigBuilder {
     /// See [`NodeConfig::cluster_name`].
     pub fn cluster_name(mut self, name: impl Into<String>) -> Self {
         self.cluster_name = name.into();
+        self
+    }
+
+    /// See [`NodeConfig::data_dir`].
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
         self
     }
 
@@ -179,6 +188,9 @@ impl NodeConfigBuilder {
         } else if self.grpc.tls.is_some() && !is_domain(&self.cluster_name) {
             broken.add(Field::ClusterName, format!("{:?}", self.cluster_name), Rule::Domain);
         }
+        if self.data_dir.as_deref() == Some(Path::new("")) {
+            broken.add(Field::DataDir, "\"\"", Rule::NotEmpty);
+        }
         self.check_durations(&mut broken);
         self.check_amounts(&mut broken);
         self.check_products(&mut broken);
@@ -190,6 +202,7 @@ impl NodeConfigBuilder {
             members,
             joining: self.joining,
             cluster_name: self.cluster_name,
+            data_dir: self.data_dir,
             heartbeat_interval: self.heartbeat_interval,
             election_timeout_min: self.election_timeout_min,
             election_timeout_max: self.election_timeout_max,

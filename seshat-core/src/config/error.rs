@@ -66,6 +66,8 @@ pub enum Field {
     },
     /// See [`NodeConfig::cluster_name`].
     ClusterName,
+    /// See [`NodeConfig::data_dir`].
+    DataDir,
     /// See [`NodeConfig::heartbeat_interval`].
     HeartbeatInterval,
     /// See [`NodeConfig::election_timeout_min`].
@@ -125,6 +127,7 @@ impl fmt::Display for Field {
             Self::MemberId => "members.id",
             Self::MemberAddress { id } => return write!(f, "members[id = {id}].address"),
             Self::ClusterName => "cluster_name",
+            Self::DataDir => "data_dir",
             Self::HeartbeatInterval => "heartbeat_ms",
             Self::ElectionTimeoutMin => "election_min_ms",
             Self::ElectionTimeoutMax => "election_max_ms",
@@ -190,7 +193,7 @@ pub enum Rule {
         /// What fits.
         most: usize,
     },
-    /// Text, or a host before the port.
+    /// Text, a path, or a host before the port.
     NotEmpty,
     /// Part of a DNS name, as certificates name nodes by it.
     Domain,

@@ -28,6 +28,7 @@ struct RawConfig {
     single_node: bool,
     joining: bool,
     cluster_name: String,
+    data_dir: Option<PathBuf>,
     #[serde(rename = "heartbeat_ms", deserialize_with = "millis")]
     heartbeat_interval: Duration,
     #[serde(rename = "election_min_ms", deserialize_with = "millis")]

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::codec::DecodeError;
 use crate::log::AppendError;
+use crate::machine::NoRoom;
 
 use crate::snapshot::SnapshotError;
 use crate::types::LogId;
@@ -139,9 +140,9 @@ pub enum Unreadable {
 /// Why a snapshot isn't kept. The one before is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
-    /// There is no room. The node stops; nothing is lost.
-    #[error("the disk has no room for a snapshot of {bytes} bytes")]
-    Full { bytes: usize, source: Failure },
+    /// There is no room, and nothing is left of it.
+    #[error(transparent)]
+    Full(#[from] NoRoom),
     /// The log takes nothing any more.
     #[error(transparent)]
     Stopped(#[from] Stopped),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::storage::{Hold, Released};
 use crate::wal::{FileSystem, Keeper, Wal};
 
 /// Closes the log when its last user is gone.
@@ -9,6 +10,9 @@ pub(super) struct Home<F: FileSystem> {
     wal: Wal<F>,
     /// `None` while it is dropped.
     keeper: Option<Keeper>,
+    released: Released,
+    /// Dropped last, behind the log and its lock.
+    _hold: Hold,
 }
 
 impl<F: FileSystem> Home<F> {
@@ -18,11 +22,17 @@ impl<F: FileSystem> Home<F> {
     /// The system has none to give.
     pub(super) fn of(wal: Wal<F>) -> io::Result<Self> {
         let keeper = Some(Keeper::start(wal.clone())?);
-        Ok(Self { wal, keeper })
+        let (hold, released) = Hold::new();
+        Ok(Self { wal, keeper, released, _hold: hold })
     }
 
     pub(super) fn wal(&self) -> &Wal<F> {
         &self.wal
+    }
+
+    /// Tells when the directory can be opened again.
+    pub(super) fn released(&self) -> Released {
+        self.released.clone()
     }
 
     /// Something is purged: there may be segments to let go.

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -21,6 +21,7 @@ use crate::log::{
     AppendError, Gone, HardState, PURGED_AT_ONCE, Purge, PurgeError, REPLICATION_BYTES,
     TruncateError, skip_purged,
 };
+use crate::storage::Room;
 use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
 use crate::wal::{Disk, Entries, FileSystem, Lsn, Record, Space, Stopped, SubmitError};
 
@@ -76,6 +77,10 @@ impl<F: FileSystem> DiskLog<F> {
         Self { shared: Arc::new(Shared { home, held: Mutex::new(held) }) }
     }
 
+    pub(super) fn home(&self) -> &Arc<Home<F>> {
+        &self.shared.home
+    }
+
     /// Vote, committed and purged ids, as they are stored.
     pub fn hard_state(&self) -> HardState {
         let held = self.lock();
@@ -91,6 +96,11 @@ impl<F: FileSystem> DiskLog<F> {
     /// How much room the disk has for entries to come, as far as is known.
     pub fn space(&self) -> Space {
         self.shared.home.wal().space()
+    }
+
+    /// The same, for a node that runs on it. Holds nothing that keeps the log open.
+    pub(super) fn room(&self) -> Arc<dyn Room> {
+        Arc::new(WalRoom(Arc::downgrade(&self.shared.home)))
     }
 
     // A panic while the lock was held can't have left a half-done change: all is checked first.
@@ -189,10 +199,15 @@ impl<F: FileSystem> DiskLog<F> {
     /// Rides along with what is written next.
     fn commit(&self, committed: Option<LogId>) -> Result<(), SubmitError> {
         let mut held = self.lock();
-        match self.submit(Record::Committed(committed.as_ref().map(Into::into))) {
-            // It is told again; to be behind with it costs a restart some time, and nothing else.
-            Err(SubmitError::DiskFull { .. }) => tracing::debug!("no room for what is committed"),
-            other => drop(other?),
+        // It is told again; to be behind with it costs a restart some time, and nothing else. So where there
+        // is little room, it is for others.
+        if self.shared.home.wal().lacks().is_none() {
+            match self.submit(Record::Committed(committed.as_ref().map(Into::into))) {
+                Err(SubmitError::DiskFull { .. }) => {
+                    tracing::debug!("no room for what is committed");
+                }
+                other => drop(other?),
+            }
         }
         held.committed = committed;
         Ok(())
@@ -323,6 +338,31 @@ impl<F: FileSystem> RaftLogStorage<TypeConfig> for DiskLog<F> {
             tracing::error!(%error, "purge refused");
             StorageIOError::write_logs(&error).into()
         })
+    }
+}
+
+/// The room that a log has whose user may be gone: then it has all that is asked for, of which nobody
+/// appends anything.
+struct WalRoom<F: FileSystem>(Weak<Home<F>>);
+
+impl<F: FileSystem> Debug for WalRoom<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WalRoom")
+    }
+}
+
+impl<F: FileSystem> Room for WalRoom<F> {
+    fn lacks(&self) -> Option<u64> {
+        self.0.upgrade()?.wal().lacks()
+    }
+
+    fn fits(&self, bytes: u64) -> bool {
+        self.0.upgrade().is_none_or(|home| home.wal().fits(bytes))
+    }
+
+    fn make(&self, bytes: u64) -> bool {
+        // A log that stopped says so to whoever appends.
+        self.0.upgrade().is_none_or(|home| home.wal().make_room(bytes).unwrap_or(true))
     }
 }
 

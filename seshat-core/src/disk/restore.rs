@@ -13,6 +13,7 @@ use crate::codec::{DecodeError, Message};
 use crate::log::{BoundedLog, Gone};
 use crate::machine::Machine;
 use crate::proto::v1;
+use crate::storage::Probation;
 use crate::types::{Entry, LogId, Vote};
 use crate::wal::{FileSystem, Wal};
 
@@ -43,6 +44,7 @@ pub(super) fn restore<F: FileSystem>(
     let vote = state.vote.map(Vote::try_from).transpose().map_err(invalid("the vote"))?;
     let committed = log_id(state.committed, "what is committed")?;
     let purged = log_id(state.purged, "what is purged")?;
+    state.probation.map(Probation::try_from).transpose().map_err(invalid("a probation"))?;
     let (snapshots, machine) = find(wal.file_system(), state.snapshot.as_ref(), purged)?;
     let mut log = BoundedLog::new(state.first_index, purged, hot_bytes);
     replay(wal, &state, &mut log)?;

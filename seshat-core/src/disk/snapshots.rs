@@ -21,7 +21,7 @@ pub(super) use self::found::{Found, find};
 use super::GROUP;
 use super::error::{KeepError, NoSnapshot};
 use super::home::Home;
-use crate::machine::{Kept, KeptError, Made, Whole};
+use crate::machine::{Kept, KeptError, Made, NoRoom, Whole};
 use crate::proto::v1;
 use crate::snapshot;
 use crate::types::SnapshotMeta;
@@ -67,7 +67,9 @@ impl<F: FileSystem> Snapshots<F> {
         files.next += 1;
         let written = write(wal.file_system(), sequence, bytes);
         written.map_err(|failure| match failure {
-            full if full.is_full() => KeepError::Full { bytes: bytes.len(), source: full },
+            full if full.is_full() => {
+                KeepError::from(NoRoom { bytes: bytes.len(), source: full.into() })
+            }
             failure => wal.fail(failure).into(),
         })?;
         let pointer = v1::SnapshotPointer {
@@ -111,7 +113,10 @@ impl<F: FileSystem> Kept for Snapshots<F> {
             tracing::info!(newer = %newer.snapshot_id, "a newer snapshot stays current");
             return Ok(());
         }
-        self.put(&mut files, meta, bytes).map_err(|error| KeptError(error.into()))
+        self.put(&mut files, meta, bytes).map_err(|error| match error {
+            KeepError::Full(full) => KeptError(full.into()),
+            error => KeptError(error.into()),
+        })
     }
 
     fn current(&self) -> Result<Option<Whole>, KeptError> {

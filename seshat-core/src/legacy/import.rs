@@ -99,10 +99,8 @@ impl Export {
 
         let (log, machine, mut summary) = replay.end();
         (summary.vote, summary.committed) = (vote, committed);
-        let storage = MemStorage {
-            log: LogStore::holding(log, vote, committed),
-            machine: MachineStore::holding(machine),
-        };
+        let log = LogStore::holding(log, vote, committed);
+        let storage = MemStorage::holding(log, MachineStore::holding(machine));
         Ok(Imported { storage, summary })
     }
 }

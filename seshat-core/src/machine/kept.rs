@@ -42,6 +42,21 @@ pub(crate) enum Made {
 #[error(transparent)]
 pub(crate) struct KeptError(pub(crate) Box<dyn Error + Send + Sync>);
 
+/// There was no room for a snapshot, and nothing is left of it.
+///
+/// A [builder](openraft::RaftSnapshotBuilder) whose error is made of this
+/// ([`AnyError::new`](openraft::AnyError::new)) says that nothing else is wrong: the node goes on without
+/// that snapshot. Any other error ends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk has no room for a snapshot of {bytes} bytes")]
+pub struct NoRoom {
+    /// Of the snapshot.
+    pub bytes: usize,
+    /// What the system said.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
 /// Nowhere but in memory.
 #[derive(Debug, Default)]
 pub(super) struct InMemory(Mutex<Option<Whole>>);

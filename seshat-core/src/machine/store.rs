@@ -13,7 +13,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 use tokio::task::JoinError;
 use tracing::Instrument;
 
-use super::kept::{InMemory, Kept, KeptError, Made};
+use super::kept::{InMemory, Kept, KeptError, Made, NoRoom};
 use super::{FrozenMachine, Machine, Size};
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, SnapshotData, SnapshotError};
@@ -312,6 +312,16 @@ enum WorkError {
     Stopped(#[from] JoinError),
 }
 
+impl WorkError {
+    /// What a node may go on after.
+    fn no_room(&self) -> Option<&NoRoom> {
+        match self {
+            Self::Kept(KeptError(error)) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
 impl Shared {
     /// Reads and verifies all of it first, unless that was done on arrival; the live state is replaced in one step, and the old
     /// one is freed after the lock is.
@@ -378,8 +388,13 @@ impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
             Ok(bytes)
         };
         let built = off_the_runtime(build).instrument(span).await;
-        let bytes = built
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error))?;
+        let bytes = built.map_err(|error| {
+            let signature = Some(meta.signature());
+            match error.no_room() {
+                Some(full) => StorageIOError::write_snapshot(signature, full),
+                None => StorageIOError::write_snapshot(signature, &error),
+            }
+        })?;
         Ok(snapshot_of(&meta, &bytes))
     }
 }

@@ -13,7 +13,8 @@
 //! - A node that remembers nothing takes no part before its cluster has said that it may
 //!   ([`GrpcServer::admit`]): it can't vote twice in a term or lose what it acknowledged. Where it
 //!   was a leader that said so, it refuses every older one from then on, and neither votes nor
-//!   campaigns before it has committed what that one had.
+//!   campaigns before its log has what that one had committed; also after a restart, on storage that
+//!   outlives the process ([`Probations`](crate::storage::Probations)).
 //! - A heartbeat or a vote waits behind nothing long: entries and snapshots travel on connections of
 //!   their own.
 //! - Every call ends: by a deadline or, one that carries much, by lack of progress. That may take any

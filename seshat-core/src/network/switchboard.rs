@@ -13,10 +13,13 @@ mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openraft::{Raft, RaftTypeConfig};
+use openraft::raft::AppendEntriesRequest;
+use openraft::{AnyError, Raft, RaftTypeConfig};
 use tokio::time::Instant;
 
 use self::bandwidth::Turn;
@@ -27,6 +30,37 @@ pub use self::ship::{InChunks, Ship, Shipped};
 #[cfg(feature = "storage-v2")]
 pub use self::wire::Encoded;
 pub use self::wire::{Carry, Direct, Wire};
+
+/// A future behind a pointer.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What stands before a node and knows what it can't take.
+pub trait Guard<C: RaftTypeConfig>: Send + Sync + 'static {
+    /// Whether the node may be given the request. If not, it is given it without its entries, so that it hears
+    /// its leader, and the sender is told that it can't be reached.
+    fn admits<'a>(
+        &'a self,
+        request: &'a AppendEntriesRequest<C>,
+    ) -> BoxFuture<'a, Result<(), AnyError>>;
+
+    /// Whether it may be sent a snapshot.
+    ///
+    /// # Errors
+    /// Why not.
+    fn installs(&self) -> Result<(), AnyError>;
+}
+
+/// A node that is plugged in.
+struct Plugged<C: RaftTypeConfig> {
+    raft: Raft<C>,
+    guard: Option<Arc<dyn Guard<C>>>,
+}
+
+impl<C: RaftTypeConfig> Clone for Plugged<C> {
+    fn clone(&self) -> Self {
+        Self { raft: self.raft.clone(), guard: self.guard.clone() }
+    }
+}
 
 /// Connects any number of nodes. Clones are the same switchboard.
 ///
@@ -42,7 +76,7 @@ struct Shared<C: RaftTypeConfig> {
 }
 
 struct State<C: RaftTypeConfig> {
-    nodes: HashMap<C::NodeId, Raft<C>>,
+    nodes: HashMap<C::NodeId, Plugged<C>>,
     links: HashMap<(C::NodeId, C::NodeId), Link>,
 }
 
@@ -87,7 +121,12 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
 
     /// Makes node `id` reachable. Replaces an earlier one of that id.
     pub fn plug(&self, id: C::NodeId, raft: Raft<C>) {
-        self.lock().nodes.insert(id, raft);
+        self.lock().nodes.insert(id, Plugged { raft, guard: None });
+    }
+
+    /// The same, for a node that can't take all that it may be sent: one on a disk, which may be full.
+    pub fn plug_guarded(&self, id: C::NodeId, raft: Raft<C>, guard: impl Guard<C>) {
+        self.lock().nodes.insert(id, Plugged { raft, guard: Some(Arc::new(guard)) });
     }
 
     /// Makes node `id` unreachable, as if its process had ended.
@@ -167,7 +206,7 @@ impl<C: RaftTypeConfig, W: Clone> Switchboard<C, W> {
         }
     }
 
-    fn node(&self, id: &C::NodeId) -> Option<Raft<C>> {
+    fn node(&self, id: &C::NodeId) -> Option<Plugged<C>> {
         self.lock().nodes.get(id).cloned()
     }
 

@@ -9,7 +9,7 @@
 //! Bounds: what waits, and what is in the log until openraft has answered it, by bytes, whoever waits
 //! for it ([`door`]; a proposer waits for a place, then for its deadline); an entry by operations and
 //! bytes; every proposal by a deadline of its own. A leader without a quorum takes nothing
-//! ([`leadership`]); what was taken before goes on waiting, in its order, since the quorum may come
+//! ([`leadership`]), nor does one with a full disk ([`Intake`]); what was taken before goes on waiting, in its order, since the quorum may come
 //! back in time.
 //!
 //! openraft answers an entry when it is applied, when it is overwritten, or by dropping the answer's
@@ -38,6 +38,7 @@ use self::leadership::Leadership;
 use self::queue::{Entered, Proposal, Queue, Work};
 use self::turn::Turn;
 use self::waiting::Waiting;
+use super::intake::Intake;
 use crate::config::NodeConfig;
 use crate::error::{NotLeader, ProposeError, Stopped};
 use crate::network::Ways;
@@ -54,6 +55,7 @@ type Received = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>
 pub(super) struct Batcher {
     queue: Arc<Queue>,
     leadership: Arc<Leadership>,
+    intake: Intake,
     timeout: Duration,
     raft: Raft,
 }
@@ -64,6 +66,7 @@ impl Batcher {
         config: &NodeConfig,
         raft: Raft,
         ways: Ways,
+        intake: Intake,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
         let leadership = Arc::new(Leadership::new(&raft, ways, config));
@@ -71,10 +74,11 @@ impl Batcher {
         let driver = Driver {
             queue: Arc::clone(&queue),
             leadership: Arc::clone(&leadership),
+            intake: intake.clone(),
             timeout,
             raft: raft.clone(),
         };
-        (Self { queue, leadership, timeout, raft }, driver.run())
+        (Self { queue, leadership, intake, timeout, raft }, driver.run())
     }
 
     /// Proposes one operation and waits for its response. Dropping the future gives up the
@@ -96,7 +100,7 @@ impl Batcher {
                 pass
             }
         };
-        let refusal = || self.leadership.refusal();
+        let refusal = || refusal(&self.leadership, &self.intake);
         match self.queue.enter(pass, operation, (now, deadline), refusal)? {
             Entered::Queued(answered) => answered.await.unwrap_or(Err(Stopped::ShutDown.into())),
             Entered::Alone(turn, operation) => {
@@ -112,9 +116,11 @@ impl Batcher {
         operation: Operation,
         deadline: Instant,
     ) -> Result<Response, ProposeError> {
+        let batch = Batch::from(operation);
+        self.intake.takes(&batch).await?;
         // Sends at once or, if openraft has stopped, not at all: dropping this future where it waits
         // leaves nothing in the log (`raft/raft_inner.rs`, `send_msg`).
-        let answer = self.raft.client_write_ff(Batch::from(operation)).await;
+        let answer = self.raft.client_write_ff(batch).await;
         turn.began(answer.map_err(Stopped::from)?);
         loop {
             tokio::select! {
@@ -145,6 +151,7 @@ impl Batcher {
 struct Driver {
     queue: Arc<Queue>,
     leadership: Arc<Leadership>,
+    intake: Intake,
     timeout: Duration,
     raft: Raft,
 }
@@ -165,13 +172,18 @@ impl Driver {
             match work {
                 Work::Await(answer, waiting) => self.under_way(answer, waiting, &mut backlog).await,
                 Work::Propose(operations, waiting) => {
-                    if let Some(refused) = self.leadership.refusal() {
+                    if let Some(refused) = refusal(&self.leadership, &self.intake) {
                         waiting.fail(&refused);
                         continue;
                     }
-                    tracing::trace!(operations = operations.len(), "propose an entry");
+                    let batch = Batch::new(operations);
+                    if let Err(full) = self.intake.takes(&batch).await {
+                        waiting.fail(&full.into());
+                        continue;
+                    }
+                    tracing::trace!(operations = batch.operations().len(), "propose an entry");
                     self.queue.begins();
-                    match self.raft.client_write_ff(Batch::new(operations)).await {
+                    match self.raft.client_write_ff(batch).await {
                         Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
                         Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
                     }
@@ -212,6 +224,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// Why nothing may be proposed here now. Who doesn't lead has no need of room.
+fn refusal(leadership: &Leadership, intake: &Intake) -> Option<ProposeError> {
+    leadership.refusal().or_else(|| intake.refusal().map(Into::into))
 }
 
 async fn until(deadline: Option<Instant>) {

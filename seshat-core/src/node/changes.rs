@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::handover::{Peers, hand_over, leads_by};
+use super::intake::Intake;
 use super::running::running;
 use crate::config::NodeConfig;
 use crate::error::{MembershipError, NotLeader, Stopped};
@@ -46,6 +47,7 @@ pub(super) struct Changes {
     node_id: NodeId,
     raft: Raft,
     peers: Arc<dyn Peers>,
+    intake: Intake,
     /// How long a handover may take, and the answer to what a deposed leader proposed.
     patience: Duration,
     /// For how long a joint configuration is left to whoever made it, and before each attempt to end it.
@@ -58,11 +60,17 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(config: &NodeConfig, raft: Raft, peers: Arc<dyn Peers>) -> Self {
+    pub(super) fn new(
+        config: &NodeConfig,
+        raft: Raft,
+        peers: Arc<dyn Peers>,
+        intake: Intake,
+    ) -> Self {
         Self {
             node_id: config.node_id(),
             raft,
             peers,
+            intake,
             patience: config.election_timeout_max(),
             pause: config.heartbeat_interval(),
             turn: Arc::new(Semaphore::new(1)),
@@ -192,6 +200,9 @@ impl Changes {
         membership: &Membership,
         Change { members, retain }: Change,
     ) -> Result<(), MembershipError> {
+        if let Some(full) = self.intake.refusal() {
+            return Err(full.into());
+        }
         if takes_vote(&members, membership, self.node_id) {
             self.leaving.store(true, Ordering::Relaxed);
         }

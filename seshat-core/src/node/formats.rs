@@ -42,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use self::judge::{Said, judge};
+use super::intake::Intake;
 use crate::codec::{self, FormatsResponse};
 use crate::config::NodeConfig;
 use crate::error::{HeldBack, MembershipError, NotLeader, ProposeError, Stopped};
@@ -74,6 +75,7 @@ pub(crate) struct Formats {
     node_id: NodeId,
     mine: FormatsResponse,
     others: Box<dyn Asks>,
+    intake: Intake,
     /// As in `state`; for every proposal.
     written: AtomicU32,
     /// The newest that this node ever proposed, applied or not.
@@ -99,13 +101,19 @@ impl fmt::Debug for Formats {
 
 impl Formats {
     /// Of a node whose state has that format.
-    pub(super) fn new(config: &NodeConfig, others: impl Asks + 'static, written: u32) -> Self {
+    pub(super) fn new(
+        config: &NodeConfig,
+        others: impl Asks + 'static,
+        written: u32,
+        intake: Intake,
+    ) -> Self {
         let reads = codec::reads();
         let agrees = config.max_format().unwrap_or(reads).min(reads);
         Self {
             node_id: config.node_id(),
             mine: FormatsResponse { reads, agrees },
             others: Box::new(others),
+            intake,
             written: AtomicU32::new(written),
             proposed: AtomicU32::new(written),
             state: watch::Sender::new(State { written, held: None }),
@@ -250,6 +258,10 @@ impl Formats {
     async fn raise(&self, format: u32, raft: &Raft, asked: BTreeMap<NodeId, Node>) {
         let members_stay = self.members.lock().await;
         if members(raft).await != Some(asked) {
+            return;
+        }
+        if self.intake.refusal().is_some() {
+            // It can wait for room.
             return;
         }
         self.proposed.fetch_max(format, Ordering::Relaxed);

@@ -24,7 +24,8 @@
 //! election timeout, as if L had just stopped.
 //!
 //! A leader that a change of the membership takes the vote from leaves in the same way, but it counts
-//! towards no quorum.
+//! towards no quorum. One whose disk is full does, too; a voter whose disk is full says so when it is asked in
+//! step 1 ([`asks_for_room`]).
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -96,6 +97,13 @@ fn only_vote(vote: Vote) -> AppendEntriesRequest {
         entries: Vec::new(),
         leader_commit: None,
     }
+}
+
+/// Whether the request asks a voter for its whole log, as step 1 does, rather than to tell that its leader
+/// lives: openraft's own heartbeats say what is committed, but before anything is.
+pub(super) fn asks_for_room(request: &AppendEntriesRequest) -> bool {
+    let AppendEntriesRequest { vote, prev_log_id, entries, leader_commit } = request;
+    vote.committed && prev_log_id.is_some() && entries.is_empty() && leader_commit.is_none()
 }
 
 /// Who is to take over, and what makes it so.

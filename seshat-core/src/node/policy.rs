@@ -8,16 +8,19 @@
 //! [`Retention`], which decides what of the log a snapshot makes superfluous. [`Formats`] hears of what
 //! raises the cluster's format.
 
+use std::any::type_name;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use openraft::storage::RaftStateMachine;
-use openraft::{OptionalSend, RaftSnapshotBuilder};
+use openraft::{AnyError, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::Notify;
 
 use super::formats::Formats;
 use super::retention::Retention;
 use crate::config::SnapshotConfig;
+use crate::machine::NoRoom;
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, SnapshotData};
 use crate::types::{
@@ -196,13 +199,28 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     }
 }
 
+/// In place of a snapshot that the disk has no room for, one of nothing: openraft, which would end the node
+/// for an error, takes it for older than what it has, and for no news.
+fn none_if_full(error: StorageError) -> Result<Snapshot, StorageError> {
+    let StorageError::IO { source } = &error else { return Err(error) };
+    let why = source.source().and_then(|why| why.downcast_ref::<AnyError>());
+    if why.and_then(AnyError::get_type) != Some(type_name::<NoRoom>()) {
+        return Err(error);
+    }
+    tracing::warn!(%error, "no snapshot is built, and the log stays as long as it is");
+    Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Box::new(SnapshotData::new()) })
+}
+
 impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Metered<B> {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let built = self.inner.build_snapshot().await;
         self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
-        if built.is_err() {
-            self.policy.retention.view_failed();
+        match built {
+            Ok(built) => Ok(built),
+            Err(error) => {
+                self.policy.retention.view_failed();
+                none_if_full(error)
+            }
         }
-        built
     }
 }

@@ -31,8 +31,13 @@ pub enum Handover {
 
 impl<R: StateReader> RaftNode<R> {
     /// Stops the node for good: refuses proposals and changes of the membership, answers those that
-    /// wait, hands leadership over if it leads, stops. Takes at most `propose_timeout` and the maximal
-    /// election timeout. Calling it again, or while it runs, does nothing more, and returns the same.
+    /// wait, hands leadership over if it leads, stops. Takes at most `propose_timeout`, the maximal
+    /// election timeout and `rpc_timeout`. Calling it again, or while it runs, does nothing more, and returns
+    /// the same.
+    ///
+    /// When it returns, the storage is [released](crate::storage::Storage::released), so that another node can
+    /// be started on it at once; unless a snapshot is being built or sent for longer than `rpc_timeout`, of
+    /// which an event tells.
     ///
     /// Dropping the future changes nothing: what has begun ends.
     pub async fn shutdown(&self) -> Handover {
@@ -91,7 +96,8 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// Stops the node at once, as a crash would: proposals that wait end with
-    /// [`Stopped::ShutDown`](crate::error::Stopped::ShutDown), nobody takes over.
+    /// [`Stopped::ShutDown`](crate::error::Stopped::ShutDown), nobody takes over. The storage is released
+    /// then, as after [`shutdown`](Self::shutdown).
     ///
     /// Dropping the future changes nothing: what has begun ends.
     pub async fn stop(&self) {
@@ -109,6 +115,16 @@ impl<R: StateReader> RaftNode<R> {
             tracing::error!(node_id = self.id(), %error, "the node's core could not be joined");
         }
         inner.tasks.iter().for_each(JoinHandle::abort);
+        // Replication and the state machine are openraft's tasks, which end on their own once the core has.
+        let patience = inner.config.rpc_timeout();
+        let released = tokio::time::timeout(patience, inner.released.clone().wait()).await.is_ok();
+        if !released {
+            tracing::warn!(
+                node_id = self.id(),
+                ?patience,
+                "stopped, but its storage is still in use"
+            );
+        }
         tracing::info!(node_id = self.id(), "node stopped");
     }
 }

@@ -544,6 +544,17 @@ pub struct Committed {
     #[prost(message, optional, tag = "1")]
     pub log_id: ::core::option::Option<LogId>,
 }
+/// On whose word a node takes part whose directory was empty: until its log reaches that leader's, it neither
+/// votes nor campaigns. Written before it takes part, and never taken back: whether it is over, the log says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Probation {
+    /// The leader's vote. Required.
+    #[prost(message, optional, tag = "1")]
+    pub vote: ::core::option::Option<Vote>,
+    /// The last entry that the leader had committed, which is one of its own. Required.
+    #[prost(message, optional, tag = "2")]
+    pub committed: ::core::option::Option<LogId>,
+}
 /// A snapshot that is whole and durable in a file of its own.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotPointer {
@@ -581,6 +592,9 @@ pub struct GroupState {
     /// The index that its next entry must have.
     #[prost(uint64, tag = "7")]
     pub next_index: u64,
+    /// The last one; absent in a group that never was on any.
+    #[prost(message, optional, tag = "8")]
+    pub probation: ::core::option::Option<Probation>,
 }
 /// The first frame of a segment: what all before it came to, so that they can go.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -126,6 +126,11 @@ impl<T> Core<T> {
         Ok(lsn)
     }
 
+    /// See [`Queue::fits`].
+    pub(super) fn fits(&self, bytes: u64) -> Result<(), u64> {
+        self.queue.fits(bytes, || checkpoint(&self.groups).len())
+    }
+
     /// Puts in a frame that the log itself needs, or not if there is no room for it.
     pub(super) fn mark(&mut self, kind: Kind) {
         self.queue.place_if_it_fits(Frame::new(kind, 0, Vec::new()));

@@ -167,8 +167,8 @@ pub enum SubmitError {
         /// The most.
         max: usize,
     },
-    /// There is no room for another segment. Votes, truncations and purges still fit in what is kept for
-    /// them; entries are taken again once [`Wal::maintain`](super::Wal::maintain) found room.
+    /// There is no room for another segment, and not enough in the last. Votes, truncations and purges still
+    /// fit in what is kept for them; entries are taken again once [`Wal::maintain`](super::Wal::maintain) found room.
     #[error("the disk is full: {needed} bytes are needed for the log's next segment")]
     DiskFull {
         /// What the next segment takes.

@@ -49,11 +49,13 @@ pub enum Kind {
     Synced = 8,
     /// The log was closed in peace.
     Closed = 9,
+    /// The node takes part on another's word.
+    Probation = 10,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        const ALL: [Kind; 9] = [
+        const ALL: [Kind; 10] = [
             Kind::Entries,
             Kind::Vote,
             Kind::Truncate,
@@ -63,6 +65,7 @@ impl Kind {
             Kind::Checkpoint,
             Kind::Synced,
             Kind::Closed,
+            Kind::Probation,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == byte)
     }

@@ -102,9 +102,11 @@ impl Group {
                 }
                 _ => Ok(()),
             },
-            Change::Vote(_) | Change::Purge(_) | Change::Committed(_) | Change::Snapshot(_) => {
-                Ok(())
-            }
+            Change::Vote(_)
+            | Change::Purge(_)
+            | Change::Committed(_)
+            | Change::Snapshot(_)
+            | Change::Probation(_) => Ok(()),
         }
     }
 
@@ -128,6 +130,7 @@ impl Group {
             Change::Purge(upto) => self.purge(upto),
             Change::Committed(log_id) => self.state.committed = log_id,
             Change::Snapshot(pointer) => self.state.snapshot = Some(*pointer),
+            Change::Probation(probation) => self.state.probation = Some(probation),
         }
     }
 

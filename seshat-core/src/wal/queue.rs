@@ -2,14 +2,18 @@
 //!
 //! Guarantees: a frame that was placed fits where it was placed, and the files it needs are there already:
 //! writing can fail because the disk does, and not for lack of room. Frames are written in the order in which
-//! they were placed. Entries never take the [`reserve`](Queue::reserve) at a segment's end; whatever else
-//! there is may. Entries that continue those that wait last go into their frame, while it is small.
+//! they were placed. Entries never take the [`reserve`](Queue::reserve) at a segment's end, and the smallest
+//! of them, which a new leader begins with, no more than half of it; whatever else there is may. Entries that
+//! continue those that wait last go into their frame, while it is small.
 
 use std::collections::VecDeque;
 
 use super::frame::{Frame, Kind, frame_len};
 use super::group::Place;
 use super::segment::{BLOCK, Spare};
+
+/// Entries that take no more than that part of the reserve may be in it.
+const SMALL: u64 = 16;
 
 /// What is to be written next.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ pub enum Space {
     /// No more than what is set aside. Entries are taken while it lasts, so it is time to refuse proposals and
     /// to hand leadership over.
     Low,
-    /// None: entries are refused.
+    /// No more than what is left of the last segment: entries that don't fit are refused.
     Full,
 }
 
@@ -101,11 +105,6 @@ impl<T> Queue<T> {
             (Some(_), false) => Space::Low,
             (Some(_), true) => Space::Full,
         }
-    }
-
-    /// What the next segment needs, if entries are refused for lack of it.
-    pub(super) fn refuses(&self) -> Option<u64> {
-        self.short.filter(|_| self.space() == Space::Full)
     }
 
     /// What the next spare needs, where the last found no room.
@@ -133,6 +132,25 @@ impl<T> Queue<T> {
         self.spares.iter().any(|spare| spare.capacity >= capacity)
     }
 
+    /// Whether entries of so many bytes in all find room, in how many frames ever: behind the last, or in a
+    /// spare, which `checkpoint` bytes come first in. If not, the length of a spare that they do.
+    pub(super) fn fits(&self, bytes: u64, checkpoint: impl FnOnce() -> u64) -> Result<(), u64> {
+        if self.tail.end + bytes + self.reserve <= self.tail.capacity {
+            return Ok(());
+        }
+        let needed = BLOCK as u64 + checkpoint() + bytes + self.reserve;
+        if self.has_spare(needed) { Ok(()) } else { Err(needed.next_multiple_of(BLOCK as u64)) }
+    }
+
+    /// Bytes at a segment's end that the frame leaves alone.
+    fn keeps(&self, frame: &Frame) -> u64 {
+        match frame.kind {
+            Kind::Entries if frame.len() > self.reserve / SMALL => self.reserve,
+            Kind::Entries => self.reserve / 2,
+            _ => 0,
+        }
+    }
+
     /// Gives the frame an LSN and a place, and takes its body; entries may get those of the frame before.
     /// `checkpoint` sums up all that was placed before, and is asked for where a new segment begins.
     pub(super) fn place(
@@ -143,8 +161,7 @@ impl<T> Queue<T> {
         if let Some(shared) = self.share(frame) {
             return Ok(shared);
         }
-        let keep = if frame.kind == Kind::Entries { self.reserve } else { 0 };
-        if self.tail.end + frame.len() + keep > self.tail.capacity {
+        if self.tail.end + frame.len() + self.keeps(frame) > self.tail.capacity {
             self.turn(checkpoint(), frame.len() + self.reserve)?;
         }
         // A file's length is bounded where it is made.

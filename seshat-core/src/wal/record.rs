@@ -25,6 +25,8 @@ pub enum Record {
     Committed(Option<v1::LogId>),
     /// A snapshot is whole and durable in its file.
     Snapshot(v1::SnapshotPointer),
+    /// The node takes part on another's word.
+    Probation(v1::Probation),
 }
 
 /// Entries, encoded.
@@ -90,6 +92,7 @@ pub(super) enum Change {
     Committed(Option<v1::LogId>),
     /// Far larger than the others, and rare.
     Snapshot(Box<v1::SnapshotPointer>),
+    Probation(v1::Probation),
 }
 
 impl Record {
@@ -115,6 +118,9 @@ impl Record {
             Self::Snapshot(pointer) => {
                 (frame(Kind::Snapshot, encode(&pointer)), Change::Snapshot(Box::new(pointer)))
             }
+            Self::Probation(probation) => {
+                (frame(Kind::Probation, encode(&probation)), Change::Probation(probation))
+            }
         }
     }
 }
@@ -133,6 +139,7 @@ impl Change {
             }
             Kind::Committed => Self::Committed(decode::<v1::Committed>(body)?.log_id),
             Kind::Snapshot => Self::Snapshot(Box::new(decode(body)?)),
+            Kind::Probation => Self::Probation(decode(body)?),
             Kind::Checkpoint | Kind::Synced | Kind::Closed => return Ok(None),
         }))
     }

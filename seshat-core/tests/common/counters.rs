@@ -70,6 +70,7 @@ impl Counter {
                 Err(
                     error @ (ProposeError::Limit(_)
                     | ProposeError::QueueFull { .. }
+                    | ProposeError::DiskFull(_)
                     | ProposeError::Unanswered { .. }),
                 ) => panic!("{error}"),
                 // It may be applied or not.

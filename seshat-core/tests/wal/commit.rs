@@ -208,6 +208,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (group.clone(), 0..4_u64).prop_map(|(g, n)| Op::PurgeBeyond(g, n)),
         1 => group.clone().prop_map(Op::Committed),
         1 => group.clone().prop_map(Op::Snapshot),
+        1 => group.clone().prop_map(Op::Probation),
         1 => group.prop_map(Op::Read),
         1 => Just(Op::Settle),
         2 => Just(Op::Maintain),

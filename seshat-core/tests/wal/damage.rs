@@ -19,6 +19,7 @@ fn closed() -> (World, State) {
         Op::Append(0, 3, 30),
         Op::Truncate(0, 1),
         Op::Snapshot(0),
+        Op::Probation(1),
         Op::Purge(0, 2),
         Op::Committed(0),
         Op::Append(1, 1, 30),

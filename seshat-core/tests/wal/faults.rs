@@ -11,7 +11,7 @@ use crate::sim::{Faults, Sim, World};
 
 /// All kinds of records, a turn of its own in each half, and a purge that frees segments for the turns to
 /// come.
-const LONG: [Op; 16] = [
+const LONG: [Op; 17] = [
     Op::Append(0, 2, 40),
     Op::Vote(0),
     Op::Maintain,
@@ -21,6 +21,7 @@ const LONG: [Op; 16] = [
     Op::Committed(0),
     Op::Settle,
     Op::Snapshot(0),
+    Op::Probation(0),
     Op::Append(0, 1, 4000),
     Op::Purge(0, 1),
     Op::Purge(1, 0),

@@ -27,6 +27,7 @@ pub(crate) enum Op {
     PurgeBeyond(u32, u64),
     Committed(u32),
     Snapshot(u32),
+    Probation(u32),
     Settle,
     Maintain,
     Read(u32),
@@ -63,6 +64,7 @@ pub(crate) struct Held {
     pub(crate) committed: Option<v1::LogId>,
     pub(crate) purged: Option<v1::LogId>,
     pub(crate) snapshot: Option<v1::SnapshotPointer>,
+    pub(crate) probation: Option<v1::Probation>,
     pub(crate) first: u64,
     pub(crate) entries: Vec<Bytes>,
 }
@@ -120,6 +122,7 @@ pub(crate) fn observe(wal: &Wal<Sim>) -> State {
             committed: state.committed,
             purged: state.purged,
             snapshot: state.snapshot,
+            probation: state.probation,
             first,
             entries: read.into_iter().map(|(_, entry)| entry).collect(),
         }
@@ -230,6 +233,11 @@ impl Run {
             }
             Op::Committed(group) => (group, Record::Committed(Some(log_id(1, number))), false),
             Op::Snapshot(group) => (group, Record::Snapshot(pointer(number)), true),
+            Op::Probation(group) => {
+                let vote = Some(v1::Vote { term: number, node_id: 2, committed: true });
+                let committed = Some(log_id(number, number));
+                (group, Record::Probation(v1::Probation { vote, committed }), true)
+            }
             Op::Settle => return Ok(self.wal().settle().map(|()| self.ack())?),
             Op::Maintain => return Ok(self.wal().maintain().map(drop)?),
             Op::Read(group) => {
@@ -263,6 +271,7 @@ impl Run {
             Record::Vote(vote) => held.vote = Some(vote),
             Record::Committed(log_id) => held.committed = log_id,
             Record::Snapshot(pointer) => held.snapshot = Some(pointer),
+            Record::Probation(probation) => held.probation = Some(probation),
             Record::Truncate(since) => held.entries.truncate((since - held.first) as usize),
             Record::Purge(upto) if held.purged.is_none_or(|purged| purged.index < upto.index) => {
                 let gone = held.entries.len().min((upto.index + 1 - held.first) as usize);

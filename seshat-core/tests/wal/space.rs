@@ -15,8 +15,8 @@ fn size(sim: &Sim) -> usize {
     sim.world().files().values().map(Vec::len).sum()
 }
 
-/// Entries are refused before anything of them is written; votes, truncations and purges are taken; and
-/// entries again, once there is room.
+/// Entries are taken as long as they fit in what is there, and refused before anything of them is written;
+/// votes, truncations and purges are taken; and entries again, once there is room.
 #[test]
 fn a_full_disk_refuses_entries_takes_votes_and_recovers() {
     let sim = Sim::new(512);
@@ -31,12 +31,17 @@ fn a_full_disk_refuses_entries_takes_votes_and_recovers() {
     // The spare is a segment now, and another can't be made.
     assert_eq!(run.wal().maintain().unwrap(), Space::Full);
     let before = run.states.len();
-    assert!(matches!(run.run(&[Op::Append(0, 1, 40)]), Err(Ended::Full)), "even if it fits");
+    assert!(run.wal().fits(40) && !run.wal().fits(5000));
+    assert!(matches!(run.run(&[Op::Append(0, 1, 5000)]), Err(Ended::Full)));
     assert_eq!(run.states.len(), before);
-    let refused = run.wal().submit(0, entries(3, &[Bytes::from_static(b"more")])).unwrap_err();
+    let calls = sim.world().calls;
+    let refused = run.wal().submit(0, entries(3, &[Bytes::from(vec![1; 5000])])).unwrap_err();
+    assert!(!run.wal().make_room(5000).unwrap());
+    assert_eq!(sim.world().calls, calls, "the disk isn't tried for each of them");
     assert!(matches!(refused, SubmitError::DiskFull { needed } if needed >= 4096), "{refused}");
     assert!(refused.to_string().starts_with("the disk is full: "), "{refused}");
-    run.run(&[Op::Vote(0), Op::Committed(0), Op::Truncate(0, 1), Op::Settle]).unwrap();
+    run.run(&[Op::Append(0, 1, 40)]).unwrap();
+    run.run(&[Op::Vote(0), Op::Committed(0), Op::Truncate(0, 2), Op::Settle]).unwrap();
     // It is a restart's business as little as anybody's.
     run.run(&[Op::Kill, Op::Vote(0)]).unwrap();
     // A purge makes room without any of the disk's.

@@ -59,6 +59,7 @@ pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
         (v1::Truncate::NAME, message::<v1::Truncate>),
         (v1::Committed::NAME, message::<v1::Committed>),
         (v1::SnapshotPointer::NAME, message::<v1::SnapshotPointer>),
+        (v1::Probation::NAME, message::<v1::Probation>),
         (v1::GroupState::NAME, message::<v1::GroupState>),
         (v1::Checkpoint::NAME, message::<v1::Checkpoint>),
         (v1::Identity::NAME, message::<v1::Identity>),

@@ -315,7 +315,15 @@ impl Show for v1::GroupState {
         let (committed, purged) = (id(self.committed), id(self.purged));
         let entries = format!("entries {}..{}", self.first_index, self.next_index);
         let state = format!("vote {vote}; committed {committed}; purged {purged}; {entries}");
-        format!("group {}: {state}; snapshot {}", self.group, self.snapshot.show())
+        let probation = self.probation.map(|it| format!("; {}", it.show())).unwrap_or_default();
+        format!("group {}: {state}; snapshot {}{probation}", self.group, self.snapshot.show())
+    }
+}
+
+impl Show for v1::Probation {
+    fn show(&self) -> String {
+        let vote = self.vote.map(|vote| Vote::try_from(vote).expect("a vote")).show();
+        format!("on probation by vote {vote}, until {}", id(self.committed))
     }
 }
 

@@ -471,7 +471,10 @@ fn wal() -> Vec<Fixture> {
         snapshot: Some(pointer(meta())),
         first_index: 301,
         next_index: 320,
+        probation: None,
     };
+    let probation = v1::Probation { vote: full.vote, committed: full.committed };
+    let admitted = v1::GroupState { probation: Some(probation), ..full.clone() };
     let groups = vec![v1::GroupState { next_index: 2, ..fresh.clone() }, full.clone()];
     let identity = v1::Identity {
         format_version: 1,
@@ -488,6 +491,8 @@ fn wal() -> Vec<Fixture> {
         fixture("wal/snapshot_pointer_empty", "of nothing", pointer(empty_meta())),
         fixture("wal/group_state_fresh", "group 0, nothing yet", fresh),
         fixture("wal/group_state", "all of it", full),
+        fixture("wal/probation", "until 310", probation),
+        fixture("wal/group_state_probation", "all of it, and a probation", admitted),
         fixture("wal/checkpoint_empty", "no group", v1::Checkpoint { groups: Vec::new() }),
         fixture("wal/checkpoint", "two groups", v1::Checkpoint { groups }),
         fixture("wal/identity", "all of it", identity),

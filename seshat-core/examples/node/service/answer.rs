@@ -54,7 +54,9 @@ impl From<ProposeError> for Not {
         match error {
             ProposeError::Limit(error) => error.into(),
             ProposeError::NotLeader(error) => error.into(),
-            ProposeError::QuorumLost { .. } | ProposeError::QueueFull { .. } => Self::now(error),
+            ProposeError::QuorumLost { .. }
+            | ProposeError::QueueFull { .. }
+            | ProposeError::DiskFull(_) => Self::now(error),
             // Until a member is of a newer version.
             ProposeError::Format { .. } => Self::ever(error),
             ProposeError::Deposed { .. }
@@ -87,7 +89,7 @@ impl From<MembershipError> for Not {
             MembershipError::NotCaughtUp { .. } | MembershipError::Format { .. } => {
                 Self::ever(error)
             }
-            MembershipError::Busy { .. } => Self::now(error),
+            MembershipError::Busy { .. } | MembershipError::DiskFull(_) => Self::now(error),
             MembershipError::Deposed { .. }
             | MembershipError::NoQuorum { .. }
             | MembershipError::Stopped(_) => Self::known(error),

@@ -18,6 +18,9 @@ impl World {
             if self.budget.crashes > 0 && self.tolerates(id) {
                 all.push(Action::Crash(id));
             }
+            if self.budget.restarts > 0 {
+                all.push(Action::Restart(id));
+            }
             if !node.open {
                 let asked = |other| node.answers.iter().any(|(id, _)| *id == u64::from(other));
                 let may_ask = others.filter(|other| self.askers.has(id) && !asked(*other));
@@ -91,6 +94,7 @@ impl World {
         let mut world = self.clone();
         match action {
             Action::Crash(id) => world.crash(id),
+            Action::Restart(id) => world.restart(id),
             Action::Ask(id, other) => world.ask(id, other),
             Action::Conclude(id) => world.conclude(id),
             Action::Initialize(id) => {
@@ -122,12 +126,10 @@ impl World {
     /// Whether nothing keeps a node from voting and campaigning.
     fn is_free(&self, id: u8) -> bool {
         let node = self.node(id);
-        node.probation.is_none_or(|probation| {
-            if self.errs(Mistake::EndsAsVoter) {
-                return node.config().is_some_and(|config| config.all_voters().has(id));
-            }
-            probation.is_over(node.log_id(node.committed))
-        })
+        if node.probation.is_some() && self.errs(Mistake::EndsAsVoter) {
+            return node.config().is_some_and(|config| config.all_voters().has(id));
+        }
+        node.on_probation().is_none()
     }
 
     /// The memberships that may still decide something: the last one that is committed, and
@@ -156,6 +158,12 @@ impl World {
             self.forgot = self.forgot.with(id);
         }
         *self.node_mut(id) = Node::new(id, self.node(id).life + 1, self.all());
+    }
+
+    fn restart(&mut self, id: u8) {
+        self.budget.restarts -= 1;
+        let (all, keeps_probation) = (self.all(), !self.errs(Mistake::ForgetsProbation));
+        *self.node_mut(id) = self.node(id).restarted(id, all, keeps_probation);
     }
 
     fn ask(&mut self, id: u8, other: u8) {
@@ -242,9 +250,8 @@ impl World {
             Verdict::Founds | Verdict::LostMemory { .. } => {}
             Verdict::Waits(probation) | Verdict::IsLate(probation) => {
                 node.probation = Some(probation);
-                let leader = probation.leadership.vote.leader_id;
                 if !forgets {
-                    node.vote = ((leader.term as u8, leader.node_id as u8), true);
+                    node.bind(probation);
                 }
             }
         }

@@ -75,6 +75,7 @@ pub(super) fn transcript(path: &[Action]) -> String {
     path.iter().fold(String::new(), |mut text, action| {
         let _ = match action {
             Action::Crash(id) => writeln!(text, "node {id} starts again, with nothing"),
+            Action::Restart(id) => writeln!(text, "node {id} starts again, with what it kept"),
             Action::Ask(id, other) => writeln!(text, "node {id} asks node {other}, is answered"),
             Action::Conclude(id) => writeln!(text, "node {id} concludes"),
             Action::Initialize(id) => writeln!(text, "node {id} initializes the cluster"),

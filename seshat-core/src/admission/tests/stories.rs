@@ -52,7 +52,8 @@ impl World {
     }
 
     /// Enough for any story.
-    const PLENTY: Budget = Budget { crashes: 20, campaigns: 20, writes: 20, changes: 20 };
+    const PLENTY: Budget =
+        Budget { crashes: 20, restarts: 0, campaigns: 20, writes: 20, changes: 20 };
 
     /// Node 5 of five was cut off, then 3 and 4 were removed, and have started again.
     pub(super) fn removed_behind_its_back(budget: Budget) -> Self {

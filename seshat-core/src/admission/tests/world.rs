@@ -1,12 +1,15 @@
-//! A small abstract Raft whose nodes remember nothing when they start, and the real rules of
-//! admission in it.
+//! A small abstract Raft whose nodes start with nothing, and again with what a disk keeps or without it,
+//! and the real rules of admission in it.
 //!
 //! Logs, votes, elections, replication, commits and changes of membership as openraft 0.9 has them:
 //! a vote is `(term, node)`, greater ones are granted; a membership counts as soon as it is in the log;
 //! voters change by a joint membership, whose second half follows when the first is committed. A call
 //! happens at once or never, so a node is cut off by no call to it being made; what answers to
 //! it lead to (an election that is won, a round of answers that is concluded) happens at any time
-//! later, or never. A node that starts again has lost everything.
+//! later, or never. A node that crashes has lost everything. One that is restarted has its vote, its log
+//! and its probation, knows of nothing that it is committed, has heard of nobody, and leads if it did. Killed
+//! between any two of its writes, it is one that was restarted before or after: what it keeps first, the
+//! probation, makes up for what comes next, the vote.
 //!
 //! Where the model is coarser than the real thing: an entry is committed the moment that a quorum has
 //! it, which is the strictest reading of "acknowledged"; leases are never kept; there are no
@@ -124,6 +127,7 @@ pub(super) struct Node {
     /// Whether it answers others.
     pub(super) open: bool,
     pub(super) applicant: Rc<Applicant>,
+    /// Kept as the vote and the log are.
     pub(super) probation: Option<Probation>,
     pub(super) answers: Vec<(u64, StandingResponse)>,
     pub(super) vote: (Leader, bool),
@@ -147,6 +151,39 @@ impl Node {
             committed: 0,
             role: Role::Follows,
         }
+    }
+
+    /// The same node in its next life, with what a disk has of it.
+    pub(super) fn restarted(&self, id: u8, all: Set, keeps_probation: bool) -> Self {
+        let mut node = Self::new(id, self.life + 1, all);
+        node.probation = self.probation.filter(|_| keeps_probation);
+        (node.vote, node.log) = (self.vote, Rc::clone(&self.log));
+        if node.probation.is_some() {
+            let others = (1..8).filter(|other| all.has(*other) && *other != id).map(u64::from);
+            node.applicant = Rc::new(Applicant::new(others.collect(), true));
+        }
+        if let Some(probation) = node.on_probation() {
+            node.bind(probation);
+        }
+        node.open = node.formed();
+        if node.vote == ((node.vote.0.0, id), true) {
+            let mut acked = [0; 6];
+            acked[usize::from(id)] = node.log.len() as u8;
+            node.role = Role::Leads { acked };
+        }
+        node
+    }
+
+    /// The probation that it is on, by its log.
+    pub(super) fn on_probation(&self) -> Option<Probation> {
+        let last = self.log.len().checked_sub(1).map(|last| last as u64);
+        self.probation.filter(|probation| !probation.is_over(last))
+    }
+
+    /// Stores the leader's vote, or has a greater one.
+    pub(super) fn bind(&mut self, probation: Probation) {
+        let leader = probation.leadership.vote.leader_id;
+        self.accept(((leader.term as u8, leader.node_id as u8), true));
     }
 
     pub(super) fn formed(&self) -> bool {
@@ -229,6 +266,8 @@ pub(super) enum Mistake {
     HeardOnce,
     /// A founder that is late takes part without probation.
     LateIsTrusted,
+    /// A probation ends with the process.
+    ForgetsProbation,
 }
 
 /// What went wrong.
@@ -245,6 +284,7 @@ pub(super) enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Budget {
     pub(super) crashes: u8,
+    pub(super) restarts: u8,
     pub(super) campaigns: u8,
     pub(super) writes: u8,
     pub(super) changes: u8,
@@ -253,6 +293,7 @@ pub(super) struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Crash(u8),
+    Restart(u8),
     Ask(u8, u8),
     Conclude(u8),
     Initialize(u8),

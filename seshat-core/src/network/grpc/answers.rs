@@ -42,11 +42,11 @@ impl transport_server::Transport for Answers {
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
         Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
         // It can't come back once it is over, so a vote that is granted later is none too early.
-        if let Some(probation) = self.standing.probation().await.map_err(stopped)? {
+        if let Some(probation) = self.standing.probation() {
             let committed = probation.leadership.committed;
             let words = format!(
-                "the node remembers nothing, and votes once it has committed {committed}, as its \
-                 leader had"
+                "the node began without a memory, and votes once its log has {committed}, which its leader \
+                 had committed"
             );
             return Err(Refusal::NotAdmitted.status(words));
         }

@@ -104,13 +104,15 @@ pub enum Refusal {
     Superseded,
     /// The node has as many calls under way, or as many bytes of messages, as it may.
     Busy,
+    /// The node's disk has no room for what it is sent.
+    Full,
 }
 
 impl Refusal {
     /// Metadata that holds [`word`](Self::word).
     pub(super) const KEY: &'static str = "seshat-refusal";
 
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::WrongCluster,
         Self::WrongNode,
         Self::WrongCaller,
@@ -121,6 +123,7 @@ impl Refusal {
         Self::Stalled,
         Self::Superseded,
         Self::Busy,
+        Self::Full,
     ];
 
     fn word(self) -> &'static str {
@@ -135,6 +138,7 @@ impl Refusal {
             Self::Stalled => "stalled",
             Self::Superseded => "superseded",
             Self::Busy => "busy",
+            Self::Full => "full",
         }
     }
 
@@ -146,7 +150,7 @@ impl Refusal {
             Self::Garbled | Self::Implausible => Code::InvalidArgument,
             Self::Stalled => Code::DeadlineExceeded,
             Self::Superseded => Code::Aborted,
-            Self::Busy => Code::ResourceExhausted,
+            Self::Busy | Self::Full => Code::ResourceExhausted,
         }
     }
 

@@ -14,6 +14,7 @@ use tonic::Status;
 use super::error::Refusal;
 use crate::error::Stopped;
 use crate::network::heartbeat;
+use crate::node::Intake;
 use crate::statement::{self, Facts, Implausible, Terms, Told};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, LeaderId, LogId, NodeId, Raft, Snapshot,
@@ -24,6 +25,7 @@ use crate::types::{
 pub(super) struct Follower {
     raft: Raft,
     me: NodeId,
+    intake: Intake,
     told: Mutex<Told>,
 }
 
@@ -54,12 +56,13 @@ enum Turn<'a> {
 }
 
 impl Follower {
-    pub(super) fn new(raft: Raft) -> Self {
+    pub(super) fn new(raft: Raft, intake: Intake) -> Self {
         let me = raft.metrics().borrow().id;
-        Self { raft, me, told: Mutex::default() }
+        Self { raft, me, intake, told: Mutex::default() }
     }
 
-    /// Replicates entries, if the request is plausible.
+    /// Replicates entries, if the request is plausible and the disk has room for them. If it hasn't, the
+    /// leader is heard all the same.
     pub(super) async fn append(
         &self,
         mut request: AppendEntriesRequest,
@@ -70,6 +73,10 @@ impl Follower {
             terms().judge(vote).map_err(implausible)?;
             self.may_be_mine(vote).await?;
             return self.raft.append_entries(request).await.map_err(stopped);
+        }
+        let full = self.intake.admits(&request).await.err();
+        if full.is_some() {
+            request.entries.clear();
         }
         let mut told = match self.turn(vote).await? {
             Turn::Follows(told) => told,
@@ -87,7 +94,10 @@ impl Follower {
             // openraft's engine doesn't answer that.
             AppendEntriesResponse::PartialSuccess(_) => Told::default(),
         };
-        Ok(answer)
+        match (full, &answer) {
+            (Some(full), AppendEntriesResponse::Success) => Err(Refusal::Full.status(full)),
+            _ => Ok(answer),
+        }
     }
 
     /// Grants a vote, if the request is plausible.
@@ -128,6 +138,9 @@ impl Follower {
             Turn::Has(vote) => return Ok(SnapshotResponse::new(vote)),
         };
         let from = told.judge_snapshot(&snapshot.meta).map_err(implausible)?;
+        if let Some(full) = self.intake.refusal() {
+            return Err(Refusal::Full.status(full));
+        }
         *told = Told::default();
         if let Some(index) = from {
             self.make_way(vote, snapshot.meta.last_log_id, index).await?;

@@ -104,7 +104,7 @@ impl GrpcServer {
         let mine = formats.mine();
         let asked = (node.elections().clone(), node.reads().clone(), formats);
         let standing = Arc::new(Standing::new(raft.clone(), asked, transport.clone()));
-        let follower = Arc::new(Follower::new(raft.clone()));
+        let follower = Arc::new(Follower::new(raft.clone(), node.intake().clone()));
         let (told, reader) = (Arc::clone(&follower), node.reader().clone());
         let receptions = Arc::new(Receptions::new(raft.clone(), told, reader, config));
         let answers = Answers {
@@ -127,10 +127,6 @@ impl GrpcServer {
         listening.extend(clients.map(|clients| listen(clients, For::Clients, share())));
         let mut tasks = vec![
             tokio::spawn(follow(raft, transport.clone(), totals.clone(), health.clone())),
-            tokio::spawn({
-                let standing = Arc::clone(&standing);
-                async move { standing.end_probation().await }
-            }),
             tokio::spawn(async move { receptions.expire().await }),
         ];
         let tls = transport.tls().is_some();

@@ -2,7 +2,7 @@
 //! rules and says why they hold. Here is who asks, who locks, and what openraft is told.
 //!
 //! Guarantees: the gate opens once the node may take part, and not before what binds it does
-//! ([`Standing::begin_probation`]). Memory is bounded: of the members that the configuration names a
+//! ([`Elections::begin`]). Memory is bounded: of the members that the configuration names a
 //! few processes each are remembered, and nothing of strangers, who also wake nobody.
 
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 
 use super::client::GrpcTransport;
 use super::error::AdmissionError;
-use crate::admission::{Applicant, Probation, Verdict, newer, proven};
+use crate::admission::{Applicant, Verdict, newer, proven};
 use crate::codec::{Leadership, StandingRequest, StandingResponse};
-use crate::network::heartbeat;
 use crate::node::{Elections, Formats, Reads};
+use crate::storage::Probation;
 use crate::types::{Node, NodeId, Raft};
 
 /// How long one round of questions takes at most.
@@ -38,8 +38,11 @@ pub enum Admission {
     /// bound as one that [waits](Self::Waits), until they have sent it what they committed meanwhile.
     Forms,
     /// The cluster doesn't have it for a member, yet. It refuses every leader older than the one that
-    /// said so, and neither votes nor campaigns before it has committed what that one had.
+    /// said so, and neither votes nor campaigns before its log has what that one had committed.
     Waits,
+    /// It took part before as one that waits, or forms the cluster so, and was stopped before it had caught
+    /// up: it is bound as before.
+    CatchesUp,
 }
 
 /// A node that wants to take part, and that is asked by others who want to.
@@ -55,14 +58,12 @@ pub(super) struct Standing {
     asks: tokio::sync::Mutex<()>,
     /// Somebody was heard of for the first time: it can answer now.
     news: Notify,
-    /// There is a probation to be ended.
-    begun: Notify,
 }
 
 struct State {
     applicant: Applicant,
-    /// What it was admitted for, on whose word; until it has caught up.
-    probation: Option<(Admission, Probation)>,
+    /// What it is admitted for, on whose word; once it is known.
+    word: Option<(Admission, Probation)>,
 }
 
 impl Standing {
@@ -74,11 +75,14 @@ impl Standing {
         let config = transport.config();
         let node_id = config.node_id();
         let others = config.members().keys().filter(|id| **id != node_id).copied();
-        let applicant = Applicant::new(others.collect(), config.joining());
+        // Who was told of a cluster is no founder of another, even where it has stored no vote yet.
+        let joins = config.joining() || elections.ever_on_probation();
+        let applicant = Applicant::new(others.collect(), joins);
         let incarnation = RandomState::new().hash_one(node_id);
-        let state = Mutex::new(State { applicant, probation: None });
-        let (asks, news, begun) = (tokio::sync::Mutex::default(), Notify::new(), Notify::new());
-        Self { raft, elections, reads, formats, transport, incarnation, state, asks, news, begun }
+        let word = elections.probation().map(|probation| (Admission::CatchesUp, probation));
+        let state = Mutex::new(State { applicant, word });
+        let (asks, news) = (tokio::sync::Mutex::default(), Notify::new());
+        Self { raft, elections, reads, formats, transport, incarnation, state, asks, news }
     }
 
     /// What this node can say of the one that asks, within `limit`. Whoever asks, and however many do:
@@ -133,14 +137,15 @@ impl Standing {
         gate: &watch::Sender<bool>,
     ) -> Result<Admission, AdmissionError> {
         let _asks = self.asks.lock().await;
-        // Who was given up on with its probation begun has stored a vote, which is no memory.
-        let begun = self.state().probation.map(|(admission, on)| (admission, Some(on)));
-        let (admission, probation) = match begun {
-            Some(begun) => begun,
+        // Who was given up on with its probation begun, or stopped, has stored a vote, which is no memory.
+        let word = self.state().word.filter(|(_, probation)| !self.elections.is_over(probation));
+        let (admission, probation) = match word {
+            Some((admission, probation)) => (admission, Some(probation)),
             None => self.decide().await?,
         };
         if let Some(probation) = probation {
-            self.begin_probation(admission, probation).await?;
+            self.state().word = Some((admission, probation));
+            self.elections.begin(probation).await?;
         }
         gate.send_replace(true);
         if admission == Admission::Forms && probation.is_none() {
@@ -186,62 +191,9 @@ impl Standing {
         Ok((Admission::Remembers, None))
     }
 
-    /// Makes the node keep to its probation, before anybody hears of it. Twice is as good as once.
-    ///
-    /// openraft itself refuses every leader whose vote is less than the stored one, and stores that
-    /// of an AppendEntries before it answers. Without entries, and without one before them, that
-    /// is all that it does: nothing is appended, truncated or committed.
-    async fn begin_probation(
-        &self,
-        admission: Admission,
-        probation: Probation,
-    ) -> Result<(), AdmissionError> {
-        self.state().probation = Some((admission, probation));
-        self.elections.allow(false);
-        let Leadership { vote, committed } = probation.leadership;
-        match self.raft.append_entries(heartbeat(vote)).await {
-            // A conflict can't be, and a greater vote refuses that leader's elders as well.
-            Ok(_) => {}
-            Err(RaftError::APIError(never)) => match never {},
-            Err(RaftError::Fatal(fatal)) => return Err(fatal.into()),
-        }
-        let node_id = self.transport.config().node_id();
-        tracing::info!(node_id, leader = %vote, until = %committed, "on probation");
-        // Over already, where it was begun before.
-        self.probation().await?;
-        self.begun.notify_one();
-        Ok(())
-    }
-
-    /// Lets the node campaign once it has caught up, though nobody asks for its vote. Runs as long as
-    /// the server does, and looks at what the node does only while it is on probation.
-    pub(super) async fn end_probation(&self) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            self.begun.notified().await;
-            while let Ok(Some(probation)) = self.probation().await {
-                // Not for any news: to ask makes some.
-                let until = Some(probation.leadership.committed);
-                if metrics.wait_for(|now| now.last_applied >= until).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// The probation that this node is on, which ends here if it is over. Whether or not the node
-    /// goes on meanwhile, who is told that there is none may act on it: none comes back.
-    pub(super) async fn probation(&self) -> Result<Option<Probation>, Fatal<NodeId>> {
-        let Some((_, probation)) = self.state().probation else { return Ok(None) };
-        let committed = self.raft.with_raft_state(|state| state.committed).await?;
-        if !probation.is_over(committed) {
-            return Ok(Some(probation));
-        }
-        if self.state().probation.take().is_some() {
-            self.elections.allow(true);
-            tracing::info!(node_id = self.transport.config().node_id(), "caught up: it may vote");
-        }
-        Ok(None)
+    /// The probation that this node is on.
+    pub(super) fn probation(&self) -> Option<Probation> {
+        self.elections.probation()
     }
 
     async fn ask(&self) -> Vec<(NodeId, StandingResponse)> {

@@ -13,10 +13,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
-use openraft::{AnyError, Node, NodeId, OptionalSend, Raft, RaftTypeConfig, Snapshot, Vote};
+use openraft::{AnyError, Node, NodeId, OptionalSend, RaftTypeConfig, Snapshot, Vote};
 
 use super::link::Fate;
-use super::{Carry, Shipped, Switchboard, Wire};
+use super::{Carry, Plugged, Shipped, Switchboard, Wire};
 
 /// How long openraft waits before it calls an unreachable node again. Short: the nodes are in one
 /// process.
@@ -76,6 +76,18 @@ pub enum Undelivered<N: std::fmt::Debug + std::fmt::Display> {
         /// To whom.
         to: N,
     },
+    /// The target can't take it.
+    #[error("{rpc} from node {from} to node {to}: refused")]
+    Refused {
+        /// What was sent.
+        rpc: RPCTypes,
+        /// Who sent it.
+        from: N,
+        /// To whom.
+        to: N,
+        /// Why.
+        source: AnyError,
+    },
     /// The message or its answer wasn't understood.
     #[error("{rpc} from node {from} to node {to}: not understood")]
     Decode {
@@ -100,6 +112,30 @@ pub type Rpc<C, T, E> = Result<
     >,
 >;
 
+/// What a node answers, or why it isn't asked.
+pub(super) type Handled<C, T, E> =
+    Result<Result<T, AnyError>, RaftError<<C as RaftTypeConfig>::NodeId, E>>;
+
+impl<C: RaftTypeConfig> Plugged<C> {
+    async fn append_entries(
+        self,
+        mut request: AppendEntriesRequest<C>,
+    ) -> Handled<C, AppendEntriesResponse<C::NodeId>, openraft::error::Infallible> {
+        let refused = match &self.guard {
+            Some(guard) => guard.admits(&request).await.err(),
+            None => None,
+        };
+        if refused.is_some() {
+            request.entries.clear();
+        }
+        let answer = self.raft.append_entries(request).await?;
+        match (refused, &answer) {
+            (Some(why), AppendEntriesResponse::Success) => Ok(Err(why)),
+            _ => Ok(Ok(answer)),
+        }
+    }
+}
+
 impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
     /// Sends a request over the link, has the target handle it, and sends the answer back.
     pub(super) async fn call<Req, Resp, E, F>(
@@ -107,13 +143,13 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         rpc: RPCTypes,
         request: Req,
         option: RPCOption,
-        handle: impl Fn(Raft<C>, Req) -> F,
+        handle: impl Fn(Plugged<C>, Req) -> F,
     ) -> Rpc<C, Resp, E>
     where
         W: Carry<Req> + Carry<Resp>,
         Req: Clone,
         E: Error,
-        F: Future<Output = Result<Resp, RaftError<C::NodeId, E>>> + Send + 'static,
+        F: Future<Output = Handled<C, Resp, E>> + Send + 'static,
         Resp: Send + 'static,
         RaftError<C::NodeId, E>: Send,
     {
@@ -137,16 +173,26 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         let handled = handle(target, request).await;
         let fate = self.set_back();
         // What an error weighs is next to nothing.
-        let bytes = handled.as_ref().map_or(0, |answer| self.size(fate, answer));
+        let bytes = match &handled {
+            Ok(Ok(answer)) => self.size(fate, answer),
+            _ => 0,
+        };
         self.come_back(rpc, fate, bytes, &option).await?;
         match handled {
-            Ok(response) => Ok(self.carry(rpc, response)?),
+            Ok(Ok(response)) => Ok(self.carry(rpc, response)?),
+            Ok(Err(source)) => {
+                let (from, to) = (self.from.clone(), self.target());
+                Err(Undelivered::Refused { rpc, from, to, source }.into())
+            }
             Err(error) => Err(RPCError::RemoteError(RemoteError::new(self.target(), error))),
         }
     }
 
     /// The target, and what happens to the message on its way.
-    pub(super) fn set_out(&self, rpc: RPCTypes) -> Result<(Raft<C>, Fate), Undelivered<C::NodeId>> {
+    pub(super) fn set_out(
+        &self,
+        rpc: RPCTypes,
+    ) -> Result<(Plugged<C>, Fate), Undelivered<C::NodeId>> {
         let (from, to) = (self.from.clone(), self.to.clone());
         let fate = self.switchboard.fate(&from, &to);
         if fate.cut {
@@ -242,7 +288,7 @@ enum Weight {
 
 fn weigh<N: NodeId>(why: &Undelivered<N>) -> Weight {
     match why {
-        Undelivered::NotPlugged { .. } | Undelivered::Cut { .. } => {
+        Undelivered::NotPlugged { .. } | Undelivered::Cut { .. } | Undelivered::Refused { .. } => {
             tracing::debug!(error = %why, "unreachable");
             Weight::Unreachable(Unreachable::new(why))
         }
@@ -300,7 +346,7 @@ where
         rpc: AppendEntriesRequest<C>,
         option: RPCOption,
     ) -> Rpc<C, AppendEntriesResponse<C::NodeId>, openraft::error::Infallible> {
-        let handle = |raft: Raft<C>, rpc| async move { raft.append_entries(rpc).await };
+        let handle = |target: Plugged<C>, rpc| target.append_entries(rpc);
         self.call(RPCTypes::AppendEntries, rpc, option, handle).await
     }
 
@@ -319,6 +365,12 @@ where
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Shipped<C> {
+        let rpc = RPCTypes::InstallSnapshot;
+        let guard = self.switchboard.node(&self.to).and_then(|target| target.guard);
+        if let Some(source) = guard.and_then(|guard| guard.installs().err()) {
+            let (from, to) = (self.from.clone(), self.target());
+            return Err(Undelivered::Refused { rpc, from, to, source }.into());
+        }
         W::full_snapshot(self, vote, snapshot, cancel, option).await
     }
 
@@ -327,7 +379,7 @@ where
         rpc: VoteRequest<C::NodeId>,
         option: RPCOption,
     ) -> Rpc<C, VoteResponse<C::NodeId>, openraft::error::Infallible> {
-        let handle = |raft: Raft<C>, rpc| async move { raft.vote(rpc).await };
+        let handle = |target: Plugged<C>, rpc| async move { target.raft.vote(rpc).await.map(Ok) };
         self.call(RPCTypes::Vote, rpc, option, handle).await
     }
 

@@ -15,8 +15,8 @@ use openraft::raft::{InstallSnapshotRequest, InstallSnapshotResponse, SnapshotRe
 use openraft::{AnyError, Raft, RaftTypeConfig, Snapshot, Vote};
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite};
 
-use super::Carry;
 use super::connection::{Connection, Rpc};
+use super::{Carry, Plugged};
 
 /// What becomes of a snapshot that is sent.
 pub type Shipped<C> = Result<
@@ -88,7 +88,9 @@ where
         option: RPCOption,
     ) -> Rpc<C, InstallSnapshotResponse<C::NodeId>, InstallSnapshotError> {
         #[allow(deprecated, reason = "by `generic-snapshot-data`, which others may turn on")]
-        let handle = |raft: Raft<C>, rpc| async move { raft.install_snapshot(rpc).await };
+        let handle = |target: Plugged<C>, rpc| async move {
+            target.raft.install_snapshot(rpc).await.map(Ok)
+        };
         connection.call(RPCTypes::InstallSnapshot, chunk, option, handle).await
     }
 }
@@ -117,9 +119,9 @@ impl<C: RaftTypeConfig, W: Clone> Connection<C, W> {
         let sent = async {
             let (target, fate) = self.set_out(rpc)?;
             self.cross(rpc, fate, bytes, &option).await?;
-            let copied = copy(snapshot, target.clone()).await;
+            let copied = copy(snapshot, target.raft.clone()).await;
             let snapshot = copied.map_err(|source| self.not_understood(rpc, source))?;
-            let answer = target.install_full_snapshot(vote, snapshot).await;
+            let answer = target.raft.install_full_snapshot(vote, snapshot).await;
             self.come_back(rpc, self.set_back(), 0, &option).await?;
             answer.map_err(|error| RemoteError::new(self.target(), error).into())
         };

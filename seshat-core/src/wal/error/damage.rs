@@ -8,7 +8,7 @@ use crate::wal::Lsn;
 
 /// What is damaged, and what is lost with it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{file} is damaged at byte {offset}: {wrong}. Nothing was changed. {}{}", Lost(.lost), ADVICE)]
+#[error("{file} is damaged at byte {offset}: {wrong}. Nothing was changed. {}{}", Lost(.lost), advice(.wrong))]
 pub struct Damage {
     /// The file, within the log's directory.
     pub file: String,
@@ -22,8 +22,15 @@ pub struct Damage {
     pub lost: Vec<LostEntries>,
 }
 
-const ADVICE: &str = "This node may have promised what it can't keep any more, so it must not go on: remove it \
-    from its cluster, move the directory away, and add the node again, empty";
+fn advice(wrong: &Wrong) -> &'static str {
+    match wrong {
+        Wrong::Kind(_) => "Run that version",
+        _ => {
+            "This node may have promised what it can't keep any more, so it must not go on: remove it \
+             from its cluster, move the directory away, and add the node again, empty"
+        }
+    }
+}
 
 /// Entries of a group that damage took.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,13 +10,7 @@ impl World {
     /// What power cuts may leave: all of it if that is little, otherwise extremes and samples. Second:
     /// whether it was all.
     pub(crate) fn cuts(&self) -> (Vec<Self>, bool) {
-        // Each unit has so many versions beside the durable one.
-        let sectors = self.inodes.iter().enumerate().flat_map(|(inode, file)| {
-            file.pending.iter().map(move |(sector, versions)| (inode, *sector, versions.len()))
-        });
-        let mut units: Vec<(Option<(usize, usize)>, usize)> =
-            sectors.map(|(inode, sector, versions)| (Some((inode, sector)), versions)).collect();
-        units.extend(self.namings.iter().map(|_| (None, 1)));
+        let units = self.units();
         let count = units.iter().try_fold(1_usize, |count, (_, versions)| {
             count.checked_mul(versions + 1).filter(|count| *count <= ALL)
         });
@@ -52,6 +46,28 @@ impl World {
         };
         let cut = |choice: Vec<usize>| self.cut_to(&units, &choice);
         (choices.into_iter().map(cut).collect(), count.is_some())
+    }
+
+    /// What one power cut leaves: any of what it may, by `seed`.
+    pub(crate) fn cut_by(&self, seed: u64) -> Self {
+        let units = self.units();
+        let pick = |(unit, (_, versions)): (usize, &(_, usize))| {
+            mix(mix(seed) ^ unit as u64) as usize % (versions + 1)
+        };
+        let choice: Vec<usize> = units.iter().enumerate().map(pick).collect();
+        self.cut_to(&units, &choice)
+    }
+
+    /// What a power cut may leave in one of several versions: sectors, and renames. Each has so many beside
+    /// the durable one.
+    fn units(&self) -> Vec<(Option<(usize, usize)>, usize)> {
+        let sectors = self.inodes.iter().enumerate().flat_map(|(inode, file)| {
+            file.pending.iter().map(move |(sector, versions)| (inode, *sector, versions.len()))
+        });
+        let mut units: Vec<(Option<(usize, usize)>, usize)> =
+            sectors.map(|(inode, sector, versions)| (Some((inode, sector)), versions)).collect();
+        units.extend(self.namings.iter().map(|_| (None, 1)));
+        units
     }
 
     fn cut_to(&self, units: &[(Option<(usize, usize)>, usize)], choice: &[usize]) -> Self {
