@@ -25,7 +25,7 @@
 //! codec                                  checked domain types to bytes and back
 //! wal                                    records on disk, in one order, durable together
 //! machine snapshot                       the state machine, and a frozen one to bytes and back
-//! machine/store                          openraft's face of both
+//! machine/kept machine/store             where snapshots are; openraft's face of both
 //! storage                                what a node is built on; in memory
 //! disk                                   the same, in a directory
 //! legacy                                 what the first generation wrote, into such a storage

@@ -26,8 +26,9 @@ use tokio::time::Instant;
 
 use super::RaftNode;
 use crate::error::ReadError;
+use crate::operation::Batch;
 use crate::storage::StateReader;
-use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig, Vote};
+use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig};
 
 /// Why a round confirmed nothing.
 pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>>;
@@ -42,9 +43,9 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// The rounds of a node that starts, which may be on a [floor](floor).
-    pub(crate) fn new(raft: Raft, floor: Option<LogId>) -> Self {
-        Self { raft, rounds: Rounds::default(), floor }
+    /// The rounds of a node that starts.
+    pub(super) fn new(raft: Raft, led: Option<Led>) -> Self {
+        Self { raft, rounds: Rounds::default(), floor: led.map(|led| led.floor) }
     }
 
     /// Confirms that this node leads, and that all is applied here that was committed when it was asked.
@@ -63,28 +64,38 @@ impl Reads {
     }
 }
 
-/// What must be applied before a node answers that is about to start: the end of its log, if it led when it
-/// stopped.
-///
-/// Where it was stopped between its election and its first entry, it leads no more, and campaigns like any:
-/// openraft would have it lead without such an entry, and commit nothing until somebody writes.
-pub(super) async fn floor(
-    node_id: NodeId,
-    log: &mut impl RaftLogStorage<TypeConfig>,
-) -> Result<Option<LogId>, StorageError> {
-    let vote = log.read_vote().await?;
-    let led = vote.filter(|vote| vote.committed && vote.leader_id.node_id == node_id);
-    let (Some(vote), Some(last)) = (led, log.get_log_state().await?.last_log_id) else {
-        return Ok(None);
-    };
-    if last.leader_id == vote.leader_id {
-        return Ok(Some(last));
+/// What a node that led when it stopped has to do with its log when it leads again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Led {
+    /// The end of its log, which must be applied before it answers.
+    floor: LogId,
+    /// It stopped between its election and the first entry of its term. Such a leader commits nothing (Raft
+    /// paper, section 5.4.2), and openraft appends no such entry again.
+    mute: bool,
+}
+
+impl Led {
+    /// `None` where a node that is about to start didn't lead.
+    pub(super) async fn read(
+        node_id: NodeId,
+        log: &mut impl RaftLogStorage<TypeConfig>,
+    ) -> Result<Option<Self>, StorageError> {
+        let led = log.read_vote().await?;
+        let led = led.filter(|vote| vote.committed && vote.leader_id.node_id == node_id);
+        let last = log.get_log_state().await?.last_log_id;
+        Ok(led
+            .zip(last)
+            .map(|(vote, floor)| Self { floor, mute: floor.leader_id != vote.leader_id }))
     }
-    let Vote { leader_id, .. } = vote;
-    tracing::info!(node_id, %leader_id, "elected, and stopped before it led: it campaigns again");
-    // Takes nothing back that anybody was promised: as a vote for itself it is worth the same.
-    log.save_vote(&Vote { leader_id, committed: false }).await?;
-    Ok(None)
+
+    /// Appends the entry that is missing, if one is. A node that doesn't lead any more has no use for it.
+    pub(super) async fn speak(self, raft: &Raft) {
+        if self.mute {
+            tracing::info!(last = %self.floor, "leads again, and begins its term");
+            // Whoever needs to know that the node stopped is told so elsewhere.
+            let _ = raft.client_write_ff(Batch::empty()).await;
+        }
+    }
 }
 
 impl<R: StateReader> RaftNode<R> {

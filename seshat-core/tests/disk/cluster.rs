@@ -198,10 +198,10 @@ async fn a_leader_that_resumes_reads_what_it_acknowledged() {
     }
 }
 
-/// Killed when its election was durable and its first entry wasn't: openraft alone would have it lead, and
-/// commit nothing before somebody writes.
+/// Killed when its election was durable and its first entry wasn't: openraft appends that when it leads again,
+/// or nothing would be committed (Raft paper, section 5.4.2), nor read, before somebody writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_was_stopped_before_its_first_entry_is_elected_again() {
+async fn a_leader_that_was_stopped_before_its_first_entry_answers_when_it_leads_again() {
     let dir = tempfile::tempdir().unwrap();
     let open = || DiskStorage::open(dir.path(), options(1)).unwrap();
     let node = RaftNode::start(config(1, &[1]), open(), StubNetwork).await.unwrap();

@@ -23,3 +23,4 @@ mod probation;
 mod refused;
 mod run;
 mod snapshots;
+mod streams;

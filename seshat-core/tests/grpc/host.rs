@@ -28,14 +28,23 @@ pub(crate) struct Host {
 impl Host {
     /// A node on `listener`, which has not been admitted.
     pub(crate) async fn start(config: NodeConfig, listener: TcpListener) -> Self {
-        Self::serve(config, listener, None).await
+        Self::on(config, listener, MemStorage::new()).await
+    }
+
+    /// The same, on that storage.
+    pub(crate) async fn on(
+        config: NodeConfig,
+        listener: TcpListener,
+        storage: impl Storage<Reader = MachineReader>,
+    ) -> Self {
+        Self::serve(config, listener, storage, None).await
     }
 
     /// The same, on what a directory holds.
     pub(crate) async fn on_disk(config: NodeConfig, listener: TcpListener, dir: &Path) -> Self {
         let options = DiskOptions::new(config.cluster_name(), config.node_id());
         let storage = DiskStorage::open(dir, options).unwrap();
-        Self::serve_on(config, storage, listener, None).await
+        Self::serve(config, listener, storage, None).await
     }
 
     /// The same, and serves clients on a port of theirs.
@@ -47,19 +56,15 @@ impl Host {
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = clients.local_addr().unwrap().to_string();
         let clients = Clients { listener: clients, routes };
-        let host = Self::serve(config, listener, Some(clients)).await;
+        let host = Self::serve(config, listener, MemStorage::new(), Some(clients)).await;
         assert_eq!(host.server.clients_addr().unwrap().to_string(), address);
         (host, address)
     }
 
-    async fn serve(config: NodeConfig, listener: TcpListener, clients: Option<Clients>) -> Self {
-        Self::serve_on(config, MemStorage::new(), listener, clients).await
-    }
-
-    async fn serve_on(
+    async fn serve(
         config: NodeConfig,
-        storage: impl Storage<Reader = MachineReader>,
         listener: TcpListener,
+        storage: impl Storage<Reader = MachineReader>,
         clients: Option<Clients>,
     ) -> Self {
         let transport = GrpcTransport::new(&config).unwrap();
