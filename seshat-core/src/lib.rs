@@ -39,10 +39,6 @@
 //!
 //! # What it doesn't do
 //!
-//! - The node program keeps nothing on disk yet; [`disk`] is there for those who build on this crate. A node
-//!   on [`MemStorage`](storage::MemStorage) that restarts has forgotten its vote and its log, so it must
-//!   not rejoin its cluster under its old id: by the Raft paper it could vote twice in a term.
-//!   Remove it and add it as a new member.
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
 //!   may be applied twice.
 

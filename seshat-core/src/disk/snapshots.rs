@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::file::SnapshotFile;
-use self::found::{FOLDER, Loaded, Named};
-pub(super) use self::found::{Found, find};
+use self::found::Loaded;
+pub(super) use self::found::{FOLDER, Found, Named, before, find};
 use super::GROUP;
 use super::error::{KeepError, NoSnapshot};
 use super::home::Home;

@@ -12,6 +12,7 @@ mod crowds;
 mod encrypted;
 mod exchange;
 mod files;
+mod full;
 mod garbled;
 mod host;
 mod hostile;

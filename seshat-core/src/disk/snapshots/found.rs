@@ -15,17 +15,17 @@ use crate::types::{LogId, SnapshotMeta};
 use crate::wal::fs::File;
 use crate::wal::{Call, Context, Failure, FileSystem};
 
-pub(super) const FOLDER: &str = "snap";
+pub(in crate::disk) const FOLDER: &str = "snap";
 
 /// A file in the folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(in crate::disk) enum Named {
     Snapshot(u64),
     Unfinished(u64),
 }
 
 impl Named {
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(in crate::disk) fn of(name: &str) -> Option<Self> {
         let named = match name.strip_suffix(".tmp") {
             Some(name) => Self::Unfinished(name.strip_suffix(".snap")?.parse().ok()?),
             None => Self::Snapshot(name.strip_suffix(".snap")?.parse().ok()?),
@@ -34,7 +34,7 @@ impl Named {
         (named.name() == name).then_some(named)
     }
 
-    pub(super) fn name(self) -> String {
+    pub(in crate::disk) fn name(self) -> String {
         match self {
             Self::Snapshot(sequence) => format!("{sequence:012}.snap"),
             Self::Unfinished(sequence) => format!("{sequence:012}.snap.tmp"),
@@ -46,7 +46,7 @@ impl Named {
         sequence
     }
 
-    pub(super) fn path(self) -> String {
+    pub(in crate::disk) fn path(self) -> String {
         format!("{FOLDER}/{}", self.name())
     }
 }
@@ -99,7 +99,7 @@ pub(in crate::disk) fn find<F: FileSystem>(
 }
 
 /// The newest file before that one.
-fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
+pub(in crate::disk) fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
     let Some(Named::Snapshot(pointed)) = pointed else { return None };
     let sequences = files.iter().filter_map(|named| match named {
         Named::Snapshot(sequence) if *sequence < pointed => Some(*sequence),
