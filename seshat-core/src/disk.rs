@@ -12,8 +12,13 @@
 //! - Whatever is wrong with the directory refuses to open ([`OpenError`]), and says what to do. Nothing in it is
 //!   changed, but for the word that a log adds whenever it is opened.
 //! - Memory: the state, and of the log no more than [`DiskOptions::hot_bytes`], the newest. Older entries are
-//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
-//!   snapshot is built, sent or installed, its bytes as well.
+//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. A snapshot is
+//!   never in memory as a whole: 16 MiB and the longest key more while one is built; while one is sent or
+//!   received over gRPC, or read when the storage is opened, some chunks of it and the longest record. While
+//!   one is installed, the state that it holds is there beside the one that it replaces.
+//! - A snapshot that isn't kept, or only in part there, leaves no file behind: it is removed with whoever had it,
+//!   and after a kill when the storage is opened. Where the disk has no room for one that is built, there is
+//!   a warning, and the one before stays; one that arrives is refused. The node goes on.
 //! - A full disk ends no node. It is noticed when the file for a segment to come can't be made, while there is
 //!   room still for what is under way ([`DiskLog::space`]). From then on proposals are refused
 //!   ([`DiskFull`](crate::error::DiskFull)), entries from a leader when they don't fit any more; leadership goes
@@ -42,6 +47,11 @@
 //! - A snapshot that is received needs room beside the log's. It is refused while the log lacks some; found
 //!   too large later, when it is installed, it ends the node.
 //!
+//! # Beside a node
+//!
+//! [`inspect`] reads whatever is in a directory, damaged or not; [`salvage`] writes what is whole of it into a new
+//! one; [`seed`] begins a new cluster with a snapshot's file. The program `seshat` is made of them.
+//!
 //! # What is on disk
 //!
 //! The files of a [write-ahead log](crate::wal), whose `LOCK` and `IDENTITY` speak for the whole directory, and
@@ -62,17 +72,23 @@
 //! # }
 //! ```
 
+mod draft;
 mod error;
 mod home;
+pub mod inspect;
 mod log;
 mod probation;
 mod reading;
 mod restore;
+pub mod salvage;
+pub mod seed;
 mod snapshots;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::draft::BuildError;
 pub use self::error::{EntryError, NoSnapshot, OpenError, Unreadable};
 use self::home::Home;
 pub use self::log::DiskLog;

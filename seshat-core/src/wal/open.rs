@@ -42,10 +42,7 @@ pub(super) fn open<F: FileSystem>(
     fs: &F,
     options: &Options,
 ) -> Result<(Opened<F>, Recovered), OpenError> {
-    let lock = fs.lock(LOCK).map_err(|error| match error {
-        LockError::Held { holder } => OpenError::Locked { file: LOCK.to_owned(), holder },
-        LockError::Failed(source) => Failure::new(Call::Lock, LOCK, source).into(),
-    })?;
+    let lock = lock(fs)?;
     let identity = identity::read(fs)?;
     if let Some(identity) = &identity {
         identity::check(identity, &options.cluster, options.node_id)?;
@@ -76,6 +73,14 @@ pub(super) fn open<F: FileSystem>(
     let recovered = Recovered { created: false, closed: replayed.closed, torn };
     let core = resume(fs, options, files, replayed, &mut spares)?;
     Ok((Opened { lock, core, next_spare: spares.next }, recovered))
+}
+
+/// Takes the directory's lock.
+pub(crate) fn lock<F: FileSystem>(fs: &F) -> Result<F::Lock, OpenError> {
+    fs.lock(LOCK).map_err(|error| match error {
+        LockError::Held { holder } => OpenError::Locked { file: LOCK.to_owned(), holder },
+        LockError::Failed(source) => Failure::new(Call::Lock, LOCK, source).into(),
+    })
 }
 
 /// Opens every segment and its header; what is read later is what the disk has.
@@ -282,7 +287,7 @@ fn resume<F: FileSystem>(
     // A segment may be full to its last byte, and the disk with it.
     if torn.is_none() && position.end + synced.len() <= segment.header.capacity {
         let (end, next_lsn) = (position.end + synced.len(), position.next_lsn + 1);
-        writer.write(fs, vec![Step::Frame(synced)], position.next_lsn - 1)?;
+        writer.write(fs, &mut vec![Step::Frame(synced)], position.next_lsn - 1)?;
         position = Position { end, next_lsn, ..position };
     }
     let mut queue = queue(&segment, &position, options);

@@ -1,9 +1,11 @@
 //! One node with its server, and many of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::disk::{DiskOptions, DiskStorage};
 use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{Admission, AdmissionError, Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
@@ -35,6 +37,13 @@ impl Host {
         listener: TcpListener,
         storage: impl Storage<Reader = MachineReader>,
     ) -> Self {
+        Self::serve(config, listener, storage, None).await
+    }
+
+    /// The same, on what a directory holds.
+    pub(crate) async fn on_disk(config: NodeConfig, listener: TcpListener, dir: &Path) -> Self {
+        let options = DiskOptions::new(config.cluster_name(), config.node_id());
+        let storage = DiskStorage::open(dir, options).unwrap();
         Self::serve(config, listener, storage, None).await
     }
 
