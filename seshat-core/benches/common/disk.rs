@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use seshat_core::disk::{DiskOptions, DiskStorage};
 
-/// Opens a node's storage, or creates it. The files that its log keeps for segments to come are there
-/// then: they are written once in a log's life, which is no part of what is measured.
+/// Opens a node's storage, or creates it, with a first segment as long as the others. The files that its log
+/// keeps for segments to come are there then: they are written once in a log's life, which is no part of
+/// what is measured.
 pub(crate) fn open(dir: &Path, id: u64) -> DiskStorage {
-    let options = DiskOptions::new("bench", id);
+    let mut options = DiskOptions::new("bench", id);
+    options.wal.first_segment_bytes = options.wal.segment_bytes;
     let spares = options.wal.spares;
     let storage = DiskStorage::open(dir, options).unwrap();
     let is_spare = |name: &str| name.starts_with("spare-") && !name.ends_with(".tmp");
