@@ -32,6 +32,7 @@ use self::handover::Peers;
 pub use self::intake::Intake;
 use self::observed::Observed;
 use self::policy::{Metered, Policy};
+use self::reads::Led;
 pub(crate) use self::reads::Reads;
 use self::retention::Retention;
 use self::running::running;
@@ -134,7 +135,7 @@ impl<R: StateReader> RaftNode<R> {
         let (probations, released) = (storage.probations(), storage.released());
         let (mut log, machine, reader) = storage.into_parts();
         let stopped = |fatal: Fatal<NodeId>| StartError::Stopped { node_id, source: fatal.into() };
-        let floor = reads::floor(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
+        let led = Led::read(node_id, &mut log).await.map_err(|error| stopped(error.into()))?;
         let probation = elections::probation(&*probations, &mut log);
         let probation = probation.await.map_err(|error| stopped(error.into()))?;
         // Before its clock runs: who is on probation doesn't campaign.
@@ -151,6 +152,9 @@ impl<R: StateReader> RaftNode<R> {
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft = raft.await.map_err(stopped)?;
+        if let Some(led) = led {
+            led.speak(&raft).await;
+        }
 
         let elections = Elections::new(node_id, raft.clone(), probations, probation);
         let (batcher, driver) = Batcher::new(&config, raft.clone(), ways, intake.clone());
@@ -179,7 +183,7 @@ impl<R: StateReader> RaftNode<R> {
                 config,
                 elections,
                 intake,
-                reads: Reads::new(raft.clone(), floor),
+                reads: Reads::new(raft.clone(), led),
                 raft,
                 reader,
                 batcher,

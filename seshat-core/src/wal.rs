@@ -348,8 +348,7 @@ impl<F: FileSystem> Wal<F> {
     }
 
     fn write(&self, mut turn: Turn<F::File>) {
-        let steps = std::mem::take(&mut turn.steps);
-        let written = turn.writer.write(&self.shared.fs, steps, turn.durable);
+        let written = turn.writer.write(&self.shared.fs, &mut turn.steps, turn.durable);
         if let Err(failure) = &written {
             report(failure);
         }
@@ -372,7 +371,7 @@ impl<F: FileSystem> Wal<F> {
         };
         let Some(mut turn) = turn else { return Ok(()) };
         // It says of others that they are durable; what it is worth doesn't depend on whether it is.
-        let written = turn.writer.write_unsynced(turn.steps, turn.durable);
+        let written = turn.writer.write_unsynced(&mut turn.steps, turn.durable);
         if let Err(failure) = &written {
             report(failure);
         }

@@ -10,12 +10,14 @@ use std::time::Duration;
 use cluster::{Cluster, PATIENCE, config};
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_all};
+use openraft::storage::RaftLogStorage;
 use seshat_core::config::NodeConfigBuilder;
 use seshat_core::error::ReadError;
 use seshat_core::network::StubNetwork;
 use seshat_core::network::switchboard::Faults;
 use seshat_core::node::RaftNode;
 use seshat_core::storage::MemStorage;
+use seshat_core::types::Vote;
 
 /// Heartbeats of openraft's own are rare.
 fn rare(config: NodeConfigBuilder) -> NodeConfigBuilder {
@@ -113,4 +115,29 @@ async fn a_node_alone_confirms_itself() {
     for read in join_all((0..64).map(|_| node.read_linearizable(b"key"))).await {
         assert_eq!(read.unwrap().as_deref(), Some(&b"value"[..]));
     }
+}
+
+/// It was stopped between its election and the first entry of its term, and leads again. By itself it would
+/// commit nothing before somebody writes.
+#[tokio::test]
+async fn a_leader_that_stopped_before_its_first_entry_answers_when_it_leads_again() {
+    let storage = MemStorage::new();
+    let start = || RaftNode::start(config(1, &[1]), storage.clone(), StubNetwork);
+    let node = start().await.unwrap();
+    node.initialize().await.unwrap();
+    node.wait_for_leader(PATIENCE).await.unwrap();
+    node.set("key", "value").await.unwrap();
+    node.shutdown().await;
+    drop(node);
+
+    let mut log = storage.log.clone();
+    let led = log.read_vote().await.unwrap().unwrap();
+    log.save_vote(&Vote::new_committed(led.leader_id.term + 1, 1)).await.unwrap();
+    log.save_committed(None).await.unwrap();
+
+    let node = start().await.unwrap();
+    let read = node.read_linearizable(b"key").await.unwrap();
+    assert_eq!(read.as_deref(), Some(&b"value"[..]));
+    assert_eq!(node.metrics().borrow().current_term, led.leader_id.term + 1, "it was elected anew");
+    node.shutdown().await;
 }

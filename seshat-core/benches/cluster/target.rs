@@ -11,7 +11,7 @@ use seshat_core::network::Switchboard;
 use seshat_core::network::switchboard::{Direct, Encoded, Wire};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Limits, Operation};
-use seshat_core::storage::MemStorage;
+use seshat_core::storage::{MemStorage, StateReader, Storage};
 use seshat_core::types::TypeConfig;
 
 use super::common::data::{key, value};
@@ -100,6 +100,16 @@ pub(crate) async fn cluster<W: Wire<TypeConfig>>(
     min_log_bytes: u64,
     wire: W,
 ) -> Vec<RaftNode> {
+    cluster_on(load, min_log_bytes, wire, |_| MemStorage::new()).await
+}
+
+/// The same, each node on a storage of its own.
+pub(crate) async fn cluster_on<W: Wire<TypeConfig>, S: Storage>(
+    load: &Load,
+    min_log_bytes: u64,
+    wire: W,
+    storage: impl Fn(u64) -> S,
+) -> Vec<RaftNode<S::Reader>> {
     let switchboard = Switchboard::<TypeConfig, W>::with_wire(1, wire);
     let mut nodes = Vec::new();
     for id in 1..=load.nodes as u64 {
@@ -110,7 +120,7 @@ pub(crate) async fn cluster<W: Wire<TypeConfig>>(
         let snapshot = SnapshotConfig { min_log_bytes, ..Default::default() };
         let config = builder.snapshot(snapshot).build().unwrap();
         let port = switchboard.port(id);
-        let node = RaftNode::start(config, MemStorage::new(), port).await.unwrap();
+        let node = RaftNode::start(config, storage(id), port).await.unwrap();
         switchboard.plug(id, node.raft().clone());
         nodes.push(node);
     }
@@ -135,15 +145,20 @@ async fn ours<W: Wire<TypeConfig>>(load: &Load, min_log_bytes: u64, wire: W) -> 
         }
     }
     let built_before = snapshots_built(&nodes).await;
-    let node = nodes[0].clone();
-    let mut outcome = drive(load, move |at, _| {
+    let mut outcome = propose(load, &nodes[0]).await;
+    outcome.snapshots = snapshots_built(&nodes).await - built_before;
+    outcome
+}
+
+/// Closed loops of clients of that node, which packs what is queued into one entry.
+pub(crate) async fn propose<R: StateReader>(load: &Load, node: &RaftNode<R>) -> Outcome {
+    let (keys, value, node) = (keys(load), value(1), node.clone());
+    drive(load, move |at, _| {
         let set = set(&keys[at as usize], &value, node.limits());
         let node = node.clone();
         async move { drop(node.propose(set).await.unwrap()) }
     })
-    .await;
-    outcome.snapshots = snapshots_built(&nodes).await - built_before;
-    outcome
+    .await
 }
 
 /// Has every node take a snapshot of at least what the first one has applied.
@@ -171,8 +186,12 @@ async fn snapshots_built(nodes: &[RaftNode]) -> u64 {
 
 async fn unbatched(load: &Load) -> Outcome {
     let nodes = cluster(load, u64::MAX, Direct).await;
-    let (keys, value) = (keys(load), value(1));
-    let node = nodes[0].clone();
+    write_each(load, &nodes[0]).await
+}
+
+/// Closed loops of clients of that node, each operation an entry.
+pub(crate) async fn write_each<R: StateReader>(load: &Load, node: &RaftNode<R>) -> Outcome {
+    let (keys, value, node) = (keys(load), value(1), node.clone());
     drive(load, move |at, _| {
         let batch = Batch::from(set(&keys[at as usize], &value, node.limits()));
         let node = node.clone();

@@ -70,7 +70,7 @@ async fn operations(scale: Scale) {
     for clients in CLIENTS {
         let mut rounds: [Vec<Outcome>; 3] = Default::default();
         for _ in 0..scale.rounds {
-            let nodes = Processes::cluster().await;
+            let nodes = Processes::cluster(None).await;
             rounds[0].push(nodes.load(clients, common::data::VALUE_LEN, seconds(scale)).await);
             drop(nodes);
             rounds[1].push(Load::new("encoded", 3, clients).in_child(scale));
@@ -98,7 +98,7 @@ async fn remote_clients(scale: Scale) {
     for clients in CLIENTS {
         let mut rounds: [Vec<Outcome>; 2] = Default::default();
         for _ in 0..scale.rounds {
-            let nodes = Processes::cluster().await;
+            let nodes = Processes::cluster(None).await;
             rounds[0].push(nodes.remote_load(clients, seconds(scale)).await);
             drop(nodes);
             rounds[1].push(bare::echo_each(clients, seconds(scale)).await);
@@ -116,7 +116,7 @@ async fn bulk(scale: Scale) {
     println!("|--:|--:|--:|");
     let mut pairs = Vec::new();
     for _ in 0..scale.rounds {
-        let nodes = Processes::cluster().await;
+        let nodes = Processes::cluster(None).await;
         let outcome = nodes.load(64, BULK, seconds(scale)).await;
         let ours = outcome.per_second * BULK as f64 * 2.0;
         drop(nodes);

@@ -1,5 +1,6 @@
 //! Processes of this same program, each with a role, told what to do line by line.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,10 +11,14 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::load::Outcome;
 use super::{bare, remote, served};
 
+/// In place of a node's directory.
+pub(crate) const MEMORY: &str = "memory";
+
 /// What a process does until its standard input ends.
 pub(crate) enum Role {
-    /// One node of a cluster at these addresses, with one more for its clients.
-    Node { id: u64, clients: String, addresses: Vec<String> },
+    /// One node of a cluster at these addresses, with one more for its clients. Kept in memory, or in a
+    /// directory.
+    Node { id: u64, clients: String, kept: Option<PathBuf>, addresses: Vec<String> },
     /// A bare server at that address.
     Bare { address: String },
 }
@@ -25,7 +30,8 @@ impl Role {
             "node" => {
                 let id = args.next().unwrap().parse().unwrap();
                 let clients = args.next().unwrap();
-                Some(Self::Node { id, clients, addresses: args.collect() })
+                let kept = args.next().filter(|kept| kept != MEMORY).map(PathBuf::from);
+                Some(Self::Node { id, clients, kept, addresses: args.collect() })
             }
             "bare" => Some(Self::Bare { address: args.next().unwrap() }),
             role => panic!("no such role: {role}"),
@@ -37,8 +43,8 @@ impl Role {
         runtime.worker_threads(2).enable_all().build().unwrap().block_on(async {
             let end = lines_of_stdin();
             match self {
-                Self::Node { id, clients, addresses } => {
-                    served::node(id, &clients, &addresses, end).await;
+                Self::Node { id, clients, kept, addresses } => {
+                    served::node(id, &clients, kept.as_deref(), &addresses, end).await;
                 }
                 Self::Bare { address } => bare::serve(&address, end).await,
             }
@@ -109,12 +115,14 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    pub(crate) async fn cluster() -> Self {
+    /// Each keeps what it must not forget in memory, or in a directory of its own in `kept`.
+    pub(crate) async fn cluster(kept: Option<&Path>) -> Self {
         let mut addresses = addresses(6).await;
         let clients = addresses.split_off(3);
         let mut all = Vec::new();
         for (id, clients) in ["1", "2", "3"].into_iter().zip(&clients) {
-            let args = ["node", id, clients].into_iter();
+            let kept = kept.map(|kept| kept.join(id).to_string_lossy().into_owned());
+            let args = ["node", id, clients, kept.as_deref().unwrap_or(MEMORY)].into_iter();
             let args = args.chain(addresses.iter().map(String::as_str));
             all.push(Process::start(&args.collect::<Vec<_>>()).await);
         }
@@ -124,6 +132,13 @@ impl Processes {
             leader = process.hear().await.parse().unwrap();
         }
         Self { all: tokio::sync::Mutex::new(all), clients, leader: leader - 1 }
+    }
+
+    /// Nothing of them runs any more.
+    pub(crate) async fn end(self) {
+        for process in &mut *self.all.lock().await {
+            process.child.kill().await.unwrap();
+        }
     }
 
     /// Clients in this process, whose time counts as well.

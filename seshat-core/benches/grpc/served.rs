@@ -1,11 +1,13 @@
 //! Nodes behind the gRPC transport.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
 use seshat_core::config::NodeConfig;
+use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Operation};
@@ -16,8 +18,9 @@ use tokio::io::{AsyncBufRead, Lines};
 use tokio::net::TcpListener;
 
 use super::common::data::{key, value};
+use super::common::disk;
 use super::load::{Load, drive};
-use super::process::{Process, addresses};
+use super::process::{MEMORY, Process, addresses};
 use super::remote::Proposer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,6 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn node(
     id: u64,
     clients: &str,
+    kept: Option<&Path>,
+    addresses: &[String],
+    lines: Lines<impl AsyncBufRead + Unpin>,
+) {
+    match kept {
+        None => serve(id, clients, MemStorage::new(), addresses, lines).await,
+        Some(dir) => serve(id, clients, disk::open(dir, id), addresses, lines).await,
+    }
+}
+
+async fn serve<S: Storage<Reader = MachineReader>>(
+    id: u64,
+    clients: &str,
+    storage: S,
     addresses: &[String],
     mut lines: Lines<impl AsyncBufRead + Unpin>,
 ) {
@@ -36,7 +53,7 @@ pub(crate) async fn node(
     let config = config.build().unwrap();
     let listener = TcpListener::bind(&addresses[id as usize - 1]).await.unwrap();
     let transport = GrpcTransport::new(&config).unwrap();
-    let node = RaftNode::start(config, MemStorage::new(), transport.clone()).await.unwrap();
+    let node = RaftNode::start(config, storage, transport.clone()).await.unwrap();
     let clients = Clients {
         listener: TcpListener::bind(clients).await.unwrap(),
         routes: tonic::service::Routes::new(Proposer(node.clone()).server()),
@@ -75,7 +92,7 @@ pub(crate) struct Transfer {
 /// Sends a snapshot of `count` keys to a process that knows nothing, then installs it here.
 pub(crate) async fn snapshot(count: u64) -> Transfer {
     let addresses = addresses(2).await;
-    let mut process = Process::start(&["node", "1", &addresses[1], &addresses[0]]).await;
+    let mut process = Process::start(&["node", "1", &addresses[1], MEMORY, &addresses[0]]).await;
     process.hear().await;
     let config = NodeConfig::builder(9).member(9, "127.0.0.1:9").single_node().build().unwrap();
     let limits = *config.limits();

@@ -119,19 +119,20 @@ async fn soak(options: &Options) -> Result<(), Trouble> {
     let clients = Clients::start(&load, nodes.running());
     let (started, mut restarts) = (Instant::now(), 0_u32);
     let (mut next_line, mut next_restart) = (started + LINE, started + pause);
-    let mut progress = (0, started);
+    let (mut before, mut quiet, mut looked) = (0, Duration::ZERO, started);
     while started.elapsed() < time && !clients.ended() {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = Instant::now();
-        if now >= next_restart {
+        if Instant::now() >= next_restart {
             restart(&mut nodes, restarts).await?;
             restarts += 1;
             next_restart = Instant::now() + pause;
         }
-        let acknowledged = clients.acknowledged();
-        if acknowledged > progress.0 {
-            progress = (acknowledged, now);
-        } else if now > progress.1 + PATIENCE {
+        let (acknowledged, now) = (clients.acknowledged(), Instant::now());
+        // Where this process stood still, nobody was to be heard.
+        let passed = (now - looked).min(Duration::from_secs(1));
+        quiet = if acknowledged > before { Duration::ZERO } else { quiet + passed };
+        (before, looked) = (acknowledged, now);
+        if quiet > PATIENCE {
             return Err(Trouble::Stuck { waited: PATIENCE });
         }
         if now >= next_line {

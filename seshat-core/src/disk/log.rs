@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
@@ -217,9 +217,18 @@ impl<F: FileSystem> DiskLog<F> {
     /// at least one.
     fn read(&self, range: (Bound<u64>, Bound<u64>), max: usize) -> Result<Vec<Entry>, EntryError> {
         let mut reading = Reading::of(range, max);
-        loop {
-            let cold = reading.take_hot(self.lock().log.log());
-            let Some(cold) = cold else { return Ok(reading.into_entries()) };
+        let cold = reading.take_hot(self.lock().log.log());
+        match cold {
+            // As nearly always: nobody waits for the disk, so nobody makes room for those who would.
+            None => Ok(reading.into_entries()),
+            Some(cold) => on_disk(|| self.read_cold(reading, cold)),
+        }
+    }
+
+    /// Goes on with what is on the disk.
+    fn read_cold(&self, mut reading: Reading, cold: Range<u64>) -> Result<Vec<Entry>, EntryError> {
+        let mut next = Some(cold);
+        while let Some(cold) = next {
             let first = cold.start;
             let read = self.shared.home.wal().read(GROUP, cold, reading.room())?;
             match decode(read, first) {
@@ -228,11 +237,13 @@ impl<F: FileSystem> DiskLog<F> {
                 Err(EntryError::Absent { index })
                     if !self.lock().log.log().cold().contains(&index) =>
                 {
-                    reading = Reading::of(range, max);
+                    reading.begin_again();
                 }
                 Err(error) => return Err(error),
             }
+            next = reading.take_hot(self.lock().log.log());
         }
+        Ok(reading.into_entries())
     }
 }
 
@@ -242,7 +253,7 @@ impl<F: FileSystem> RaftLogReader<TypeConfig> for DiskLog<F> {
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
         let range = (range.start_bound().cloned(), range.end_bound().cloned());
-        on_disk(|| self.read(range, usize::MAX)).map_err(unreadable)
+        self.read(range, usize::MAX).map_err(unreadable)
     }
 
     async fn limited_get_log_entries(
@@ -251,7 +262,7 @@ impl<F: FileSystem> RaftLogReader<TypeConfig> for DiskLog<F> {
         end: u64,
     ) -> Result<Vec<Entry>, StorageError> {
         let range = (Bound::Included(start), Bound::Excluded(end));
-        on_disk(|| self.read(range, REPLICATION_BYTES)).map_err(unreadable)
+        self.read(range, REPLICATION_BYTES).map_err(unreadable)
     }
 }
 

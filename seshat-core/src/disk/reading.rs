@@ -31,7 +31,7 @@ impl Reading {
     pub(super) fn take_hot(&mut self, log: &Log) -> Option<Range<u64>> {
         let is_there = |entry: &Entry| log.log_id(entry.log_id.index) == Some(entry.log_id);
         if !self.entries.first().into_iter().chain(self.entries.last()).all(is_there) {
-            *self = Self::of(self.range, self.max);
+            self.begin_again();
         }
         let wanted = log.existing(self.range);
         let next = self.entries.last().map_or(wanted.start, |last| last.log_id.index + 1);
@@ -45,6 +45,11 @@ impl Reading {
         let count = log.within(next..wanted.end, self.max, &mut self.weight);
         self.entries.extend(log.entries(next..wanted.end).take(count));
         None
+    }
+
+    /// What was taken is none of the log any more.
+    pub(super) fn begin_again(&mut self) {
+        *self = Self::of(self.range, self.max);
     }
 
     /// Takes what was read from the disk.

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use super::RaftNode;
 use crate::error::ReadError;
+use crate::operation::Batch;
 use crate::storage::StateReader;
 use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig};
 
@@ -42,9 +43,9 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// The rounds of a node that starts, which may be on a [floor](floor).
-    pub(crate) fn new(raft: Raft, floor: Option<LogId>) -> Self {
-        Self { raft, rounds: Rounds::default(), floor }
+    /// The rounds of a node that starts.
+    pub(super) fn new(raft: Raft, led: Option<Led>) -> Self {
+        Self { raft, rounds: Rounds::default(), floor: led.map(|led| led.floor) }
     }
 
     /// Confirms that this node leads, and that all is applied here that was committed when it was asked.
@@ -63,16 +64,38 @@ impl Reads {
     }
 }
 
-/// What must be applied before a node answers that is about to start: the end of its log, if it led when it
-/// stopped.
-pub(super) async fn floor(
-    node_id: NodeId,
-    log: &mut impl RaftLogStorage<TypeConfig>,
-) -> Result<Option<LogId>, StorageError> {
-    let vote = log.read_vote().await?;
-    let led = vote.is_some_and(|vote| vote.committed && vote.leader_id.node_id == node_id);
-    let last = log.get_log_state().await?.last_log_id;
-    Ok(last.filter(|_| led))
+/// What a node that led when it stopped has to do with its log when it leads again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Led {
+    /// The end of its log, which must be applied before it answers.
+    floor: LogId,
+    /// It stopped between its election and the first entry of its term. Such a leader commits nothing (Raft
+    /// paper, section 5.4.2), and openraft appends no such entry again.
+    mute: bool,
+}
+
+impl Led {
+    /// `None` where a node that is about to start didn't lead.
+    pub(super) async fn read(
+        node_id: NodeId,
+        log: &mut impl RaftLogStorage<TypeConfig>,
+    ) -> Result<Option<Self>, StorageError> {
+        let led = log.read_vote().await?;
+        let led = led.filter(|vote| vote.committed && vote.leader_id.node_id == node_id);
+        let last = log.get_log_state().await?.last_log_id;
+        Ok(led
+            .zip(last)
+            .map(|(vote, floor)| Self { floor, mute: floor.leader_id != vote.leader_id }))
+    }
+
+    /// Appends the entry that is missing, if one is. A node that doesn't lead any more has no use for it.
+    pub(super) async fn speak(self, raft: &Raft) {
+        if self.mute {
+            tracing::info!(last = %self.floor, "leads again, and begins its term");
+            // Whoever needs to know that the node stopped is told so elsewhere.
+            let _ = raft.client_write_ff(Batch::empty()).await;
+        }
+    }
 }
 
 impl<R: StateReader> RaftNode<R> {

@@ -182,6 +182,7 @@ impl<T> Core<T> {
                     self.said = turn.durable;
                 }
                 self.durable = (turn.upto, turn.end);
+                self.queue.give_back(turn.steps);
                 self.writer = Some(turn.writer);
                 self.wake()
             }

@@ -93,7 +93,7 @@ impl Frame {
 
     /// Bytes it takes, head and zeros included.
     pub(super) fn len(&self) -> u64 {
-        (HEAD + padded(self.body.len())) as u64
+        frame_len(self.body.len())
     }
 
     /// Writes it behind what is in `out`; returns its head, which vouches for all of it.
@@ -131,7 +131,14 @@ pub(super) struct Stamp {
     pub(super) behind: u32,
 }
 
+/// Bytes of a frame with a body of that length.
+#[inline]
+pub(super) fn frame_len(body: usize) -> u64 {
+    (HEAD + padded(body)) as u64
+}
+
 /// A length with the zeros behind it.
+#[inline]
 pub(super) fn padded(len: usize) -> usize {
     len.next_multiple_of(ALIGN)
 }
@@ -207,7 +214,7 @@ impl Head {
 
     /// Bytes of the whole frame.
     pub(super) fn frame_len(&self) -> u64 {
-        (HEAD + padded(self.len as usize)) as u64
+        frame_len(self.len as usize)
     }
 
     /// The body, if the frame at the start of `frame` has the one it was written with.

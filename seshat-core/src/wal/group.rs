@@ -29,6 +29,13 @@ pub(super) struct Place {
     pub(super) len: u32,
 }
 
+impl Place {
+    /// Whether it is the same frame, as it was or grown.
+    fn begins_where(&self, other: &Self) -> bool {
+        (self.segment, self.offset) == (other.segment, other.offset)
+    }
+}
+
 /// A frame of entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FrameAt {
@@ -76,6 +83,7 @@ impl Group {
     }
 
     /// Whether the change continues what is there.
+    #[inline]
     pub(super) fn check(&self, change: &Change) -> Result<(), Illegal> {
         let Range { start, end } = self.indexes();
         match *change {
@@ -103,6 +111,7 @@ impl Group {
     }
 
     /// Makes a change that [passed](Group::check), said by the frame at `place`.
+    #[inline]
     pub(super) fn apply(&mut self, change: Change, place: Place) {
         match change {
             Change::Entries { first, count } => {
@@ -110,14 +119,17 @@ impl Group {
                     self.state.first_index = first;
                     self.absent_before = first;
                 }
-                self.frames.push_back(FrameAt { first, place });
+                match self.frames.back_mut().filter(|last| last.place.begins_where(&place)) {
+                    Some(last) => last.place = place,
+                    None => self.frames.push_back(FrameAt { first, place }),
+                }
                 self.state.next_index = first + u64::from(count);
             }
             Change::Vote(vote) => self.state.vote = Some(vote),
             Change::Truncate(since) => self.truncate(since),
             Change::Purge(upto) => self.purge(upto),
             Change::Committed(log_id) => self.state.committed = log_id,
-            Change::Snapshot(pointer) => self.state.snapshot = Some(pointer),
+            Change::Snapshot(pointer) => self.state.snapshot = Some(*pointer),
             Change::Probation(probation) => self.state.probation = Some(probation),
         }
     }

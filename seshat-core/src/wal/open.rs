@@ -287,7 +287,7 @@ fn resume<F: FileSystem>(
     // A segment may be full to its last byte, and the disk with it.
     if torn.is_none() && position.end + synced.len() <= segment.header.capacity {
         let (end, next_lsn) = (position.end + synced.len(), position.next_lsn + 1);
-        writer.write(fs, vec![Step::Frame(synced)], position.next_lsn - 1)?;
+        writer.write(fs, &mut vec![Step::Frame(synced)], position.next_lsn - 1)?;
         position = Position { end, next_lsn, ..position };
     }
     let mut queue = queue(&segment, &position, options);

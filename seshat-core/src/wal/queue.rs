@@ -3,11 +3,12 @@
 //! Guarantees: a frame that was placed fits where it was placed, and the files it needs are there already:
 //! writing can fail because the disk does, and not for lack of room. Frames are written in the order in which
 //! they were placed. Entries never take the [`reserve`](Queue::reserve) at a segment's end, and the smallest
-//! of them, which a new leader begins with, no more than half of it; whatever else there is may.
+//! of them, which a new leader begins with, no more than half of it; whatever else there is may. Entries that
+//! continue those that wait last go into their frame, while it is small.
 
 use std::collections::VecDeque;
 
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, Kind, MAX_BODY, frame_len};
 use super::group::Place;
 use super::segment::{BLOCK, Spare};
 
@@ -19,9 +20,23 @@ const SMALL: u64 = 16;
 pub(super) enum Step<T> {
     /// Behind the frame before.
     Frame(Frame),
-    /// Into a new segment, which begins with this checkpoint.
-    Turn { spare: Spare<T>, checkpoint: Frame },
+    /// What follows goes into a new segment. Seldom, and so it takes no room of the others.
+    Turn(Box<NewSegment<T>>),
 }
+
+/// A segment to begin.
+#[derive(Debug)]
+pub(super) struct NewSegment<T> {
+    pub(super) spare: Spare<T>,
+    /// What it begins with.
+    pub(super) checkpoint: Frame,
+}
+
+/// Bytes of entries that share a frame: few enough that to read one of them costs little more.
+const SHARED: usize = 64 << 10;
+
+/// Steps that a list keeps room for while nothing waits.
+const STEPS_KEPT: usize = 1024;
 
 /// Where frames go.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +55,8 @@ pub(super) struct Queue<T> {
     tail: Tail,
     next_lsn: u64,
     steps: Vec<Step<T>>,
+    /// An empty list, to be the next: one is filled while the other is written.
+    other: Vec<Step<T>>,
     spares: VecDeque<Spare<T>>,
     /// Bytes at a segment's end that entries leave alone.
     reserve: u64,
@@ -69,8 +86,8 @@ pub enum Space {
 
 impl<T> Queue<T> {
     pub(super) fn new(tail: Tail, next_lsn: u64, reserve: u64, usual: u64) -> Self {
-        let (steps, spares) = (Vec::new(), VecDeque::new());
-        Self { tail, next_lsn, steps, spares, reserve, usual, short: None }
+        let (steps, other, spares) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { tail, next_lsn, steps, other, spares, reserve, usual, short: None }
     }
 
     /// The LSN that the next frame gets.
@@ -118,6 +135,8 @@ impl<T> Queue<T> {
     /// Whether entries of so many bytes in all find room, in how many frames ever: behind the last, or in a
     /// spare, which `checkpoint` bytes come first in. If not, the length of a spare that they do.
     pub(super) fn fits(&self, bytes: u64, checkpoint: impl FnOnce() -> u64) -> Result<(), u64> {
+        // No record has more, and a file's length has to stay within what an offset reaches.
+        let bytes = bytes.min(MAX_BODY);
         if self.tail.end + bytes + self.reserve <= self.tail.capacity {
             return Ok(());
         }
@@ -134,13 +153,16 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Gives the frame an LSN and a place, and takes its body. `checkpoint` sums up all that was placed
-    /// before, and is asked for where a new segment begins.
+    /// Gives the frame an LSN and a place, and takes its body; entries may get those of the frame before.
+    /// `checkpoint` sums up all that was placed before, and is asked for where a new segment begins.
     pub(super) fn place(
         &mut self,
         frame: &mut Frame,
         checkpoint: impl FnOnce() -> Frame,
     ) -> Result<(u64, Place), NoSpare> {
+        if let Some(shared) = self.share(frame) {
+            return Ok(shared);
+        }
         if self.tail.end + frame.len() + self.keeps(frame) > self.tail.capacity {
             self.turn(checkpoint(), frame.len() + self.reserve)?;
         }
@@ -155,7 +177,30 @@ impl<T> Queue<T> {
         Ok((lsn, place))
     }
 
-    /// The same, where the frame may as well stay away.
+    /// Puts entries behind the group's own that wait last, if they continue them. One head and one checksum
+    /// do for both, and one place in the index.
+    fn share(&mut self, frame: &mut Frame) -> Option<(u64, Place)> {
+        let Some(Step::Frame(last)) = self.steps.last_mut() else { return None };
+        let continues = frame.kind == Kind::Entries
+            && last.kind == Kind::Entries
+            && last.group == frame.group
+            && last.first + u64::from(last.count) == frame.first
+            && last.body.len() + frame.body.len() <= SHARED;
+        let offset = self.tail.end - last.len();
+        let end = offset + frame_len(last.body.len() + frame.body.len());
+        if !continues || end + self.reserve > self.tail.capacity {
+            return None;
+        }
+        last.body.append(&mut frame.body);
+        // As few as there are bytes.
+        last.count += frame.count;
+        last.last_term = frame.last_term;
+        self.tail.end = end;
+        let (offset, len) = (offset as u32, last.len() as u32);
+        Some((self.next_lsn - 1, Place { segment: self.tail.segment, offset, len }))
+    }
+
+    /// [Places](Self::place) it, where the frame may as well stay away.
     pub(super) fn place_if_it_fits(&mut self, mut frame: Frame) {
         if self.tail.end + frame.len() <= self.tail.capacity {
             let checkpoint = frame.clone();
@@ -176,13 +221,20 @@ impl<T> Queue<T> {
             return Err(NoSpare { capacity });
         };
         self.tail = Tail { segment: self.tail.segment + 1, end, capacity: spare.capacity };
-        self.steps.push(Step::Turn { spare, checkpoint });
+        self.steps.push(Step::Turn(Box::new(NewSegment { spare, checkpoint })));
         self.next_lsn += 1;
         Ok(())
     }
 
     /// All that waits.
     pub(super) fn take(&mut self) -> Vec<Step<T>> {
-        std::mem::take(&mut self.steps)
+        std::mem::replace(&mut self.steps, std::mem::take(&mut self.other))
+    }
+
+    /// Takes back a list whose steps were written.
+    pub(super) fn give_back(&mut self, mut steps: Vec<Step<T>>) {
+        steps.clear();
+        steps.shrink_to(STEPS_KEPT);
+        self.other = steps;
     }
 }

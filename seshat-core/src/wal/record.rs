@@ -82,17 +82,22 @@ impl Entries {
 /// What a record does to its group.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
-    Entries { first: u64, count: u32 },
+    Entries {
+        first: u64,
+        count: u32,
+    },
     Vote(v1::Vote),
     Truncate(u64),
     Purge(v1::LogId),
     Committed(Option<v1::LogId>),
-    Snapshot(v1::SnapshotPointer),
+    /// Far larger than the others, and rare.
+    Snapshot(Box<v1::SnapshotPointer>),
     Probation(v1::Probation),
 }
 
 impl Record {
     /// The frame that says it, and what it does.
+    #[inline]
     pub(super) fn split(self, group: u32) -> (Frame, Change) {
         let frame = |kind, body| Frame::new(kind, group, body);
         match self {
@@ -111,7 +116,7 @@ impl Record {
                 (frame(Kind::Committed, body), Change::Committed(log_id))
             }
             Self::Snapshot(pointer) => {
-                (frame(Kind::Snapshot, encode(&pointer)), Change::Snapshot(pointer))
+                (frame(Kind::Snapshot, encode(&pointer)), Change::Snapshot(Box::new(pointer)))
             }
             Self::Probation(probation) => {
                 (frame(Kind::Probation, encode(&probation)), Change::Probation(probation))
@@ -133,7 +138,7 @@ impl Change {
                 Self::Purge(upto)
             }
             Kind::Committed => Self::Committed(decode::<v1::Committed>(body)?.log_id),
-            Kind::Snapshot => Self::Snapshot(decode(body)?),
+            Kind::Snapshot => Self::Snapshot(Box::new(decode(body)?)),
             Kind::Probation => Self::Probation(decode(body)?),
             Kind::Checkpoint | Kind::Synced | Kind::Closed => return Ok(None),
         }))

@@ -10,7 +10,7 @@ use super::queue::Space;
 use super::segment::{FOLDER, Named, Segment, Spare, file_name};
 use super::{Lsn, Shared, Wal};
 
-/// Zeros that are written at once.
+/// Zeros that are written, and synced, at once.
 const AT_ONCE: usize = 1 << 20;
 
 impl<F: FileSystem> Wal<F> {
@@ -113,16 +113,18 @@ pub(super) fn fill<F: FileSystem>(
     Ok(Spare { name, capacity, zeroed: true, file })
 }
 
-/// Writes them rather than to reserve room: what is only reserved is allocated when it is written.
+/// Writes them rather than to reserve room: what is only reserved is allocated when it is written. A little at a
+/// time, as whoever commits meanwhile waits until the disk has what it was given before.
 fn write_zeros(file: &impl File, name: &str, capacity: u64) -> Result<(), Failure> {
     let zeros = vec![0; AT_ONCE.min(usize::try_from(capacity).unwrap_or(AT_ONCE))];
     let mut at = 0;
     while at < capacity {
         let some = zeros.get(..(capacity - at).min(AT_ONCE as u64) as usize).unwrap_or(&zeros);
         file.write_at(some, at).during(Call::Write, name)?;
+        file.sync().during(Call::Sync, name)?;
         at += some.len() as u64;
     }
-    file.sync().during(Call::Sync, name)
+    Ok(())
 }
 
 /// Makes a segment that nobody needs a spare.

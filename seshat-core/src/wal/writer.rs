@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::{Call, Context, Failure};
 use super::frame::{Frame, HEAD, Head, Stamp};
 use super::fs::{File, FileSystem};
-use super::queue::Step;
+use super::queue::{NewSegment, Step};
 use super::segment::{FOLDER, Header, Predecessor, Segment, Spare, file_name};
 
 /// Bytes that are collected for one write; more are written as they come.
@@ -51,14 +51,15 @@ impl<T: File> Writer<T> {
     pub(super) fn write<F: FileSystem<File = T>>(
         &mut self,
         fs: &F,
-        steps: Vec<Step<T>>,
+        steps: &mut Vec<Step<T>>,
         mut durable: u64,
     ) -> Result<Vec<Arc<Segment<T>>>, Failure> {
         let mut begun = Vec::new();
-        for step in steps {
+        for step in steps.drain(..) {
             match step {
                 Step::Frame(frame) => self.put(&frame, durable)?,
-                Step::Turn { spare, checkpoint } => {
+                Step::Turn(next) => {
+                    let NewSegment { spare, checkpoint } = *next;
                     // Whoever finds the next segment takes all of this one for durable.
                     self.sync()?;
                     self.turn(fs, spare, &checkpoint)?;
@@ -74,10 +75,10 @@ impl<T: File> Writer<T> {
     /// Writes a frame of which it doesn't matter whether it will be there.
     pub(super) fn write_unsynced(
         &mut self,
-        steps: Vec<Step<T>>,
+        steps: &mut Vec<Step<T>>,
         durable: u64,
     ) -> Result<(), Failure> {
-        for step in steps {
+        for step in steps.drain(..) {
             if let Step::Frame(frame) = step {
                 self.put(&frame, durable)?;
             }

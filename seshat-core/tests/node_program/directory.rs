@@ -37,7 +37,7 @@ async fn all_three_are_killed_and_nothing_is_lost(#[case] settings: &'static str
     let mut cluster = Cluster::start_on_disk(settings).await;
     let mut writer = Writer::start(cluster.client());
     for _ in 0..2 {
-        writer.more(100).await;
+        writer.more(40).await;
         cluster.running.values_mut().for_each(Program::kill);
         for id in IDS {
             assert_eq!(cluster.take(id).ended().await.code, None);

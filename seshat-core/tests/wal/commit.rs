@@ -3,11 +3,12 @@
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use seshat_core::proto::v1;
 use seshat_core::wal::{Disk, Keeper, Lsn, Options, Record, Wal};
 
-use crate::history::{Depth, Op, Run, Tried, crash, options};
+use crate::history::{Depth, Op, Run, Tried, crash, entries, options};
 use crate::sim::Sim;
 
 fn vote(term: u64) -> Record {
@@ -31,6 +32,43 @@ fn the_first_who_waits_writes_for_all() {
     assert_eq!(wal.durable(), lsns[9]);
     wal.wait(lsns[9]).unwrap();
     assert_eq!(sim.world().calls, calls + 2);
+}
+
+/// One head does for entries that wait together, as long as nothing comes between and they are few bytes.
+#[test]
+fn entries_that_continue_those_that_wait_share_their_frame() {
+    let sim = Sim::new(512);
+    let (wal, _) = Wal::open(sim.clone(), Options::new("cluster", 1)).unwrap();
+    let content = |index: u64| Bytes::from(format!("entry {index} "));
+    let append = |group: u32, first: u64, count: u64| {
+        let contents: Vec<Bytes> = (first..first + count).map(content).collect();
+        wal.submit(group, entries(first, &contents)).unwrap()
+    };
+    let shared = append(0, 0, 2);
+    assert_eq!(append(0, 2, 1), shared, "they continue it, and nobody writes");
+    assert_ne!(append(1, 0, 1), shared, "of another group");
+    let behind = append(0, 3, 1);
+    assert_ne!(behind, shared, "another group's came between");
+    wal.submit(0, Record::Truncate(3)).unwrap();
+    let anew = append(0, 3, 2);
+    assert_ne!(anew, behind, "a truncation came between");
+    wal.wait(anew).unwrap();
+    let next = append(0, 5, 1);
+    assert_ne!(next, anew, "it is on the disk");
+    let large = Bytes::from(vec![b'x'; 64 << 10]);
+    let alone = wal.submit(0, entries(6, &[large.clone()])).unwrap();
+    assert_ne!(alone, next, "who reads one of a frame reads all of it, so it stays small");
+    wal.wait(alone).unwrap();
+
+    let whole: Vec<Bytes> = (0..6).map(content).chain([large]).collect();
+    let read = |wal: &Wal<Sim>, from: u64| -> Vec<Bytes> {
+        wal.read(0, from..9, u64::MAX).unwrap().into_iter().map(|(_, entry)| entry).collect()
+    };
+    (0..7).for_each(|from| assert_eq!(read(&wal, from), whole[from as usize..]));
+    drop(wal);
+    let sim = Sim::on(sim.world().killed());
+    let (wal, _) = Wal::open(sim, Options::new("cluster", 1)).unwrap();
+    (0..7).for_each(|from| assert_eq!(read(&wal, from), whole[from as usize..]));
 }
 
 /// While a sync is under way the others queue up, and share the next.
