@@ -102,7 +102,7 @@ impl Trail {
                 self.state.committed = log_id;
                 log_id.iter().for_each(|id| self.confirm(leader(id), id.index));
             }
-            Change::Snapshot(pointer) => self.state.snapshot = Some(pointer),
+            Change::Snapshot(pointer) => self.state.snapshot = Some(*pointer),
             Change::Probation(probation) => self.state.probation = Some(probation),
         }
     }
