@@ -37,8 +37,9 @@ fn the_first_who_waits_writes_for_all() {
 /// One head does for entries that wait together, as long as nothing comes between and they are few bytes.
 #[test]
 fn entries_that_continue_those_that_wait_share_their_frame() {
-    let sim = Sim::new(512);
-    let (wal, _) = Wal::open(sim.clone(), Options::new("cluster", 1)).unwrap();
+    let sim = Sim::new(4096);
+    let roomy = || Options { first_segment_bytes: 256 << 10, ..options() };
+    let (wal, _) = Wal::open(sim.clone(), roomy()).unwrap();
     let content = |index: u64| Bytes::from(format!("entry {index} "));
     let append = |group: u32, first: u64, count: u64| {
         let contents: Vec<Bytes> = (first..first + count).map(content).collect();
@@ -67,7 +68,7 @@ fn entries_that_continue_those_that_wait_share_their_frame() {
     (0..7).for_each(|from| assert_eq!(read(&wal, from), whole[from as usize..]));
     drop(wal);
     let sim = Sim::on(sim.world().killed());
-    let (wal, _) = Wal::open(sim, Options::new("cluster", 1)).unwrap();
+    let (wal, _) = Wal::open(sim, roomy()).unwrap();
     (0..7).for_each(|from| assert_eq!(read(&wal, from), whole[from as usize..]));
 }
 
@@ -162,8 +163,8 @@ fn many_threads_and_a_keeper() {
     let keeper = Keeper::start(wal.clone()).unwrap();
     let work = |group: u32| {
         for round in 0..40_u64 {
-            let contents = vec![bytes::Bytes::from(vec![group as u8; 500]); 2];
-            let lsn = wal.submit(group, crate::history::entries(round * 2, &contents)).unwrap();
+            let contents = vec![Bytes::from(vec![group as u8; 500]); 2];
+            let lsn = wal.submit(group, entries(round * 2, &contents)).unwrap();
             wal.wait(lsn).unwrap();
             let read = wal.read(group, round * 2..u64::MAX, u64::MAX).unwrap();
             assert!(read.iter().all(|(_, entry)| *entry == contents[0]) && read.len() == 2);
