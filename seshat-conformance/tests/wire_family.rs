@@ -154,7 +154,7 @@ impl Bent<MachineStore> {
 
     fn bend_snapshot(&self, mut snapshot: Snapshot) -> Snapshot {
         if self.is(SnapshotPadded) {
-            let mut bytes = (*snapshot.snapshot).into_bytes().to_vec();
+            let mut bytes = (*snapshot.snapshot).into_bytes().unwrap().to_vec();
             bytes.push(0);
             snapshot.snapshot = Box::new(SnapshotData::from(bytes::Bytes::from(bytes)));
         }

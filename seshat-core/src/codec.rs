@@ -38,7 +38,7 @@ pub use format::{FORMAT, OLDEST_FORMAT};
 pub use raft::{
     FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
-pub(crate) use snapshot::{put_record, read_record, read_trailer};
+pub(crate) use snapshot::{put_record, put_record_head, read_record, read_trailer};
 pub use transport::{
     FormatsRequest, FormatsResponse, Leadership, StandingRequest, StandingResponse,
 };

@@ -12,19 +12,45 @@
 //! - Whatever is wrong with the directory refuses to open ([`OpenError`]), and says what to do. Nothing in it is
 //!   changed, but for the word that a log adds whenever it is opened.
 //! - Memory: the state, and of the log no more than [`DiskOptions::hot_bytes`], the newest. Older entries are
-//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. While a
-//!   snapshot is built, sent or installed, its bytes as well.
-//!
+//!   read from the disk, verified each time. For each record of entries [`BYTES_PER_FRAME`] more. A snapshot is
+//!   never in memory as a whole: 16 MiB and the longest key more while one is built; while one is sent or
+//!   received over gRPC, or read when the storage is opened, some chunks of it and the longest record. While
+//!   one is installed, the state that it holds is there beside the one that it replaces.
+//! - A snapshot that isn't kept, or only in part there, leaves no file behind: it is removed with whoever had it,
+//!   and after a kill when the storage is opened. Where the disk has no room for one that is built, there is
+//!   a warning, and the one before stays; one that arrives is refused. The node goes on.
+//! - A full disk ends no node. It is noticed when the file for a segment to come can't be made, while there is
+//!   room still for what is under way ([`DiskLog::space`]). From then on proposals are refused
+//!   ([`DiskFull`](crate::error::DiskFull)), entries from a leader when they don't fit any more; leadership goes
+//!   to a voter that has room; votes, purges and truncations have a reserve. When there is room again, whether
+//!   somebody made it or a snapshot let the log go, the node takes writes again, without a word. It is the
+//!   node's transport that refuses entries: a [`GrpcServer`](crate::network::grpc::GrpcServer) does, others
+//!   have to ask the node's [intake](crate::node::RaftNode::intake).
+//! - A disk that fails ends the node that is on it: a write, sync, rename or removal that failed is not tried
+//!   again, and nothing is promised after it. Started again, the node is itself, or is refused.
 //! - A node over gRPC that takes part on its cluster's word, as its directory was empty, is on probation until
 //!   it has caught up, however often it is killed meanwhile ([`Probations`]): it holds less than an earlier
 //!   life of it may have promised, and doesn't pass for one that remembers.
 //!
-//! # What isn't, yet
+//! # What isn't
 //!
-//! - A disk that is full ends the node, as openraft ends for whatever a log doesn't take. [`DiskLog::space`]
-//!   tells before it comes to that.
-//! - A copy of a directory that is put back is an older self, which may have promised more since: Raft has no
-//!   place for such a node.
+//! - **Never put back a copy of a directory**, a file system's snapshot or a virtual machine's image under a node
+//!   that has run since. It would be an older self: it could vote twice in a term, and lacks entries that it
+//!   acknowledged, so that a quorum with it may lose what clients were told is done. Nobody can tell: the copy is
+//!   whole, and says what was true once. A leader that goes on through it finds its follower's log shorter than
+//!   it was, which openraft 0.9 notices in debug builds only. To replace a node, or to go back: remove it from
+//!   the cluster, empty its directory, and add it again. All nodes of a cluster may be put back together only if
+//!   their copies are of one moment at which none of them ran.
+//! - A file system that needs room to overwrite what is there (copy on write: btrfs, ZFS, and images that are
+//!   allocated as they are written) may be full where a segment was made long before. Its refusal is a failed
+//!   write, which ends the node.
+//! - A snapshot that is received needs room beside the log's. It is refused while the log lacks some; found
+//!   too large later, when it is installed, it ends the node.
+//!
+//! # Beside a node
+//!
+//! [`inspect`] reads whatever is in a directory, damaged or not; [`salvage`] writes what is whole of it into a new
+//! one; [`seed`] begins a new cluster with a snapshot's file. The program `seshat` is made of them.
 //!
 //! # What is on disk
 //!
@@ -46,17 +72,23 @@
 //! # }
 //! ```
 
+mod draft;
 mod error;
 mod home;
+pub mod inspect;
 mod log;
 mod probation;
 mod reading;
 mod restore;
+pub mod salvage;
+pub mod seed;
 mod snapshots;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::draft::BuildError;
 pub use self::error::{EntryError, NoSnapshot, OpenError, Unreadable};
 use self::home::Home;
 pub use self::log::DiskLog;

@@ -25,7 +25,7 @@
 //! codec                                  checked domain types to bytes and back
 //! wal                                    records on disk, in one order, durable together
 //! machine snapshot                       the state machine, and a frozen one to bytes and back
-//! machine/store                          openraft's face of both
+//! machine/kept machine/store             where snapshots are; openraft's face of both
 //! storage                                what a node is built on; in memory
 //! disk                                   the same, in a directory
 //! legacy                                 what the first generation wrote, into such a storage
@@ -39,10 +39,6 @@
 //!
 //! # What it doesn't do
 //!
-//! - The node program keeps nothing on disk yet; [`disk`] is there for those who build on this crate. A node
-//!   on [`MemStorage`](storage::MemStorage) that restarts has forgotten its vote and its log, so it must
-//!   not rejoin its cluster under its old id: by the Raft paper it could vote twice in a term.
-//!   Remove it and add it as a new member.
 //! - There are no sessions: an operation whose outcome is unknown, and which is proposed again,
 //!   may be applied twice.
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use tokio::io::AsyncWriteExt;
 
 use self::probation::InMemory;
 pub use self::probation::{Probation, Probations};
@@ -89,21 +90,24 @@ pub trait StateReader: Clone + Send + Sync + 'static {
     /// installed without one. The state stays as it is.
     ///
     /// Takes it for a snapshot of Seshat's own format (`proto/seshat/v1/snapshot.proto`) unless it is
-    /// overridden. What comes out is given to the machine, and may carry what was read.
+    /// overridden, and then reads a file once, a piece at a time. What comes out is given to the machine, and
+    /// may carry what was read.
     ///
     /// # Errors
-    /// It isn't the snapshot that `meta` names, or none that the machine can install. Its sender is
-    /// told.
+    /// It isn't the snapshot that `meta` names, or none that the machine can install, or it can't be read: a
+    /// [`ReadError::Failed`](crate::snapshot::ReadError::Failed), or an [`io::Error`](std::io::Error). Its
+    /// sender is told.
     ///
     /// # Cancellation
     /// Dropping the future gives the answer up, and no more.
     fn check_snapshot(
         &self,
         meta: &SnapshotMeta,
-        data: SnapshotData,
+        mut data: SnapshotData,
     ) -> impl Future<Output = Result<SnapshotData, BoxError>> + Send {
         let meta = meta.clone();
         async move {
+            data.flush().await?;
             let check = tokio::task::spawn_blocking(move || data.checked(&meta));
             Ok(check.await??)
         }

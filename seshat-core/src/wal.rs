@@ -56,7 +56,8 @@
 //!
 //! `LOCK`, `IDENTITY` (`wal/identity.rs`), and in `wal/` segments (`wal/segment.rs`) of frames
 //! (`wal/frame.rs`), whose bodies are the messages of `proto/seshat/v1/wal.proto`. The entry point to how they
-//! are written is `wal/writer.rs`; to how they are read, `wal/open.rs`.
+//! are written is `wal/writer.rs`; to how they are read, `wal/open.rs`, and by those who only look, whatever is
+//! wrong with them, `wal/scan.rs`.
 
 mod core;
 mod error;
@@ -70,6 +71,7 @@ mod queue;
 mod read;
 mod record;
 mod recovery;
+pub(crate) mod scan;
 mod segment;
 mod upkeep;
 mod writer;
@@ -86,7 +88,7 @@ pub use self::error::{
 };
 pub use self::frame::Kind;
 use self::frame::{MAX_BODY, MAX_COUNT};
-pub use self::fs::{Disk, FileSystem};
+pub use self::fs::{Disk, FileSystem, ReadOnly};
 pub use self::group::BYTES_PER_FRAME;
 pub use self::keeper::Keeper;
 use self::open::Opened;
@@ -101,6 +103,13 @@ use crate::proto::v1;
 /// The number of a frame: one more than that of the frame before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub(crate) u64);
+
+impl Lsn {
+    /// As it is printed.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

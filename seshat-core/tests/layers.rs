@@ -49,7 +49,7 @@ const OPENRAFT: &[&str] = &[
 #[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node"])]
 #[case::locks(&["Mutex", "RwLock"], &["log/store", "storage", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node"])]
 #[case::clocks(&["Instant::now", "SystemTime"], &["machine/store", "network", "node"])]
-#[case::files(&["std::fs"], &["wal/fs/disk", "legacy/import/frames", "network/grpc"])]
+#[case::files(&["std::fs"], &["wal/fs", "disk/draft", "disk/seed", "legacy/import/frames", "network/grpc"])]
 #[case::events(&["tracing"], &["log/store", "wal.rs", "wal/open", "wal/upkeep", "machine/kept", "machine/store", "disk", "network", "node"])]
 fn only_faces_know(#[case] words: &[&str], #[case] faces: &[&str]) {
     HOUSE.only(faces, words);

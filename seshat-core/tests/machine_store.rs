@@ -60,7 +60,7 @@ impl Tested {
     /// What the current snapshot's id and bytes are.
     async fn current(&mut self) -> Option<(SnapshotMeta, Bytes)> {
         let current = soon(self.store.get_current_snapshot()).await.unwrap();
-        current.map(|current| (current.meta, current.snapshot.into_bytes()))
+        current.map(|current| (current.meta, current.snapshot.into_bytes().unwrap()))
     }
 
     async fn assert_state(&mut self, expected: &Oracle) {
@@ -145,7 +145,7 @@ async fn a_built_snapshot_is_the_applied_state_and_becomes_current(#[case] last:
     let mut read = Vec::new();
     built.snapshot.read_to_end(&mut read).await.unwrap();
     assert_eq!(read, tested.oracle.snapshot());
-    let expected = (built.meta, built.snapshot.into_bytes());
+    let expected = (built.meta, built.snapshot.into_bytes().unwrap());
     assert_eq!(tested.current().await, Some(expected));
 }
 
@@ -197,7 +197,7 @@ async fn an_installed_snapshot_replaces_the_state_and_becomes_current(#[case] la
     tested.oracle = oracle;
     tested.apply([entry(26), entry(30)]).await;
     let (after, build) = (tested.oracle.clone(), tested.build().await);
-    assert_eq!(build.snapshot.into_bytes(), after.snapshot());
+    assert_eq!(build.snapshot.into_bytes().unwrap(), after.snapshot());
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn an_older_build_never_replaces_a_newer_install_and_is_returned_intact() 
 
     let built = build(&mut builder).await;
     assert_eq!(built.meta.last_log_id, Some(entry(5).log_id));
-    assert_eq!(built.snapshot.into_bytes(), snapshot_at(5).2);
+    assert_eq!(built.snapshot.into_bytes().unwrap(), snapshot_at(5).2);
     assert_eq!(tested.current().await, Some((meta, bytes)));
     tested.assert_state(&oracle).await;
 }
@@ -247,7 +247,7 @@ async fn a_builder_shows_the_moment_it_was_made_at() {
     assert_eq!((built.meta.last_log_id, built.meta.last_membership), {
         (at_20.last_applied, at_20.membership.clone())
     });
-    assert_eq!(built.snapshot.into_bytes(), at_20.snapshot());
+    assert_eq!(built.snapshot.into_bytes().unwrap(), at_20.snapshot());
     let now = tested.oracle.clone();
     tested.assert_state(&now).await;
 }
@@ -350,5 +350,5 @@ async fn a_refused_install_changes_nothing(
     assert_eq!(tested.current().await, current);
     tested.apply((16..20).map(entry)).await;
     let after = tested.oracle.clone();
-    assert_eq!(tested.build().await.snapshot.into_bytes(), after.snapshot());
+    assert_eq!(tested.build().await.snapshot.into_bytes().unwrap(), after.snapshot());
 }

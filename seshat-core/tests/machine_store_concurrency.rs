@@ -60,7 +60,7 @@ fn check_snapshot(bytes: &Bytes) -> u64 {
 async fn build_and_check(mut builder: MachineSnapshotBuilder, made_at: u64) {
     let built = soon(builder.build_snapshot()).await.unwrap();
     assert_eq!(built.meta.last_log_id, Some(id(1, made_at)));
-    assert_eq!(check_snapshot(&built.snapshot.into_bytes()), made_at);
+    assert_eq!(check_snapshot(&built.snapshot.into_bytes().unwrap()), made_at);
 }
 
 /// Reads never go back, whatever kind they are; and a view is one moment.
@@ -85,7 +85,7 @@ async fn read_on(reader: MachineReader, done: Arc<AtomicBool>, start: Arc<Barrie
 /// The current snapshot never goes back either.
 async fn check_current(store: &mut MachineStore, at_least: &mut u64) {
     if let Some(current) = soon(store.get_current_snapshot()).await.unwrap() {
-        let index = check_snapshot(&current.snapshot.into_bytes());
+        let index = check_snapshot(&current.snapshot.into_bytes().unwrap());
         assert_eq!(current.meta.last_log_id, Some(id(1, index)));
         assert!(index >= *at_least, "current at {index} after one at {at_least}");
         *at_least = index;

@@ -194,7 +194,7 @@ struct Slow<T>(T, Arc<Gate>);
 impl RaftSnapshotBuilder<TypeConfig> for Slow<MachineSnapshotBuilder> {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let Snapshot { meta, snapshot } = self.0.build_snapshot().await?;
-        let bytes = Bytes::from_owner(Gated(snapshot.into_bytes(), Arc::clone(&self.1)));
+        let bytes = Bytes::from_owner(Gated(snapshot.into_bytes().unwrap(), Arc::clone(&self.1)));
         Ok(Snapshot { meta, snapshot: Box::new(SnapshotData::from(bytes)) })
     }
 }

@@ -110,7 +110,7 @@ pub(crate) async fn snapshot(count: u64) -> Transfer {
     }
     let snapshot = machine.get_snapshot_builder().await.build_snapshot().await.unwrap();
     let bytes = snapshot.snapshot.len() as f64;
-    let (meta, data) = (snapshot.meta.clone(), snapshot.snapshot.into_bytes());
+    let (meta, data) = (snapshot.meta.clone(), snapshot.snapshot.into_bytes().unwrap());
     let handle = || Box::new(SnapshotData::from(data.clone()));
     let snapshot = Snapshot { meta: meta.clone(), snapshot: handle() };
 

@@ -46,7 +46,7 @@ const NOT_ITS_OWN: u8 = 6;
 const DAMAGED: u8 = 7;
 
 /// Unless RUST_LOG says otherwise. openraft's replication complains of a dead node without end.
-const LOGGED: &str = "seshat_core=info,openraft=error,openraft::replication=off";
+const LOGGED: &str = "node=info,seshat_core=info,openraft=error,openraft::replication=off";
 
 /// Why the program ends before it should, and with which exit code.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use seshat_core::config::{ConfigError, NodeConfig};
+use seshat_core::disk::DiskStorage;
 use seshat_core::error::Stopped;
 use seshat_core::network::grpc::{
     Admission, AdmissionError, Clients, GrpcServer, GrpcTransport, ServeError,
@@ -73,13 +74,14 @@ async fn listen(node_id: NodeId, address: &str, option: &str) -> Result<TcpListe
     })
 }
 
-/// Starts the node on what it keeps, wherever that is.
-async fn start(config: NodeConfig, via: Via) -> Result<RaftNode, Failure> {
-    let started = match config.data_dir().map(Path::to_owned) {
-        Some(dir) => {
-            let storage = open(&config, dir).await?;
-            RaftNode::start(config, storage, via).await
-        }
+/// Starts the node on what it keeps.
+async fn start(
+    config: NodeConfig,
+    storage: Option<DiskStorage>,
+    via: Via,
+) -> Result<RaftNode, Failure> {
+    let started = match storage {
+        Some(storage) => RaftNode::start(config, storage, via).await,
         None => {
             tracing::warn!(
                 node_id = config.node_id(),
@@ -110,15 +112,19 @@ impl Program {
             let words = "is not among the members of its configuration: say where it listens, with";
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
-        let via =
-            Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
-        let node = start(config, via).await?;
+        let storage = match config.data_dir() {
+            Some(dir) => Some(open(&config, dir.to_owned()).await?),
+            None => None,
+        };
         let listener = listen(node_id, &address, "--listen").await?;
         let for_clients = match options.listen_clients {
             Some(address) => Some(listen(node_id, &address, "--listen-clients").await?),
             None => None,
         };
 
+        let via =
+            Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
+        let node = start(config, storage, via).await?;
         let service = Service::new(node.clone());
         let clients =
             for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });

@@ -7,6 +7,8 @@
 // A benchmark includes this file as it is, and would look for it elsewhere.
 #[path = "service/answer.rs"]
 mod answer;
+#[path = "service/backup.rs"]
+mod backup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +25,14 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 use tonic::{Request, Response, Status};
 
 use self::answer::{Not, leader, members};
+use self::backup::{Backups, Parts};
 
 /// The service of one node. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Service {
     node: RaftNode,
     admitted: Arc<AtomicBool>,
+    backups: Backups,
     /// Read by whatever may change something, until it is answered; written to, for good, before the
     /// node stops. So what was let in is answered by a node that runs, and what comes later
     /// certainly does nothing.
@@ -37,7 +41,7 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(node: RaftNode) -> Self {
-        Self { node, admitted: Arc::default(), open: Arc::default() }
+        Self { node, admitted: Arc::default(), backups: Backups::default(), open: Arc::default() }
     }
 
     pub(crate) fn server(&self) -> ClientServer<Self> {
@@ -235,5 +239,19 @@ impl Client for Service {
     ) -> Result<Response<proto::ChangeResponse>, Status> {
         let end = async { self.remove(allowed(request, Role::Admin, "remove a member")?.id).await };
         Ok(changed(end.await))
+    }
+
+    type BackupStream = Parts;
+
+    async fn backup(
+        &self,
+        request: Request<proto::BackupRequest>,
+    ) -> Result<Response<Parts>, Status> {
+        // All keys at once, at the cost of a snapshot: more than a reader's.
+        let parts = match allowed(request, Role::Admin, "back up") {
+            Ok(request) => self.backups.begin(self.node.clone(), request.local),
+            Err(error) => Backups::refused(error.into()),
+        };
+        Ok(Response::new(parts))
     }
 }

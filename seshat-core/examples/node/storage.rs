@@ -41,7 +41,9 @@ fn refused(config: &NodeConfig, dir: &Path, error: OpenError) -> Failure {
             error @ (wal::OpenError::OtherNode { .. } | wal::OpenError::OtherCluster { .. }),
         ) => Failure::new(
             NOT_ITS_OWN,
-            format!("data_dir {at} is not this node's: {error}. Mend the configuration"),
+            format!(
+                "data_dir {at} is not this node's: {error}. Mend node_id, cluster_name or data_dir"
+            ),
         ),
         OpenError::Log(error @ (wal::OpenError::Newer { .. } | wal::OpenError::Damaged(_))) => {
             Failure::new(NOT_ITS_OWN, format!("data_dir {at} is of a newer version: {error}"))
@@ -76,6 +78,7 @@ fn damage(error: &OpenError) -> Option<String> {
 fn affected(lost: &[LostEntries]) -> String {
     lost.iter().fold(String::new(), |mut text, LostEntries { from, to, .. }| {
         let _ = match to {
+            Some(to) if from == to => write!(text, "; entry {from} is affected"),
             Some(to) => write!(text, "; entries {from} to {to} are affected"),
             None => write!(text, "; entries from {from} on are affected"),
         };

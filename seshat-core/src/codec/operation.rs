@@ -30,6 +30,12 @@ pub(super) fn put_pair(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
     put_optional(2, value, buf);
 }
 
+/// The same, but for the value at its end, which isn't empty.
+pub(super) fn put_pair_head(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
+    put_optional(1, key, buf);
+    put_field_head(2, value.len(), buf);
+}
+
 /// Length of a flag with its key, where it is set.
 const FLAG_LEN: usize = 2;
 

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 
 use super::fields::{Fields, Value};
 use super::log::log_id;
-use super::operation::{check_key, pair_len, put_pair};
+use super::operation::{check_key, pair_len, put_pair, put_pair_head};
 use super::{DecodeError, message, not_empty, parse, reads, required, shape, version};
 use crate::proto::v1;
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
@@ -84,6 +84,12 @@ impl TryFrom<v1::SnapshotHeader> for Header {
 pub(crate) fn put_record(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
     prost::encoding::encode_varint(pair_len(key, value) as u64, buf);
     put_pair(key, value, buf);
+}
+
+/// The same, but for the value at its end, which isn't empty.
+pub(crate) fn put_record_head(key: &[u8], value: &[u8], buf: &mut impl BufMut) {
+    prost::encoding::encode_varint(pair_len(key, value) as u64, buf);
+    put_pair_head(key, value, buf);
 }
 
 /// Key and value of a `SnapshotRecord`.

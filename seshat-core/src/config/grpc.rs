@@ -47,8 +47,9 @@ pub struct GrpcConfig {
     /// Bytes of a snapshot in one message, some of which must arrive within each `rpc_timeout`. At
     /// least 1 and at most 1 MiB; default 256 KiB.
     pub snapshot_chunk_bytes: usize,
-    /// The longest snapshot that is taken in. At most one is there in part: while it arrives, and for
-    /// 24 times `rpc_timeout` after a cut. At least 1; default 16 GiB.
+    /// The longest snapshot that is taken in. At most one is there in part, in memory or in a file, as the
+    /// storage has it: while it arrives, and for 24 times `rpc_timeout` after a cut. At least 1; default
+    /// 16 GiB.
     pub max_snapshot_bytes: u64,
 }
 

@@ -140,6 +140,9 @@ pub enum Unreadable {
 /// Why a snapshot isn't kept. The one before is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
+    /// Where it comes from, it can't be read.
+    #[error("could not read the snapshot that was to be kept")]
+    Source(#[source] io::Error),
     /// There is no room, and nothing is left of it.
     #[error(transparent)]
     Full(#[from] NoRoom),

@@ -2,7 +2,7 @@
 //!
 //! In memory: an entry is as durable as it ever gets when `append` returns, so the callback
 //! follows at once (R10 to R13). What a restart loses, and what follows from it, is the
-//! embedder's to deal with: see the crate's documentation.
+//! embedder's to deal with: see [`MemStorage`](crate::storage::MemStorage).
 
 use std::fmt::Debug;
 use std::ops::RangeBounds;

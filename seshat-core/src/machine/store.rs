@@ -10,13 +10,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use openraft::storage::RaftStateMachine;
 use openraft::{OptionalSend, RaftSnapshotBuilder};
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinError;
 use tracing::Instrument;
 
-use super::kept::{InMemory, Kept, KeptError, Made, NoRoom};
+use super::kept::{InMemory, Kept, KeptError, Made, Whole};
 use super::{FrozenMachine, Machine, Size};
 use crate::operation::EntryResponse;
-use crate::snapshot::{self, SnapshotData, SnapshotError};
+use crate::snapshot::{self, ReadError, SnapshotData};
 use crate::types::{
     Entry, EntryPayload, LogId, Snapshot, SnapshotMeta, StorageError, StorageIOError,
     StoredMembership, TypeConfig,
@@ -232,13 +233,13 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
-        Ok(Box::new(SnapshotData::new()))
+        Ok(Box::new(self.kept.blank()))
     }
 
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        data: Box<SnapshotData>,
+        mut data: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
         let span = tracing::info_span!(
             "snapshot_install",
@@ -250,8 +251,11 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
         let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.kept));
         let (id, signature) = (meta.snapshot_id.clone(), meta.signature());
         let meta = meta.clone();
-        let install = move || shared.install(&*kept, &meta, *data);
-        let installed = off_the_runtime(install).instrument(span.clone()).await;
+        let install = async {
+            data.flush().await.map_err(ReadError::from)?;
+            off_the_runtime(move || shared.install(&*kept, &meta, *data)).await
+        };
+        let installed = install.instrument(span.clone()).await;
         installed.map_err(|error| {
             span.in_scope(|| tracing::error!(%error, snapshot_id = %id, "snapshot refused"));
             StorageIOError::read_snapshot(Some(signature), &error).into()
@@ -265,12 +269,12 @@ impl RaftStateMachine<TypeConfig> for MachineStore {
             tracing::error!(%error, "the current snapshot can't be read");
             StorageIOError::read_snapshot(None, &error)
         })?;
-        Ok(current.map(|(meta, bytes)| snapshot_of(&meta, &bytes)))
+        Ok(current.map(snapshot_of))
     }
 }
 
-fn snapshot_of(meta: &SnapshotMeta, bytes: &Bytes) -> Snapshot {
-    Snapshot { meta: meta.clone(), snapshot: Box::new(SnapshotData::from(bytes.clone())) }
+fn snapshot_of((meta, source): Whole) -> Snapshot {
+    Snapshot { meta, snapshot: Box::new(source.into()) }
 }
 
 fn trace_operations(entries: &[Entry]) {
@@ -305,21 +309,11 @@ async fn off_the_runtime<T: Send + 'static>(
 #[derive(Debug, thiserror::Error)]
 enum WorkError {
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    Snapshot(#[from] ReadError),
     #[error(transparent)]
     Kept(#[from] KeptError),
     #[error("the runtime stopped")]
     Stopped(#[from] JoinError),
-}
-
-impl WorkError {
-    /// What a node may go on after.
-    fn no_room(&self) -> Option<&NoRoom> {
-        match self {
-            Self::Kept(KeptError(error)) => error.downcast_ref(),
-            _ => None,
-        }
-    }
 }
 
 impl Shared {
@@ -332,10 +326,10 @@ impl Shared {
         data: SnapshotData,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let (bytes, machine) = data.into_machine(meta)?;
+        let (source, machine) = data.into_machine(meta)?;
         let keys = machine.size().keys;
         // A state that nothing can be restored to must not be seen.
-        kept.keep(Made::Installed, meta, &bytes)?;
+        kept.keep(Made::Installed, meta, source)?;
         let replaced = {
             let mut live = self.write();
             self.installed.fetch_add(1, Ordering::Relaxed);
@@ -380,21 +374,23 @@ impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
             (Arc::clone(&self.frozen), Arc::clone(&self.kept), meta.clone());
         let build = move || {
             let started = Instant::now();
-            let bytes = snapshot::write(&frozen);
-            tracing::Span::current().record("bytes", bytes.len());
+            let source = kept.write(&frozen)?;
+            tracing::Span::current().record("bytes", source.len());
             finished(frozen.keys.size().keys, started);
-            kept.keep(Made::Built, &named, &bytes)?;
+            kept.keep(Made::Built, &named, source.clone())?;
             tracing::info!("snapshot built");
-            Ok(bytes)
+            Ok((named, source))
         };
         let built = off_the_runtime(build).instrument(span).await;
-        let bytes = built.map_err(|error| {
+        let built = built.map_err(|error| {
             let signature = Some(meta.signature());
-            match error.no_room() {
-                Some(full) => StorageIOError::write_snapshot(signature, full),
-                None => StorageIOError::write_snapshot(signature, &error),
+            match &error {
+                WorkError::Kept(KeptError::NoRoom(full)) => {
+                    StorageIOError::write_snapshot(signature, full)
+                }
+                _ => StorageIOError::write_snapshot(signature, &error),
             }
         })?;
-        Ok(snapshot_of(&meta, &bytes))
+        Ok(snapshot_of(built))
     }
 }

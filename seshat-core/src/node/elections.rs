@@ -171,3 +171,6 @@ impl Elections {
         self.inner.probation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, feature = "grpc"))]
+mod tests;

@@ -179,15 +179,16 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        data: Box<SnapshotData>,
+        mut data: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
-        let (bytes, format) = (data.len(), snapshot::format(data.as_slice()));
+        let (bytes, source) = (data.len(), data.source());
+        let format = tokio::task::spawn_blocking(move || snapshot::format(&source)).await;
         self.policy.viewed();
         let installed = self.inner.install_snapshot(meta, data).await;
         self.policy.finished(installed.is_ok().then_some(bytes));
         if installed.is_ok() {
             self.policy.retention.restart(meta.last_log_id);
-            if let Some(format) = format {
+            if let Ok(Some(format)) = format {
                 self.policy.formats.applied(format);
             }
         }

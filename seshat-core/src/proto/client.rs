@@ -211,6 +211,47 @@ pub struct Membership {
     #[prost(message, repeated, tag = "1")]
     pub members: ::prost::alloc::vec::Vec<Member>,
 }
+/// What to back up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRequest {
+    /// As in ReadRequest.
+    #[prost(bool, tag = "1")]
+    pub local: bool,
+}
+/// A part of a backup.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupPart {
+    /// Kinds are only ever added; one that isn't known ends the stream.
+    #[prost(oneof = "backup_part::Part", tags = "1, 2, 3, 4")]
+    pub part: ::core::option::Option<backup_part::Part>,
+}
+/// Nested message and enum types in `BackupPart`.
+pub mod backup_part {
+    /// Kinds are only ever added; one that isn't known ends the stream.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// What follows the bytes before. All of them together are a snapshot (seshat/v1/snapshot.proto), and
+        /// verify by its trailer. At most 1 MiB.
+        #[prost(bytes, tag = "1")]
+        Bytes(::prost::bytes::Bytes),
+        /// The last part: there are no more bytes.
+        #[prost(message, tag = "2")]
+        End(super::BackupEnd),
+        /// The only part: only the leader can tell.
+        #[prost(message, tag = "3")]
+        NotLeader(super::NotLeader),
+        /// The last part: there is no backup to be had now.
+        #[prost(message, tag = "4")]
+        Refused(super::Refused),
+    }
+}
+/// A backup is complete.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupEnd {
+    /// How many bytes it has.
+    #[prost(uint64, tag = "1")]
+    pub length: u64,
+}
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -455,6 +496,32 @@ pub mod client_client {
                 .insert(GrpcMethod::new("seshat.client.v1.Client", "RemoveMember"));
             self.inner.unary(req, path, codec).await
         }
+        /// All that the node holds, as one snapshot. A stream that ends without BackupEnd holds nothing of use.
+        /// Changes nothing, so that it may be asked any number of times.
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackupPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Backup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Backup"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -496,6 +563,18 @@ pub mod client_server {
             &self,
             request: tonic::Request<super::RemoveMemberRequest>,
         ) -> std::result::Result<tonic::Response<super::ChangeResponse>, tonic::Status>;
+        /// Server streaming response type for the Backup method.
+        type BackupStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackupPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// All that the node holds, as one snapshot. A stream that ends without BackupEnd holds nothing of use.
+        /// Changes nothing, so that it may be asked any number of times.
+        async fn backup(
+            &self,
+            request: tonic::Request<super::BackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
     }
     /// Served by nodes, to clients.
     #[derive(Debug)]
@@ -787,6 +866,52 @@ pub mod client_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: Client>(pub Arc<T>);
+                    impl<
+                        T: Client,
+                    > tonic::server::ServerStreamingService<super::BackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::BackupPart;
+                        type ResponseStream = T::BackupStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -4,10 +4,51 @@
 //! those eight bytes stand beside the reference, so that sorting seldom looks at a key.
 
 use super::GROUP;
-use crate::machine::Record;
+use crate::machine::{Record, View};
 
 /// Keys that are asked for the prefix they share.
 const SAMPLE: usize = 64;
+/// Records in a part that takes no more than 16 MiB: sorting takes 24 bytes for each.
+pub(super) const PART: usize = 400_000;
+/// Keys that are asked for each part where it ends: enough that none gets much larger than another.
+const ASKED: usize = 1024;
+
+/// The records in ascending order of their keys, about so many sorted and in memory at a time. Each part looks at all
+/// of them, which costs less than to sort them as long as there are some millions.
+pub(super) fn in_parts(view: &View, part: usize) -> impl Iterator<Item = Vec<&Record>> {
+    let bounds = bounds(view, part);
+    let begins = std::iter::once(None).chain(bounds.clone().into_iter().map(Some));
+    let ends = bounds.into_iter().map(Some).chain([None]);
+    begins.zip(ends).map(|(begin, end)| by_key(within(view, begin, end)))
+}
+
+/// The records from key `begin` on, and below `end`.
+fn within<'a>(
+    view: &'a View,
+    begin: Option<&'a [u8]>,
+    end: Option<&'a [u8]>,
+) -> impl Iterator<Item = &'a Record> {
+    let all = begin.is_none() && end.is_none();
+    let is_within = move |record: &&Record| {
+        all || begin.is_none_or(|begin| record.key() >= begin)
+            && end.is_none_or(|end| record.key() < end)
+    };
+    view.records().filter(is_within)
+}
+
+/// Where all parts but the first begin, none of which has much more than `part` records. They lie in the view
+/// in no order that a key has any part in, so some of them stand for all.
+fn bounds(view: &View, part: usize) -> Vec<&[u8]> {
+    let parts = (view.size().keys as usize).div_ceil(part);
+    if parts <= 1 {
+        return Vec::new();
+    }
+    let step = (part / ASKED).max(1);
+    let mut asked: Vec<&[u8]> = view.records().step_by(step).map(Record::key).collect();
+    asked.sort_unstable();
+    let of_each = asked.len().div_ceil(parts).max(1);
+    asked.into_iter().step_by(of_each).skip(1).collect()
+}
 
 /// The records, in ascending order of their keys.
 pub(super) fn by_key<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<&'a Record> {
@@ -60,4 +101,37 @@ fn head(bytes: &[u8]) -> u64 {
         *to = *from;
     }
     u64::from_be_bytes(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::btree_set;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::machine::KeySpace;
+
+    proptest! {
+        #[test]
+        fn parts_are_what_is_sorted_at_once(
+            keys in btree_set(proptest::collection::vec(0..4_u8, 0..6), 0..200),
+            part in 1..60_usize,
+            layers in 1..4_usize,
+        ) {
+            let mut space = KeySpace::default();
+            let mut views = Vec::new();
+            for (at, key) in keys.iter().enumerate() {
+                if at % (1 + keys.len() / layers) == 0 {
+                    views.push(space.freeze());
+                }
+                space.set(key, b"value");
+            }
+            let view = space.freeze();
+            let parts: Vec<_> = in_parts(&view, part).collect();
+            let lens: Vec<_> = parts.iter().map(Vec::len).collect();
+            prop_assert!(lens.iter().all(|len| *len <= part), "{lens:?}");
+            let got: Vec<_> = parts.into_iter().flatten().map(|record| record.key().to_vec()).collect();
+            prop_assert_eq!(got, keys.into_iter().collect::<Vec<_>>());
+        }
+    }
 }

@@ -10,10 +10,12 @@
 //! - A sync that failed may never succeed for the same bytes, even if a later one says so.
 
 mod disk;
+mod read_only;
 
 use std::io;
 
 pub use self::disk::Disk;
+pub use self::read_only::ReadOnly;
 
 /// A directory. Paths are relative to it, with `/` between their parts.
 pub trait FileSystem: Send + Sync + 'static {

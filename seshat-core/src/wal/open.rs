@@ -42,10 +42,7 @@ pub(super) fn open<F: FileSystem>(
     fs: &F,
     options: &Options,
 ) -> Result<(Opened<F>, Recovered), OpenError> {
-    let lock = fs.lock(LOCK).map_err(|error| match error {
-        LockError::Held { holder } => OpenError::Locked { file: LOCK.to_owned(), holder },
-        LockError::Failed(source) => Failure::new(Call::Lock, LOCK, source).into(),
-    })?;
+    let lock = lock(fs)?;
     let identity = identity::read(fs)?;
     if let Some(identity) = &identity {
         identity::check(identity, &options.cluster, options.node_id)?;
@@ -76,6 +73,14 @@ pub(super) fn open<F: FileSystem>(
     let recovered = Recovered { created: false, closed: replayed.closed, torn };
     let core = resume(fs, options, files, replayed, &mut spares)?;
     Ok((Opened { lock, core, next_spare: spares.next }, recovered))
+}
+
+/// Takes the directory's lock.
+pub(crate) fn lock<F: FileSystem>(fs: &F) -> Result<F::Lock, OpenError> {
+    fs.lock(LOCK).map_err(|error| match error {
+        LockError::Held { holder } => OpenError::Locked { file: LOCK.to_owned(), holder },
+        LockError::Failed(source) => Failure::new(Call::Lock, LOCK, source).into(),
+    })
 }
 
 /// Opens every segment and its header; what is read later is what the disk has.

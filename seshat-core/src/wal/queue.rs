@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{Frame, Kind, frame_len};
+use super::frame::{Frame, Kind, MAX_BODY, frame_len};
 use super::group::Place;
 use super::segment::{BLOCK, Spare};
 
@@ -135,6 +135,8 @@ impl<T> Queue<T> {
     /// Whether entries of so many bytes in all find room, in how many frames ever: behind the last, or in a
     /// spare, which `checkpoint` bytes come first in. If not, the length of a spare that they do.
     pub(super) fn fits(&self, bytes: u64, checkpoint: impl FnOnce() -> u64) -> Result<(), u64> {
+        // No record has more, and a file's length has to stay within what an offset reaches.
+        let bytes = bytes.min(MAX_BODY);
         if self.tail.end + bytes + self.reserve <= self.tail.capacity {
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl<F: FileSystem> Wal<F> {
 }
 
 /// The entries of a frame, as they were written.
-fn read_frame<T: File>(
+pub(super) fn read_frame<T: File>(
     group: u32,
     frame: &FrameAt,
     taken: &Range<u64>,

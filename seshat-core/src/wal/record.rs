@@ -155,7 +155,7 @@ pub(super) fn decode<M: Message>(body: &[u8]) -> Result<M, DecodeError> {
 }
 
 /// The entries in a body, each encoded.
-pub(super) fn entries(body: &Bytes) -> Result<Vec<Bytes>, DecodeError> {
+pub(crate) fn entries(body: &Bytes) -> Result<Vec<Bytes>, DecodeError> {
     let mut fields = Fields::of("Entries", body);
     let mut entries = Vec::new();
     while let Some(field) = fields.next()? {

@@ -43,6 +43,37 @@ pub(super) struct Content<'a> {
     pub(super) successor: Option<Predecessor>,
 }
 
+impl Content<'_> {
+    /// Where its first frame begins.
+    pub(super) fn start(&self) -> Position {
+        Position { end: BLOCK as u64, next_lsn: self.header.first_lsn, last: [0; HEAD] }
+    }
+
+    /// The heads behind that position, each with its place and LSN. Looks at every place where one may be:
+    /// there is no other way to go on after a head that is gone, and a frame's length is known only from its
+    /// own.
+    pub(super) fn heads_ahead(self, position: &Position) -> impl Iterator<Item = (u64, u64, Head)> {
+        let Self { header, bytes, .. } = self;
+        let Position { end, next_lsn, .. } = *position;
+        let start = end as usize + ALIGN;
+        let places = (start..bytes.len().saturating_sub(HEAD - 1)).step_by(ALIGN);
+        places.filter_map(move |offset| {
+            let there = bytes.get(offset..).unwrap_or_default();
+            // Most of it was never written.
+            if there.first_chunk::<ALIGN>() == Some(&[0; ALIGN]) {
+                return None;
+            }
+            let head = Head::read(there, header.salt).ok()?;
+            let lsn = header.first_lsn + u64::from(head.place);
+            // A checksum of 32 bits is right by chance once in so many tries; where the frame can't be, it
+            // is.
+            let most = (offset as u64 - end) / HEAD as u64;
+            let may_be = lsn > next_lsn && lsn <= next_lsn + most;
+            may_be.then_some((offset as u64, lsn, head))
+        })
+    }
+}
+
 /// Reads segments in their order.
 #[derive(Debug)]
 pub(super) struct Replay {
@@ -51,11 +82,11 @@ pub(super) struct Replay {
     /// The sequences of the first segment and of the last.
     seen: Option<(u64, u64)>,
     /// Where the last segment ended; `None` before the first.
-    position: Option<Position>,
+    pub(super) position: Option<Position>,
     /// Frames of the last segment that none says is durable: LSN and place of each.
     doubted: VecDeque<(u64, u64)>,
-    last_kind: Kind,
-    torn: Option<Torn>,
+    pub(super) last_kind: Kind,
+    pub(super) torn: Option<Torn>,
 }
 
 /// What a replay came to.
@@ -107,11 +138,18 @@ impl Replay {
 
     /// Reads the next segment.
     pub(super) fn segment(&mut self, content: Content<'_>) -> Result<(), Box<Damage>> {
-        let sequence = content.header.sequence;
         self.check_follows(content.header)?;
+        self.go_on(content, content.start())
+    }
+
+    /// Reads a segment from one of its frames on.
+    pub(super) fn go_on(
+        &mut self,
+        content: Content<'_>,
+        mut position: Position,
+    ) -> Result<(), Box<Damage>> {
         let Content { header, bytes, successor } = content;
-        let mut position =
-            Position { end: BLOCK as u64, next_lsn: header.first_lsn, last: [0; HEAD] };
+        let sequence = header.sequence;
         let until = successor.map(|successor| successor.end);
         self.doubted.clear();
         let end = loop {
@@ -318,31 +356,14 @@ struct Ahead {
 }
 
 impl Ahead {
-    /// Looks for heads at every place where one may be: there is no other way to go on after a head that
-    /// is gone, and a frame's length is known only from its own.
     fn scan(content: Content<'_>, position: &Position) -> Self {
-        let Content { header, bytes, .. } = content;
         let mut ahead = Self::default();
-        let start = position.end as usize + ALIGN;
-        for offset in (start..bytes.len().saturating_sub(HEAD - 1)).step_by(ALIGN) {
-            let there = bytes.get(offset..).unwrap_or_default();
-            // Most of it was never written.
-            if there.first_chunk::<ALIGN>() == Some(&[0; ALIGN]) {
-                continue;
-            }
-            let Ok(head) = Head::read(there, header.salt) else { continue };
-            let lsn = header.first_lsn + u64::from(head.place);
-            // A checksum of 32 bits is right by chance once in so many tries; where the frame can't be, it
-            // is.
-            let most = (offset as u64 - position.end) / HEAD as u64;
-            if lsn <= position.next_lsn || lsn > position.next_lsn + most {
-                continue;
-            }
+        for (offset, lsn, head) in content.heads_ahead(position) {
             let synced = head.synced(lsn);
             if ahead.witness.is_none_or(|(_, known)| synced > known) {
                 ahead.witness = Some((lsn, synced));
             }
-            ahead.end = ahead.end.max(offset as u64 + head.frame_len());
+            ahead.end = ahead.end.max(offset + head.frame_len());
             if head.kind == Kind::Entries {
                 ahead.firsts.entry(head.group).or_insert(head.first);
             }

@@ -213,7 +213,8 @@ fn read(src: &Path) -> BTreeMap<String, String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of the crate") {
             let path = entry.expect("an entry of it").path();
-            if path.is_dir() && !path.ends_with("tests") {
+            // A program is a house of its own.
+            if path.is_dir() && !path.ends_with("tests") && path != src.join("bin") {
                 folders.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs")
             {

@@ -24,6 +24,7 @@ fn defaults() {
     assert_eq!(config.propose_timeout(), ms(5000));
     assert_eq!(config.max_payload_entries(), 300);
     assert_eq!(config.max_format(), None);
+    assert_eq!(config.data_dir(), None);
     assert_eq!(
         *config.batch(),
         BatchConfig { max_operations: 1024, max_bytes: 1_048_576, queue_bytes: 67_108_864 }
@@ -228,6 +229,14 @@ fn timeouts(#[case] timeout: Duration, #[case] complaint: &str) {
 #[case(U32_MAX + 1, "max_payload_entries: 4294967296: at most 4294967295")]
 fn max_payload_entries(#[case] entries: u64, #[case] expected: &str) {
     assert_eq!(said(valid().max_payload_entries(entries)), expected);
+}
+
+#[rstest]
+#[case("", "data_dir: \"\": not empty")]
+#[case("data/node1", "")]
+#[case("/var/lib/seshat", "")]
+fn data_dir(#[case] dir: &str, #[case] expected: &str) {
+    assert_eq!(said(valid().data_dir(dir)), expected);
 }
 
 #[rstest]

@@ -149,7 +149,7 @@ impl World {
         } else {
             // It came by a snapshot.
             let current = self.machine.get_current_snapshot().await.unwrap().expect("a snapshot");
-            let (meta, bytes) = (current.meta, current.snapshot.into_bytes());
+            let (meta, bytes) = (current.meta, current.snapshot.into_bytes().unwrap());
             shadow.machine = snapshot::read(&bytes, &meta).unwrap();
             shadow.recent.clear();
             let rest = meta.last_log_id.map_or(0, |id| id.index + 1);

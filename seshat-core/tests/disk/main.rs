@@ -19,6 +19,8 @@ mod cluster;
 mod crashes;
 mod law;
 mod memory;
+mod probation;
 mod refused;
 mod run;
 mod snapshots;
+mod streams;

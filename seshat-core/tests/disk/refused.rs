@@ -75,7 +75,8 @@ async fn a_disk_that_fails_stops_the_storage() {
     }
 }
 
-/// A snapshot that the disk has no room for leaves no file behind, and the log as it was.
+/// A snapshot that the disk has no room for leaves no file behind, and the log as it was; the same builder has
+/// it once there is room.
 #[tokio::test]
 async fn a_snapshot_that_does_not_fit_leaves_nothing() {
     let mut run = Run::on(Sim::new(512));
@@ -85,11 +86,14 @@ async fn a_snapshot_that_does_not_fit_leaves_nothing() {
     let room = files.values().map(Vec::len).sum::<usize>() + 100;
     run.sim.world().faults.room = Some(room);
     let (log, machine) = &mut run.storage;
-    let error = machine.get_snapshot_builder().await.build_snapshot().await.unwrap_err();
+    let mut builder = machine.get_snapshot_builder().await;
+    let error = builder.build_snapshot().await.unwrap_err();
     assert!(error.to_string().contains("the disk has no room for a snapshot of"), "{error}");
     let left = run.sim.world().files();
     assert!(!left.keys().any(|name| name.ends_with(".snap.tmp")), "{:?}", left.keys());
     log.save_vote(&Vote::new(3, 1)).await.unwrap();
+    run.sim.world().faults.room = None;
+    builder.build_snapshot().await.unwrap();
 }
 
 /// Each call of an installation fails in turn: the state that is seen is one that a restart finds too.

@@ -165,16 +165,6 @@ async fn a_purge_without_a_snapshot_starts_no_node() {
     assert!(error.contains("no snapshot reaches that: the log points at none"), "{error}");
 }
 
-/// What is damaged while the node runs isn't sent to anybody.
-#[tokio::test]
-async fn a_snapshot_is_verified_each_time_it_is_read() {
-    let mut run = Run::on(Sim::new(512));
-    run.run(&[Op::Append(3, 20), Op::Build]).await;
-    run.sim.world().damage(FIRST, 30, 1);
-    let error = run.storage.1.get_current_snapshot().await.unwrap_err().to_string();
-    assert!(error.contains("checksum"), "{error}");
-}
-
 /// A snapshot that was begun before a newer one was installed doesn't take its place, also after a restart.
 #[tokio::test]
 async fn an_older_snapshot_does_not_replace_a_newer_one() {

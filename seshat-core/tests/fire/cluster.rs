@@ -51,10 +51,11 @@ pub(crate) struct Cluster<G: Ground> {
     grounds: BTreeMap<u64, G>,
     members: Vec<u64>,
     snapshots: SnapshotConfig,
+    spares: usize,
 }
 
 /// Snapshots and purges now and then, in next to no log.
-const OFTEN: SnapshotConfig = SnapshotConfig {
+pub(crate) const OFTEN: SnapshotConfig = SnapshotConfig {
     min_log_bytes: 16 << 10,
     growth_percent: 100,
     log_bytes_to_keep: 2 << 10,
@@ -63,6 +64,9 @@ const OFTEN: SnapshotConfig = SnapshotConfig {
 
 /// None that isn't asked for.
 pub(crate) const NEVER: SnapshotConfig = SnapshotConfig { min_log_bytes: 1 << 30, ..OFTEN };
+
+/// And nothing is purged, so that a disk that is full stays full.
+pub(crate) const KEEPS: SnapshotConfig = SnapshotConfig { log_bytes_to_keep: 1 << 30, ..NEVER };
 
 fn config(id: u64, members: &[u64], snapshots: SnapshotConfig) -> NodeConfig {
     let builder = NodeConfig::builder(id);
@@ -78,12 +82,12 @@ fn config(id: u64, members: &[u64], snapshots: SnapshotConfig) -> NodeConfig {
 /// Segments that turn now and then.
 pub(crate) const SEGMENT: u64 = 32 << 10;
 
-pub(crate) fn options(id: u64) -> DiskOptions {
+fn options(id: u64, spares: usize) -> DiskOptions {
     let wal = wal::Options {
         first_segment_bytes: SEGMENT,
         segment_bytes: SEGMENT,
         reserve_bytes: 4 << 10,
-        spares: 2,
+        spares,
         ..wal::Options::new("cluster", id)
     };
     DiskOptions { wal, hot_bytes: 4 << 10 }
@@ -92,10 +96,11 @@ pub(crate) fn options(id: u64) -> DiskOptions {
 impl<G: Ground> Cluster<G> {
     /// Nodes 1 to `size`, with a leader.
     pub(crate) async fn start(size: u64) -> Self {
-        Self::start_with(size, OFTEN).await
+        Self::start_with(size, OFTEN, 2).await
     }
 
-    pub(crate) async fn start_with(size: u64, snapshots: SnapshotConfig) -> Self {
+    /// The same, with so many files ready for segments to come.
+    pub(crate) async fn start_with(size: u64, snapshots: SnapshotConfig, spares: usize) -> Self {
         let members: Vec<u64> = (1..=size).collect();
         let mut cluster = Self {
             switchboard: Switchboard::new(5),
@@ -103,6 +108,7 @@ impl<G: Ground> Cluster<G> {
             grounds: BTreeMap::new(),
             members: members.clone(),
             snapshots,
+            spares,
         };
         for id in members {
             cluster.up(id).await;
@@ -117,7 +123,7 @@ impl<G: Ground> Cluster<G> {
         let disk = self.grounds.entry(id).or_insert_with(G::new).disk();
         // The threads of the process before hold it a moment longer than their node's end.
         let storage = until("the directory's lock", async || {
-            match DiskStorage::open_on(disk.clone(), options(id)) {
+            match DiskStorage::open_on(disk.clone(), options(id, self.spares)) {
                 Err(OpenError::Log(wal::OpenError::Locked { .. })) => None,
                 opened => Some(opened.unwrap_or_else(|error| panic!("node {id}: {error}"))),
             }

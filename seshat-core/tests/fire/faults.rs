@@ -5,7 +5,7 @@ use seshat_core::error::Stopped;
 use seshat_core::node::RaftNode;
 
 use crate::clients::Clients;
-use crate::cluster::{Cluster, until};
+use crate::cluster::{Cluster, KEEPS, until};
 use crate::ground::{Ground, Real, Simulated};
 
 /// Operations that are answered between two faults.
@@ -128,9 +128,9 @@ async fn members_come_and_go_between_power_cuts(#[values(1, 2)] seed: u64) {
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_ends_nobody<G: Ground>(#[values(Simulated::new(), Real::new())] _on: G) {
-    let cluster = Cluster::<G>::start(3).await;
+    let cluster = Cluster::<G>::start_with(3, KEEPS, 2).await;
     let clients = Clients::start(&cluster.nodes, 4);
-    for _ in 0..rounds() {
+    for _ in 0..rounds() / 2 {
         clients.go_on(BETWEEN).await;
         let leader = cluster.leader().await;
         let disk = cluster.disk(leader.id());

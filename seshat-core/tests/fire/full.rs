@@ -6,7 +6,7 @@ use rstest::rstest;
 use seshat_core::error::{DiskFull, MembershipError, ProposeError};
 use seshat_core::node::RaftNode;
 
-use crate::cluster::{Cluster, NEVER, SEGMENT, until};
+use crate::cluster::{Cluster, KEEPS, NEVER, OFTEN, SEGMENT, until};
 use crate::ground::{Ground, Real, Simulated};
 
 /// Writes until it is refused for lack of room.
@@ -22,7 +22,7 @@ async fn write_until_full(node: &RaftNode) -> DiskFull {
 }
 
 /// As many KiB as take up what a disk has aside, twice.
-const MUCH: usize = 8 * SEGMENT as usize >> 10;
+const MUCH: usize = (8 * SEGMENT as usize) >> 10;
 
 /// For longer than anything waits.
 async fn long_after() {
@@ -39,8 +39,9 @@ async fn runs(node: &RaftNode) {
 #[tokio::test(start_paused = true)]
 async fn a_lone_node_refuses_writes_until_there_is_room<G: Ground>(
     #[values(Simulated::new(), Real::new())] _on: G,
+    #[values(0, 2)] spares: usize,
 ) {
-    let mut cluster = Cluster::<G>::start(1).await;
+    let mut cluster = Cluster::<G>::start_with(1, OFTEN, spares).await;
     let node = cluster.node(1);
     node.set("first", "value").await.unwrap();
     cluster.disk(1).set_room(Some(0));
@@ -76,8 +77,9 @@ async fn a_lone_node_refuses_writes_until_there_is_room<G: Ground>(
 #[tokio::test(start_paused = true)]
 async fn a_follower_lags_until_there_is_room<G: Ground>(
     #[values(Simulated::new(), Real::new())] _on: G,
+    #[values(0, 2)] spares: usize,
 ) {
-    let cluster = Cluster::<G>::start(3).await;
+    let cluster = Cluster::<G>::start_with(3, OFTEN, spares).await;
     let leader = cluster.leader().await;
     let follower = cluster.node(cluster.others(leader.id())[0]);
     let disk = cluster.disk(follower.id());
@@ -94,6 +96,7 @@ async fn a_follower_lags_until_there_is_room<G: Ground>(
     assert_eq!(cluster.leader().await.id(), leader.id());
     assert_eq!(follower.metrics().borrow().vote, leader.metrics().borrow().vote, "it stood up");
     assert_eq!(last(&follower), behind);
+    assert_eq!(follower.last_applied().map(|id| id.index), behind, "it heard nothing");
     assert!(last(&leader) > behind);
 
     disk.set_room(None);
@@ -105,12 +108,18 @@ async fn a_follower_lags_until_there_is_room<G: Ground>(
 /// Of two others one is full, too: the third one leads.
 #[tokio::test(start_paused = true)]
 async fn leadership_goes_to_a_voter_that_has_room() {
-    let cluster = Cluster::<Simulated>::start(3).await;
+    let cluster = Cluster::<Simulated>::start_with(3, KEEPS, 2).await;
     for _ in 0..3 {
         let leader = cluster.leader().await;
         let others = cluster.others(leader.id());
-        let full = [leader.id(), others[0]];
-        full.iter().for_each(|id| cluster.disk(*id).set_room(Some(0)));
+        let full = [others[0], leader.id()];
+        cluster.disk(others[0]).set_room(Some(0));
+        until("a full follower", async || {
+            cluster.write(1).await;
+            cluster.node(others[0]).disk_full()
+        })
+        .await;
+        cluster.disk(leader.id()).set_room(Some(0));
         let term = leader.metrics().borrow().current_term;
         write_until_full(&leader).await;
         until("another leader", async || cluster.node(others[1]).is_leader().then_some(())).await;
@@ -126,7 +135,7 @@ async fn leadership_goes_to_a_voter_that_has_room() {
 /// With all disks full nothing is written; everything is read, nobody ends, and nobody disturbs the others.
 #[tokio::test(start_paused = true)]
 async fn when_all_are_full_all_wait() {
-    let cluster = Cluster::<Simulated>::start(3).await;
+    let mut cluster = Cluster::<Simulated>::start_with(3, KEEPS, 2).await;
     cluster.leader().await.set("first", "value").await.unwrap();
     cluster.ids().iter().for_each(|id| cluster.disk(*id).set_room(Some(0)));
     let leader = cluster.leader().await;
@@ -149,13 +158,17 @@ async fn when_all_are_full_all_wait() {
     cluster.ids().iter().for_each(|id| cluster.disk(*id).set_room(None));
     cluster.write(MUCH).await;
     cluster.assert_equal().await;
+    // They campaign again.
+    let leader = cluster.leader().await.id();
+    cluster.kill(leader).await;
+    cluster.write(1).await;
     cluster.shutdown().await;
 }
 
 /// The log is full of what a snapshot has: that is built, and makes the room.
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_is_cleared_by_a_snapshot() {
-    let cluster = Cluster::<Simulated>::start_with(1, NEVER).await;
+    let cluster = Cluster::<Simulated>::start_with(1, NEVER, 2).await;
     let node = cluster.leader().await;
     // Less than a segment is left in the end, but more than a snapshot needs.
     cluster.disk(1).set_room(Some(5 * SEGMENT - 1));
@@ -169,7 +182,7 @@ async fn a_full_disk_is_cleared_by_a_snapshot() {
 /// A snapshot that finds no room ends nobody, and is built when there is some.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_waits_for_room() {
-    let mut cluster = Cluster::<Simulated>::start_with(1, NEVER).await;
+    let mut cluster = Cluster::<Simulated>::start_with(1, NEVER, 2).await;
     let node = cluster.leader().await;
     cluster.write(8).await;
     let disk = cluster.disk(1);

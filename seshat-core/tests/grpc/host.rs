@@ -1,12 +1,15 @@
 //! One node with its server, and many of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use seshat_core::config::{NodeConfig, NodeConfigBuilder};
+use seshat_core::disk::{DiskOptions, DiskStorage};
+use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{Admission, AdmissionError, Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
-use seshat_core::storage::MemStorage;
+use seshat_core::storage::{MemStorage, Storage};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -25,7 +28,23 @@ pub(crate) struct Host {
 impl Host {
     /// A node on `listener`, which has not been admitted.
     pub(crate) async fn start(config: NodeConfig, listener: TcpListener) -> Self {
-        Self::serve(config, listener, None).await
+        Self::on(config, listener, MemStorage::new()).await
+    }
+
+    /// The same, on that storage.
+    pub(crate) async fn on(
+        config: NodeConfig,
+        listener: TcpListener,
+        storage: impl Storage<Reader = MachineReader>,
+    ) -> Self {
+        Self::serve(config, listener, storage, None).await
+    }
+
+    /// The same, on what a directory holds.
+    pub(crate) async fn on_disk(config: NodeConfig, listener: TcpListener, dir: &Path) -> Self {
+        let options = DiskOptions::new(config.cluster_name(), config.node_id());
+        let storage = DiskStorage::open(dir, options).unwrap();
+        Self::serve(config, listener, storage, None).await
     }
 
     /// The same, and serves clients on a port of theirs.
@@ -37,16 +56,21 @@ impl Host {
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = clients.local_addr().unwrap().to_string();
         let clients = Clients { listener: clients, routes };
-        let host = Self::serve(config, listener, Some(clients)).await;
+        let host = Self::serve(config, listener, MemStorage::new(), Some(clients)).await;
         assert_eq!(host.server.clients_addr().unwrap().to_string(), address);
         (host, address)
     }
 
-    async fn serve(config: NodeConfig, listener: TcpListener, clients: Option<Clients>) -> Self {
+    async fn serve(
+        config: NodeConfig,
+        listener: TcpListener,
+        storage: impl Storage<Reader = MachineReader>,
+        clients: Option<Clients>,
+    ) -> Self {
         let transport = GrpcTransport::new(&config).unwrap();
         let sends = Snapshots::default();
         let network = sends.through(transport.clone());
-        let node = RaftNode::start(config, MemStorage::new(), network).await.unwrap();
+        let node = RaftNode::start(config, storage, network).await.unwrap();
         let server = GrpcServer::start(&node, &transport, listener, clients).await.unwrap();
         Self { node, server, sends, transport }
     }

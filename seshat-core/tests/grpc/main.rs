@@ -11,6 +11,8 @@ mod cluster;
 mod crowds;
 mod encrypted;
 mod exchange;
+mod files;
+mod full;
 mod garbled;
 mod host;
 mod hostile;
@@ -27,6 +29,9 @@ mod roles;
 #[allow(dead_code, reason = "each test file takes what it needs")]
 mod sends;
 mod services;
+#[path = "../wal/sim.rs"]
+#[allow(dead_code, unused_imports, reason = "the log's own tests use all of it")]
+mod sim;
 mod slow;
 mod snapshots;
 mod totals;

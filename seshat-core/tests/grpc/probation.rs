@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use rstest::rstest;
+use seshat_core::codec::Leadership;
+use seshat_core::disk::{DiskOptions, DiskStorage};
 use seshat_core::network::grpc::Admission;
 use seshat_core::node::Handover;
 use seshat_core::proto::v1;
 use seshat_core::proto::v1::append_entries_response::Result as Append;
-use seshat_core::types::{NodeId, RaftMetrics, Vote};
+use seshat_core::storage::{Probation, Storage};
+use seshat_core::types::{LogId, NodeId, RaftMetrics, Vote};
+use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use crate::admission::listen_again;
@@ -29,10 +33,13 @@ struct OneWaits {
     hosts: Vec<Host>,
     waits: Host,
     addresses: Vec<String>,
+    /// Where the one that waits keeps what it has.
+    dir: TempDir,
 }
 
 impl OneWaits {
     async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let ports = Ports::of(3).await;
         let configs: Vec<_> = (1..=3).map(|id| ports.config(id).build().unwrap()).collect();
         let addresses: Vec<_> = (1..=3).map(|id| ports.address(id).to_owned()).collect();
@@ -46,9 +53,21 @@ impl OneWaits {
         gone.node.stop().await;
         gone.server.shutdown().await;
         drop(gone.node);
-        let waits = Host::start(configs[at].clone(), listen_again(&addresses[at]).await).await;
+        let listener = listen_again(&addresses[at]).await;
+        let waits = Host::on_disk(configs[at].clone(), listener, dir.path()).await;
         assert_eq!(waits.admit().await, Ok(Admission::Waits));
-        Self { hosts, waits, addresses }
+        Self { hosts, waits, addresses, dir }
+    }
+
+    /// The one that waits starts again, on what it kept. It has not been admitted.
+    async fn restarted(self) -> Self {
+        let Self { hosts, waits, addresses, dir } = self;
+        let config = waits.node.config().clone();
+        waits.node.stop().await;
+        waits.server.shutdown().await;
+        let listener = listen_again(&addresses[config.node_id() as usize - 1]).await;
+        let waits = Host::on_disk(config, listener, dir.path()).await;
+        Self { hosts, waits, addresses, dir }
     }
 
     fn id(&self) -> NodeId {
@@ -74,6 +93,27 @@ impl OneWaits {
         answer.await.map(|answer: v1::AppendEntriesResponse| answer.result).unwrap().unwrap()
     }
 
+    /// Sends it the first entry of its cluster's log: all three are voters.
+    async fn first_entry(&self, vote: Vote) {
+        let node = |address: &String| Some(v1::Node { address: address.clone() });
+        let members = self.addresses.iter().map(node).zip(1..);
+        let members = members.map(|(node, node_id)| v1::Member { node_id, node }).collect();
+        let configs = vec![v1::VoterSet { node_ids: vec![1, 2, 3] }];
+        let first = v1::Entry {
+            format_version: 1,
+            log_id: Some(v1::LogId::default()),
+            payload: Some(v1::entry::Payload::Membership(v1::Membership { configs, members })),
+        };
+        let (vote, entries) = (Some(sent(vote)), vec![first]);
+        let request = v1::AppendEntriesRequest { vote, entries, ..Default::default() };
+        assert!(matches!(self.append(request).await, Append::Success(_)));
+    }
+
+    async fn is_refused_votes(&self) {
+        let refused = self.vote().await.unwrap_err();
+        assert_eq!(refused.metadata().get("seshat-refusal").unwrap(), "not admitted");
+    }
+
     /// Adds it again, and waits until it has caught up.
     async fn add_again(&self) {
         let (id, leads) = (self.id(), &leader(&self.hosts).await.node);
@@ -96,7 +136,7 @@ async fn who_waits_votes_for_nobody_and_follows_no_older_leader() {
     let refused = world.vote().await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.metadata().get("seshat-refusal").unwrap(), "not admitted");
-    let words = "the node remembers nothing, and votes once it has committed ";
+    let words = "the node began without a memory, and votes once its log has ";
     assert!(refused.message().starts_with(words), "{}", refused.message());
 
     let older = v1::Vote { term: vote.leader_id.term - 1, node_id: 9, committed: true };
@@ -110,23 +150,10 @@ async fn who_waits_votes_for_nobody_and_follows_no_older_leader() {
 async fn a_log_of_its_earlier_life_makes_it_no_voter() {
     let world = OneWaits::start().await;
     let vote = leader(&world.hosts).await.node.metrics().borrow().vote;
-    let node = |address: &String| Some(v1::Node { address: address.clone() });
-    let members = world.addresses.iter().map(node).zip(1..);
-    let members = members.map(|(node, node_id)| v1::Member { node_id, node }).collect();
-    let configs = vec![v1::VoterSet { node_ids: vec![1, 2, 3] }];
-    let first = v1::Entry {
-        format_version: 1,
-        log_id: Some(v1::LogId::default()),
-        payload: Some(v1::entry::Payload::Membership(v1::Membership { configs, members })),
-    };
-    let entries = vec![first];
-    let vote_of = Some(sent(vote));
-    let request = v1::AppendEntriesRequest { vote: vote_of, entries, ..Default::default() };
-    assert!(matches!(world.append(request).await, Append::Success(_)));
+    world.first_entry(vote).await;
     is_voter(&world.waits, world.id()).await;
 
-    let refused = world.vote().await.unwrap_err();
-    assert_eq!(refused.metadata().get("seshat-refusal").unwrap(), "not admitted");
+    world.is_refused_votes().await;
     world.waits.node.trigger_election().await.unwrap();
     // Longer than its clock waits for a leader.
     let campaigns = |now: &RaftMetrics| now.vote != vote;
@@ -136,6 +163,61 @@ async fn a_log_of_its_earlier_life_makes_it_no_voter() {
 
     world.add_again().await;
     assert!(world.vote().await.is_ok(), "it has caught up, and answers");
+}
+
+/// Stopped with nothing but its leader's vote, then with a part of the log by which it is a voter: it is as
+/// bound as before, also before it is admitted. With what its leader had, it is as free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probation_outlives_the_process() {
+    let world = OneWaits::start().await;
+    let vote = leader(&world.hosts).await.node.metrics().borrow().vote;
+    let world = world.restarted().await;
+    world.is_refused_votes().await;
+    assert_eq!(world.waits.admit().await, Ok(Admission::CatchesUp));
+    world.is_refused_votes().await;
+
+    world.first_entry(vote).await;
+    is_voter(&world.waits, world.id()).await;
+    let world = world.restarted().await;
+    is_voter(&world.waits, world.id()).await;
+    // Longer than its clock waits for a leader.
+    let campaigns = |now: &RaftMetrics| now.vote != vote;
+    let patience = Duration::from_secs(8);
+    let campaigned = world.waits.node.wait_until(patience, "to campaign", campaigns).await;
+    assert!(campaigned.is_err(), "{campaigned:?}");
+    assert_eq!(world.waits.admit().await, Ok(Admission::CatchesUp));
+    world.waits.node.trigger_election().await.unwrap();
+    world.is_refused_votes().await;
+
+    world.add_again().await;
+    assert!(world.vote().await.is_ok(), "it has caught up, and answers");
+    let world = world.restarted().await;
+    assert_eq!(world.waits.admit().await, Ok(Admission::Remembers));
+    assert!(world.vote().await.is_ok(), "it had caught up");
+}
+
+/// Killed between the probation and the vote that follows it: it takes part on the same word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probation_that_was_kept_and_not_begun_is_begun() {
+    let mut ports = Ports::of(3).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (config, listener) = (ports.config(1).build().unwrap(), ports.listener(1));
+    let vote = Vote::new_committed(7, 2);
+    let committed = LogId::new(vote.leader_id, 9);
+    {
+        let options = DiskOptions::new(config.cluster_name(), 1);
+        let storage = DiskStorage::open(dir.path(), options).unwrap();
+        let leadership = Leadership { vote, committed };
+        storage.probations().keep(Probation { leadership }).unwrap();
+    }
+    let host = Host::on_disk(config, listener, dir.path()).await;
+    let asked = v1::StandingRequest { node_id: 2, incarnation: 7, reads: 2 };
+    let asked = unary(channel(ports.address(1)), "Standing", signed("seshat", 1, asked));
+    let said: v1::StandingResponse = asked.await.unwrap();
+    assert!(!said.heard, "who was told of a cluster is no witness that there is none");
+    assert_eq!(host.admit().await, Ok(Admission::CatchesUp));
+    let stored = host.node.raft().with_raft_state(|state| *state.vote_ref());
+    assert_eq!(stored.await.unwrap(), vote, "stored before it answers anybody");
 }
 
 /// Two of three are left, so that either needs the other's vote; only one of them campaigns.

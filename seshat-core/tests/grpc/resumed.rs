@@ -9,11 +9,12 @@ use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use rstest::rstest;
 use seshat_core::codec::{FullSnapshotHeader, FullSnapshotPart, Message};
 use seshat_core::config::{GrpcConfig, NodeConfig};
+use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{GrpcConnection, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::proto::v1;
 use seshat_core::snapshot::SnapshotData;
-use seshat_core::storage::MemStorage;
+use seshat_core::storage::{MemStorage, Storage};
 use seshat_core::types::{
     Node, RaftMetrics, Snapshot, SnapshotMeta, SnapshotResponse, TypeConfig, Vote,
 };
@@ -25,16 +26,24 @@ use crate::link::Link;
 use crate::raw::{self, channel, signed, unary};
 
 /// Faster than any test needs.
-const FAST: u64 = 1 << 30;
+pub(crate) const FAST: u64 = 1 << 30;
 const CHUNK: usize = 16 << 10;
 /// What there is beside chunks.
-const OVERHEAD: u64 = 64 << 10;
+pub(crate) const OVERHEAD: u64 = 64 << 10;
 
 /// Node 1, alone, with a state of its own.
 async fn receiver(stall: Duration) -> (Host, String) {
+    receiver_on(stall, MemStorage::new()).await
+}
+
+/// The same, on that storage.
+pub(crate) async fn receiver_on(
+    stall: Duration,
+    storage: impl Storage<Reader = MachineReader>,
+) -> (Host, String) {
     let mut ports = Ports::of(1).await;
     let config = ports.config(1).single_node().rpc_timeout(stall);
-    let host = Host::start(config.build().unwrap(), ports.listener(1)).await;
+    let host = Host::on(config.build().unwrap(), ports.listener(1), storage).await;
     host.admit().await.unwrap();
     host.node.wait_for_leader(DEADLINE).await.unwrap();
     // A voter alone campaigns as soon as it hears of another leader.
@@ -43,14 +52,14 @@ async fn receiver(stall: Duration) -> (Host, String) {
 }
 
 /// What node 9 would send.
-struct Source {
-    meta: SnapshotMeta,
-    bytes: Bytes,
+pub(crate) struct Source {
+    pub(crate) meta: SnapshotMeta,
+    pub(crate) bytes: Bytes,
 }
 
 impl Source {
     /// The state of a node with so many values of 10 000 bytes.
-    async fn of(values: u32, filled_with: &str) -> Self {
+    pub(crate) async fn of(values: u32, filled_with: &str) -> Self {
         let config = NodeConfig::builder(9).member(9, "127.0.0.1:9").single_node().build().unwrap();
         let transport = GrpcTransport::new(&config).unwrap();
         let node = RaftNode::start(config, MemStorage::new(), transport).await.unwrap();
@@ -64,19 +73,19 @@ impl Source {
         node.wait_until(DEADLINE, "a snapshot", built).await.unwrap();
         let Snapshot { meta, snapshot } = node.raft().get_snapshot().await.unwrap().unwrap();
         node.shutdown().await;
-        Self { meta, bytes: snapshot.into_bytes() }
+        Self { meta, bytes: snapshot.into_bytes().unwrap() }
     }
 
-    fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let data = SnapshotData::from(self.bytes.clone());
         Snapshot { meta: self.meta.clone(), snapshot: Box::new(data) }
     }
 
-    fn header(&self, vote: Vote) -> FullSnapshotHeader {
+    pub(crate) fn header(&self, vote: Vote) -> FullSnapshotHeader {
         let checksum = Some(XxHash3_64::oneshot(&self.bytes));
         FullSnapshotHeader {
             vote,
@@ -88,7 +97,7 @@ impl Source {
     }
 
     /// As far as the receiver says that it has it.
-    async fn offset(&self, address: &str) -> u64 {
+    pub(crate) async fn offset(&self, address: &str) -> u64 {
         let (length, checksum) = (self.len(), XxHash3_64::oneshot(&self.bytes));
         let asked = signed("seshat", 1, v1::SnapshotOffsetRequest { length, checksum });
         let told =
@@ -99,12 +108,12 @@ impl Source {
     }
 }
 
-fn leader(term: u64) -> Vote {
+pub(crate) fn leader(term: u64) -> Vote {
     Vote::new_committed(term, 9)
 }
 
 /// Node 9, which waits `stall`, towards node 1 at `address`.
-async fn connection(address: impl ToString, stall: Duration) -> GrpcConnection {
+pub(crate) async fn connection(address: impl ToString, stall: Duration) -> GrpcConnection {
     let grpc = GrpcConfig { snapshot_chunk_bytes: CHUNK, ..GrpcConfig::default() };
     let config = NodeConfig::builder(9).member(9, "127.0.0.1:9").single_node();
     let config = config.rpc_timeout(stall).grpc(grpc).build().unwrap();
@@ -112,18 +121,25 @@ async fn connection(address: impl ToString, stall: Duration) -> GrpcConnection {
     transport.new_client(1, &Node::new(address.to_string())).await
 }
 
-async fn send(
+pub(crate) async fn send(
     connection: &mut GrpcConnection,
     source: &Source,
 ) -> Result<SnapshotResponse, StreamingError<TypeConfig, openraft::error::Fatal<u64>>> {
+    send_snapshot(connection, source.snapshot()).await
+}
+
+pub(crate) async fn send_snapshot(
+    connection: &mut GrpcConnection,
+    snapshot: Snapshot,
+) -> Result<SnapshotResponse, StreamingError<TypeConfig, openraft::error::Fatal<u64>>> {
     let (never, option) = (std::future::pending(), RPCOption::new(DEADLINE));
-    let sent = connection.full_snapshot(leader(99), source.snapshot(), never, option);
+    let sent = connection.full_snapshot(leader(99), snapshot, never, option);
     let answer = tokio::time::timeout(DEADLINE, sent).await.expect("it ends")?;
     assert_eq!(answer.vote, leader(99), "nobody else leads");
     Ok(answer)
 }
 
-async fn assert_installed(host: &Host, filled_with: &str) {
+pub(crate) async fn assert_installed(host: &Host, filled_with: &str) {
     let value = host.node.read(b"key-0").await.unwrap().expect("a value");
     assert_eq!(value, filled_with.repeat(10_000));
 }
@@ -133,7 +149,11 @@ fn message(part: &FullSnapshotPart) -> v1::FullSnapshotRequest {
 }
 
 /// Sends this much behind a header, and hangs up.
-async fn cut(address: &str, header: FullSnapshotHeader, bytes: Bytes) -> Result<(), Status> {
+pub(crate) async fn cut(
+    address: &str,
+    header: FullSnapshotHeader,
+    bytes: Bytes,
+) -> Result<(), Status> {
     let parts = [FullSnapshotPart::Header(header), FullSnapshotPart::Chunk(bytes)];
     let parts = stream::iter(parts.map(|part| message(&part)));
     let request = signed("seshat", 1, parts);

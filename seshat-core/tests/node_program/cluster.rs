@@ -43,6 +43,8 @@ pub(crate) struct Cluster {
     clients: BTreeMap<u64, String>,
     /// More keys of the configurations.
     settings: &'static str,
+    /// Whether each keeps what it has in a directory.
+    on_disk: bool,
     /// Where the certificates are, if there are any.
     tls: Option<PathBuf>,
     /// More arguments of each.
@@ -57,12 +59,23 @@ impl Cluster {
             [(); 2].map(|()| IDS.map(|id| (id, format!("127.0.0.1:{}", port()))).into());
         let (arguments, running) = (BTreeMap::new(), BTreeMap::new());
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, addresses, clients, settings, tls: None, arguments, running }
+        let (on_disk, tls) = (false, None);
+        Self { directory, addresses, clients, settings, on_disk, tls, arguments, running }
     }
 
     /// All run, and one leads.
     pub(crate) async fn start(settings: &'static str) -> Self {
         Self::new(settings).started().await
+    }
+
+    /// The same, each with a directory of its own.
+    pub(crate) async fn start_on_disk(settings: &'static str) -> Self {
+        Self { on_disk: true, ..Self::new(settings) }.started().await
+    }
+
+    /// Where a node keeps what it has.
+    pub(crate) fn data_dir(&self, id: u64) -> PathBuf {
+        self.directory.path().join(format!("data{id}"))
     }
 
     /// The same, with the certificates in that directory: `node-1.pem` and so on for the nodes, and
@@ -94,6 +107,9 @@ impl Cluster {
     /// Starts a node.
     pub(crate) fn run(&mut self, id: u64) -> &mut Program {
         let mut text = format!("node_id = {id}\n{}\n", self.settings);
+        if self.on_disk {
+            text.push_str(&format!("data_dir = {:?}\n", self.data_dir(id)));
+        }
         for (id, address) in &self.addresses {
             text.push_str(&format!("[[members]]\nid = {id}\naddress = \"{address}\"\n"));
         }
@@ -111,6 +127,14 @@ impl Cluster {
         arguments.extend(self.arguments.get(&id).into_iter().flatten().cloned());
         self.running.insert(id, Program::start(arguments));
         self.running.get_mut(&id).unwrap()
+    }
+
+    /// Ends a node as a power cut would, but that what it wrote stays in the system's cache.
+    pub(crate) async fn kill(&mut self, id: u64) {
+        let mut node = self.take(id);
+        node.kill();
+        let ended = node.ended().await;
+        assert_eq!(ended.code, None, "{ended:#?}");
     }
 
     /// No longer one of those that should run.

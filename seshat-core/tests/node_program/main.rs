@@ -14,6 +14,7 @@ mod certificates;
 #[path = "../../examples/node/client.rs"]
 mod client;
 mod cluster;
+mod directory;
 mod history;
 mod memory;
 mod mistyped;

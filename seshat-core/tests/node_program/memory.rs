@@ -1,9 +1,9 @@
-//! A node that was killed has forgotten everything.
+//! A node without a `data_dir` that was killed has forgotten everything.
 
 use crate::cluster::Cluster;
 
 /// What was applied is in a snapshot, and no log is kept behind it.
-const SNAPSHOTS: &str =
+pub(crate) const SNAPSHOTS: &str =
     "snapshot = { min_log_bytes = 1, growth_percent = 1, log_bytes_to_keep = 0 }";
 
 async fn comes_back_as_a_new_member(settings: &'static str) {

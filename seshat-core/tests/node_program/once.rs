@@ -85,6 +85,15 @@ impl Service for Puppet {
     ) -> Result<Response<proto::ChangeResponse>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    type BackupStream = tokio_stream::Empty<Result<proto::BackupPart, Status>>;
+
+    async fn backup(
+        &self,
+        _: Request<proto::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 fn done() -> Option<Outcome> {

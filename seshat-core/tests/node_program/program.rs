@@ -52,6 +52,16 @@ impl Program {
         Self { child, out, err }
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// What it wrote to standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.out.borrow().clone()
+    }
+
     /// Waits until it has said that.
     pub(crate) async fn says(&mut self, text: &str) {
         let said = timeout(DEADLINE, self.out.wait_for(|out| out.contains(text))).await;
@@ -66,7 +76,7 @@ impl Program {
 
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
         assert!(sent.success(), "{sent}");
     }

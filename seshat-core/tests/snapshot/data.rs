@@ -26,7 +26,7 @@ async fn new_data_is_empty() {
     let mut data = SnapshotData::new();
     assert!(data.is_empty());
     assert_eq!((data.len(), rest(&mut data).await), (0, vec![]));
-    assert_eq!(data.into_bytes(), Bytes::new());
+    assert_eq!(data.into_bytes().unwrap(), Bytes::new());
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn chunks_follow_each_other() {
     data.flush().await.unwrap();
     data.shutdown().await.unwrap();
     assert_eq!(data.len(), 8);
-    assert_eq!(data.into_bytes(), "abcdefgh");
+    assert_eq!(data.into_bytes().unwrap(), "abcdefgh");
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_read_goes_on_where_the_one_before_ended() {
     assert_eq!(&three, b"abc");
     assert_eq!(rest(&mut data).await, b"defgh");
     assert_eq!(rest(&mut data).await, b"", "the end is the end");
-    assert_eq!(data.into_bytes(), "abcdefgh", "the cursor has no part in it");
+    assert_eq!(data.into_bytes().unwrap(), "abcdefgh", "the cursor has no part in it");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_write_replaces_what_it_covers(
     data.seek(SeekFrom::Start(at)).await.unwrap();
     data.write_all(chunk.as_bytes()).await.unwrap();
     assert_eq!(data.stream_position().await.unwrap(), at + chunk.len() as u64);
-    assert_eq!(data.into_bytes(), expected);
+    assert_eq!(data.into_bytes().unwrap(), expected);
 }
 
 #[rstest]
@@ -137,7 +137,7 @@ async fn a_write_beyond_the_end_is_refused_and_changes_nothing(
     let refused = data.write_all(b"X").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     assert_eq!(data.stream_position().await.unwrap(), at);
-    assert_eq!(data.into_bytes(), "abcdef");
+    assert_eq!(data.into_bytes().unwrap(), "abcdef");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_write_to_one_handle_does_not_change_another() {
     one.write_all(b"XY").await.unwrap();
     assert_eq!(rest(&mut other).await, b"abcdef");
     assert_eq!(bytes, "abcdef");
-    assert_eq!(one.into_bytes(), "aXYdef");
+    assert_eq!(one.into_bytes().unwrap(), "aXYdef");
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn reading_a_finished_snapshot_copies_nothing() {
     let bytes = Bytes::from(b"abcdef".to_vec());
     let mut data = SnapshotData::from(bytes.clone());
     assert_eq!(rest(&mut data).await, b"abcdef");
-    assert_eq!(data.into_bytes().as_ptr(), bytes.as_ptr());
+    assert_eq!(data.into_bytes().unwrap().as_ptr(), bytes.as_ptr());
 }
 
 #[derive(Debug, Clone)]
@@ -222,6 +222,6 @@ proptest! {
             }
             Ok(())
         })?;
-        prop_assert_eq!(data.into_bytes(), model.into_inner());
+        prop_assert_eq!(data.into_bytes().unwrap(), model.into_inner());
     }
 }

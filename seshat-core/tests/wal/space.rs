@@ -97,6 +97,30 @@ fn the_reserve_is_for_votes() {
     assert_eq!(observe(run.wal()), *run.state());
 }
 
+/// A full disk has a place for the entry that a new leader begins with, and keeps the others for votes.
+#[test]
+fn the_smallest_entries_may_have_half_of_the_reserve() {
+    let sim = Sim::new(512);
+    let mut run = Run::fresh(sim.clone()).unwrap();
+    run.options.reserve_bytes = 4096;
+    run.run(&[Op::Close, Op::Append(0, 1, 10_000)]).unwrap();
+    let room = size(&sim);
+    sim.world().faults.room = Some(room);
+    assert!(matches!(run.run(&[Op::Append(0, 1, 3000); 4]), Err(Ended::Full)));
+    let mut small = 0;
+    while run.run(&[Op::Append(0, 1, 40)]).is_ok() {
+        small += 1;
+    }
+    assert!((15..60).contains(&small), "{small}");
+    let mut votes = 0;
+    while votes < 30 && run.run(&[Op::Vote(0)]).is_ok() {
+        votes += 1;
+    }
+    assert_eq!(votes, 30);
+    run.run(&[Op::Kill]).unwrap();
+    assert_eq!(observe(run.wal()), *run.state());
+}
+
 /// However much passes through, the files stay as many as what is kept needs.
 #[test]
 fn segments_are_recycled_and_the_log_does_not_grow() {

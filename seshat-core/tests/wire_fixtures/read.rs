@@ -27,7 +27,7 @@ pub(crate) const SEGMENT: &str = "a log segment";
 /// The value of `bytes` as text. `kind` is a message of the schema, or one of the above.
 pub(crate) fn read(kind: &str, bytes: Bytes) -> Result<String, String> {
     type Reader = fn(Bytes) -> Result<String, String>;
-    let readers: [(&str, Reader); 34] = [
+    let readers: [(&str, Reader); 35] = [
         (Operation::NAME, message::<Operation>),
         (Batch::NAME, message::<Batch>),
         (Response::NAME, message::<Response>),

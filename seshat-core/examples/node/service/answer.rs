@@ -3,7 +3,9 @@
 use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
 use seshat_core::network::grpc::NotAllowed;
 use seshat_core::operation::LimitError;
-use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
+use seshat_core::proto::client::{
+    self as proto, backup_part, change_response, propose_response, read_response,
+};
 use seshat_core::types::{Node, NodeId, RaftMetrics};
 
 /// Why what was asked for wasn't done, or whether it was isn't known.
@@ -125,6 +127,18 @@ impl From<Not> for change_response::Outcome {
             Not::Leader(not_leader) => Self::NotLeader(not_leader),
             Not::Refused(refused) => Self::Refused(refused),
             Not::Unknown(unknown) => Self::Unknown(unknown),
+        }
+    }
+}
+
+impl From<Not> for backup_part::Part {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(proto::Unknown { reason }) => {
+                Self::Refused(proto::Refused { reason, later: true })
+            }
         }
     }
 }

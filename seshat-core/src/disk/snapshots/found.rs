@@ -4,27 +4,28 @@
 //! entry since; where nothing was ever purged, none at all, as the log has everything. Otherwise part of the
 //! state is lost, and nobody may go on.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use super::file::SnapshotFile;
 use crate::disk::error::{NoSnapshot, OpenError, Unreadable};
 use crate::machine::Machine;
 use crate::proto::v1;
-use crate::snapshot;
+use crate::snapshot::{self, ReadError, Source};
 use crate::types::{LogId, SnapshotMeta};
 use crate::wal::fs::File;
 use crate::wal::{Call, Context, Failure, FileSystem};
 
-pub(super) const FOLDER: &str = "snap";
+pub(in crate::disk) const FOLDER: &str = "snap";
 
 /// A file in the folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(in crate::disk) enum Named {
     Snapshot(u64),
     Unfinished(u64),
 }
 
 impl Named {
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(in crate::disk) fn of(name: &str) -> Option<Self> {
         let named = match name.strip_suffix(".tmp") {
             Some(name) => Self::Unfinished(name.strip_suffix(".snap")?.parse().ok()?),
             None => Self::Snapshot(name.strip_suffix(".snap")?.parse().ok()?),
@@ -33,7 +34,7 @@ impl Named {
         (named.name() == name).then_some(named)
     }
 
-    pub(super) fn name(self) -> String {
+    pub(in crate::disk) fn name(self) -> String {
         match self {
             Self::Snapshot(sequence) => format!("{sequence:012}.snap"),
             Self::Unfinished(sequence) => format!("{sequence:012}.snap.tmp"),
@@ -45,7 +46,7 @@ impl Named {
         sequence
     }
 
-    pub(super) fn path(self) -> String {
+    pub(in crate::disk) fn path(self) -> String {
         format!("{FOLDER}/{}", self.name())
     }
 }
@@ -55,6 +56,8 @@ impl Named {
 pub(super) struct Loaded {
     pub(super) sequence: u64,
     pub(super) meta: SnapshotMeta,
+    /// The file, which is open: it can be read for as long as somebody does.
+    pub(super) source: Source,
 }
 
 /// What the folder has.
@@ -96,7 +99,7 @@ pub(in crate::disk) fn find<F: FileSystem>(
 }
 
 /// The newest file before that one.
-fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
+pub(in crate::disk) fn before(files: &[Named], pointed: Option<Named>) -> Option<Named> {
     let Some(Named::Snapshot(pointed)) = pointed else { return None };
     let sequences = files.iter().filter_map(|named| match named {
         Named::Snapshot(sequence) if *sequence < pointed => Some(*sequence),
@@ -124,12 +127,12 @@ fn load_newest<F: FileSystem>(
         ];
         for (named, expected) in candidates.into_iter().flatten() {
             let Named::Snapshot(sequence) = named else { continue };
-            match load(fs, named, expected, purged) {
-                Ok((meta, machine)) => {
+            match load(fs, sequence, expected, purged) {
+                Ok((loaded, machine)) => {
                     if !tried.is_empty() {
                         tracing::warn!(snapshot = named.name(), "an older snapshot is loaded");
                     }
-                    return Ok((Some(Loaded { sequence, meta }), machine));
+                    return Ok((Some(loaded), machine));
                 }
                 Err(error) => {
                     tracing::error!(snapshot = named.name(), %error, "a snapshot can't be loaded");
@@ -145,13 +148,15 @@ fn load_newest<F: FileSystem>(
     Err(Box::new(NoSnapshot { purged, tried }).into())
 }
 
-/// The snapshot in a file; of one that nothing is expected of, what it says of itself.
+/// The snapshot in a file, read once, a piece at a time; of one that nothing is expected of, what it says of
+/// itself.
 fn load<F: FileSystem>(
     fs: &F,
-    named: Named,
+    sequence: u64,
     expected: Option<(&SnapshotMeta, u64)>,
     purged: Option<LogId>,
-) -> Result<(SnapshotMeta, Machine), Unreadable> {
+) -> Result<(Loaded, Machine), Unreadable> {
+    let named = Named::Snapshot(sequence);
     let path = named.path();
     let file = fs.open(&path).during(Call::Open, &path).map_err(|failure| {
         let is_missing = failure.source.kind() == std::io::ErrorKind::NotFound;
@@ -159,20 +164,28 @@ fn load<F: FileSystem>(
     })?;
     // Another process may have left pages that the disk never got.
     file.drop_cache().during(Call::DropCache, &path)?;
-    let bytes = read(&file, &path)?;
-    let got = bytes.len() as u64;
-    let (meta, machine) = match expected {
-        Some((_, expected)) if got != expected => return Err(Unreadable::Length { got, expected }),
-        Some((meta, _)) => (meta.clone(), snapshot::read(&bytes, meta)?),
-        None => snapshot::read_itself(&bytes, named.name())?,
-    };
+    let got = file.len().during(Call::Length, &path)?;
+    if let Some((_, expected)) = expected.filter(|(_, expected)| got != *expected) {
+        return Err(Unreadable::Length { got, expected });
+    }
+    let source = Source::File(Arc::new(SnapshotFile::<F>::settled(file)), got);
+    let machine = snapshot::load(&source, expected.map(|(meta, _)| meta));
+    let machine = machine.map_err(|error| match error {
+        ReadError::Invalid(error) => Unreadable::Damaged(error),
+        ReadError::Failed(error) => Failure::new(Call::Read, path, error).into(),
+    })?;
+    let meta = expected.map_or_else(
+        || SnapshotMeta {
+            last_log_id: machine.last_applied,
+            last_membership: machine.membership.clone(),
+            snapshot_id: named.name(),
+        },
+        |(meta, _)| meta.clone(),
+    );
     let reaches = purged.is_none_or(|purged| meta.last_log_id >= Some(purged));
-    if reaches { Ok((meta, machine)) } else { Err(Unreadable::TooOld(meta.last_log_id)) }
-}
-
-pub(super) fn read(file: &impl File, path: &str) -> Result<Bytes, Failure> {
-    let len = file.len().during(Call::Length, path)?;
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-    file.read_at(&mut bytes, 0).during(Call::Read, path)?;
-    Ok(bytes.into())
+    if reaches {
+        Ok((Loaded { sequence, meta, source }, machine))
+    } else {
+        Err(Unreadable::TooOld(meta.last_log_id))
+    }
 }

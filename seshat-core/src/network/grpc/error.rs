@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 
 use super::names::NotNamed;
 use crate::error::Stopped;
+use crate::snapshot::ReadError;
 pub use crate::statement::Implausible;
 use crate::types::{Node, NodeId, TypeConfig};
 
@@ -60,6 +61,10 @@ pub enum Cause {
         /// The snapshot's.
         expected: u32,
     },
+    /// The snapshot that was to be sent can't be read from this node's own disk, or was damaged there. The
+    /// next one that is built takes its place.
+    #[error("this node's own snapshot can't be read: {}", chain(.0.as_ref()))]
+    Unreadable(Arc<ReadError>),
     /// The node won't do what it was asked, and did nothing.
     #[error("refused, {refusal}: {words}")]
     Refused {
@@ -192,6 +197,10 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 impl Cause {
+    pub(super) fn unreadable(error: ReadError) -> Self {
+        Self::Unreadable(Arc::new(error))
+    }
+
     pub(super) fn of(status: Status) -> Self {
         let words = status.message().to_owned();
         if let Some(refusal) = Refusal::of(&status) {
@@ -216,6 +225,7 @@ impl Cause {
             | Self::TimedOut(_)
             | Self::Implausible(_)
             | Self::Format { .. }
+            | Self::Unreadable(_)
             | Self::Failed { .. } => false,
         }
     }
@@ -228,6 +238,7 @@ impl Cause {
             Self::Plaintext => "plaintext",
             Self::TimedOut(_) => "timed out",
             Self::Format { .. } => "of a newer format",
+            Self::Unreadable(_) => "unreadable",
             Self::Refused { .. } => "refused",
             Self::Implausible(_) => "implausible",
             Self::Failed { .. } => "failed",

@@ -90,3 +90,5 @@ impl Understood for client::StatusResponse {}
 impl Understood for client::AddMemberRequest {}
 impl Understood for client::RemoveMemberRequest {}
 impl Understood for client::ChangeResponse {}
+impl Understood for client::BackupRequest {}
+impl Understood for client::BackupPart {}

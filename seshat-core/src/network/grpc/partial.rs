@@ -1,7 +1,8 @@
 //! [`Partial`]: what has arrived of a snapshot.
 //!
-//! Guarantees: holds the first bytes of one snapshot, never those of two. What is handed out is
-//! whole, and what its sender had.
+//! Guarantees: holds the first bytes of one snapshot, never those of two, where the storage has room for
+//! them: in a file, if it keeps its own in files. What is handed out is whole, durable there, and what its
+//! sender had. Whatever isn't handed out is gone when this is.
 
 use std::hash::Hasher;
 use std::io;
@@ -84,13 +85,24 @@ impl Partial {
         Ok(chunk.split_off(there.min(chunk.len())))
     }
 
-    /// Appends what [`fresh`](Self::fresh) gave. To drop the future leaves all as it was, as the
-    /// write ends at once.
+    /// Appends what [`fresh`](Self::fresh) gave. To drop the future leaves all as it was: no part of a
+    /// snapshot is longer than what is taken at once.
+    ///
+    /// # Errors
+    /// What came before isn't there: nothing of it is of use.
     pub(super) async fn append(&mut self, fresh: &[u8]) -> io::Result<()> {
         self.data.write_all(fresh).await?;
         self.checksum.write(fresh);
         self.got += fresh.len() as u64;
         Ok(())
+    }
+
+    /// Waits until what was appended is durable, as far as the storage's files are.
+    ///
+    /// # Errors
+    /// It isn't: nothing of it is of use.
+    pub(super) async fn settle(&mut self) -> io::Result<()> {
+        self.data.shutdown().await
     }
 
     /// All of it, if the sender stopped before byte number `at`, and everything is as it says. Leaves

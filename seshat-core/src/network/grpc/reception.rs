@@ -2,23 +2,25 @@
 //!
 //! Guarantees: openraft gets it whole or not at all, and only after its content was read: what can't be
 //! installed is refused, and stops nobody. Memory grows with what has arrived, not with
-//! what was announced. A sender that stops is given up, and what it sent is kept for a while: the
+//! what was announced, and not at all where the storage takes it into a file; that is removed with what isn't
+//! installed, and so it is where the disk has no room for all of it. A sender that stops is given up, and what it sent is kept for a while: the
 //! next that has the same bytes goes on from there. A newer transmission ends an older one, so that
 //! what a lost leader left half done is in nobody's way. As long as bytes arrive, the node hears
 //! from its leader.
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tonic::{Request, Status, Streaming};
 
-use super::error::Refusal;
+use super::error::{Refusal, chain};
 use super::follower::{Follower, stopped};
 use super::identity::Sender;
 use super::partial::{Content, Partial, Spoilt};
@@ -27,7 +29,7 @@ use crate::codec::{
     self, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
-use crate::snapshot::SnapshotData;
+use crate::snapshot::{ReadError, SnapshotData};
 use crate::storage::{BoxError, StateReader};
 use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotMeta, SnapshotResponse, Vote};
 
@@ -105,6 +107,8 @@ enum End {
     /// What has arrived is good.
     Cut(Status),
     Spoilt(Spoilt),
+    /// It couldn't be written.
+    Failed(io::Error),
 }
 
 impl From<Status> for End {
@@ -116,6 +120,12 @@ impl From<Status> for End {
 impl From<Spoilt> for End {
     fn from(spoilt: Spoilt) -> Self {
         Self::Spoilt(spoilt)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -152,8 +162,20 @@ impl Receptions {
         }
     }
 
-    /// Gives back the memory of what nobody adds to. Runs as long as the server does.
+    /// Gives back the room of what nobody adds to, and of all that is there when the node has stopped, as its
+    /// storage is in use for that long. Runs as long as the server does.
     pub(super) async fn expire(&self) {
+        let mut metrics = self.raft.metrics();
+        tokio::select! {
+            () = self.expire_idle() => {}
+            _ = metrics.wait_for(|now| now.running_state.is_err()) => {}
+        }
+        if let Some(partial) = self.partial.lock().await.take() {
+            self.give_up(partial);
+        }
+    }
+
+    async fn expire_idle(&self) {
         let mut progress = self.progress.subscribe();
         loop {
             if timeout(self.stall.saturating_mul(KEPT), progress.changed()).await.is_ok() {
@@ -162,8 +184,8 @@ impl Receptions {
             // Whoever has the lock adds to it.
             let Ok(mut slot) = self.partial.try_lock() else { continue };
             if let Some(partial) = slot.take() {
-                self.progress.send_replace(HowFar::default());
                 tracing::info!(bytes = partial.len(), "what came of a snapshot is dropped");
+                self.give_up(partial);
             }
         }
     }
@@ -222,26 +244,31 @@ impl Receptions {
         arrived: &Notify,
     ) -> Result<SnapshotData, Status> {
         let mut slot = self.partial.lock().await;
-        let partial = match slot.take().filter(|partial| partial.is_of(header)) {
-            Some(partial) => slot.insert(partial),
-            None => {
+        let partial = match slot.take() {
+            Some(partial) if partial.is_of(header) => slot.insert(partial),
+            other => {
+                other.into_iter().for_each(|of_another| self.give_up(of_another));
                 let data = self.raft.begin_receiving_snapshot().await.map_err(stopped)?;
                 slot.insert(Partial::new(header, *data))
             }
         };
-        match self.fill(partial, header, parts, arrived).await {
-            Ok(mut data) => {
+        let status = match self.fill(partial, header, parts, arrived).await {
+            Ok(data) => {
                 *slot = None;
-                data.shutdown().await.map_err(|error| Status::internal(error.to_string()))?;
-                Ok(data)
+                return Ok(data);
             }
-            Err(End::Cut(status)) => Err(status),
-            Err(End::Spoilt(spoilt)) => {
-                *slot = None;
-                self.progress.send_replace(HowFar::default());
-                Err(Refusal::Garbled.status(spoilt))
-            }
-        }
+            Err(End::Cut(status)) => return Err(status),
+            Err(End::Spoilt(spoilt)) => Refusal::Garbled.status(spoilt),
+            Err(End::Failed(error)) => unwritten(header.length, error),
+        };
+        slot.take().into_iter().for_each(|partial| self.give_up(partial));
+        Err(status)
+    }
+
+    /// A large file takes a while to be removed.
+    fn give_up(&self, partial: Partial) {
+        self.progress.send_replace(HowFar::default());
+        spawn_blocking(move || drop(partial));
     }
 
     async fn fill(
@@ -263,11 +290,11 @@ impl Receptions {
                 Some(FullSnapshotPart::Chunk(chunk)) => {
                     arrived.notify_one();
                     let len = chunk.len() as u64;
-                    let written = partial.append(&partial.fresh(at, chunk)?).await;
-                    written.map_err(|error| Status::internal(error.to_string()))?;
+                    partial.append(&partial.fresh(at, chunk)?).await?;
                     at += len;
                 }
                 Some(FullSnapshotPart::Trailer { checksum }) => {
+                    partial.settle().await?;
                     return Ok(partial.finish(at, checksum)?);
                 }
                 Some(FullSnapshotPart::Header(_)) => return Err(Spoilt::SecondHeader.into()),
@@ -312,9 +339,29 @@ impl Receptions {
             checked = (self.check)(header.meta.clone(), data) => checked,
             deposed = self.hear(header.vote, None) => return deposed,
         };
-        let data = checked.map_err(|error| Refusal::Implausible.status(Chain(error)))?;
+        let data = checked.map_err(unread)?;
         let snapshot = Snapshot { meta: header.meta, snapshot: Box::new(data) };
         self.follower.install(header.vote, snapshot).await
+    }
+}
+
+/// A snapshot of so many bytes can't be written here.
+fn unwritten(length: u64, error: io::Error) -> Status {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            tracing::warn!(bytes = length, %error, "a snapshot is refused: there is no room for it");
+            Refusal::Full.status(format_args!("there is no room for a snapshot of {length} bytes"))
+        }
+        _ => Status::internal(chain(&error)),
+    }
+}
+
+/// A snapshot that is here isn't one, or can't be read.
+fn unread(error: BoxError) -> Status {
+    let failed = matches!(error.downcast_ref(), Some(ReadError::Failed(_)));
+    match failed || error.is::<io::Error>() {
+        true => Status::internal(chain(&*error)),
+        false => Refusal::Implausible.status(Chain(error)),
     }
 }
 

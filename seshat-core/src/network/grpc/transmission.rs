@@ -1,19 +1,23 @@
 //! A snapshot on its way out.
 //!
-//! Guarantees: sends slices of the snapshot's own bytes, one chunk at a time, as the peer takes
-//! them, and only those that the peer hasn't; nothing of one that the peer can't read. Goes on after a cut for as long as each leaves the peer
-//! with more than the one before. May take any time, and ends when nothing has moved for a while.
+//! Guarantees: sends the snapshot's own bytes, one chunk at a time, as the peer takes them, and only those
+//! that the peer hasn't; nothing of one that the peer can't read, or that was damaged where it lies. One that
+//! is in a file is read chunk by chunk, by other threads than the runtime's. Goes on after a cut for as long
+//! as each leaves the peer with more than the one before. May take any time, and ends when nothing has moved
+//! for a while.
 
-use std::hash::Hasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod parts;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::task::yield_now;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
-use twox_hash::XxHash3_64;
 
+use self::parts::Parts;
 use super::error::Cause;
 use super::identity::Identity;
 use super::peer::{Lane, Peer, pauses};
@@ -21,41 +25,33 @@ use super::progress::{Progress, Watched};
 use super::services::transport_client::TransportClient;
 use super::totals::SHORT;
 use crate::codec::{
-    FullSnapshotHeader, FullSnapshotPart, OLDEST_FORMAT, SnapshotOffsetRequest,
-    SnapshotOffsetResponse,
+    FullSnapshotHeader, OLDEST_FORMAT, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
-use crate::snapshot;
+use crate::snapshot::{self, ReadError, Source};
 use crate::types::{Snapshot, SnapshotResponse, Vote};
 
 /// The least that a peer installs that can't say whether it does, once it has all of a snapshot:
 /// 16 MiB a second.
 const INSTALLED_PER_SECOND: u64 = 16 << 20;
-/// What is summed up before others get their turn.
-const SUMMED_AT_ONCE: usize = 1 << 20;
 
 /// The checksum of the snapshot that was summed up last: openraft has it sent to several peers, and
 /// again and again to one that can't be reached.
-#[derive(Debug, Default)]
-pub(super) struct Summed(Mutex<Option<(String, u64, u64)>>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Summed(Arc<Mutex<Option<(String, u64, u64)>>>);
 
 impl Summed {
-    /// The checksum of these bytes, the snapshot's of that name.
-    async fn of(&self, snapshot_id: &str, bytes: &[u8]) -> u64 {
-        let length = bytes.len() as u64;
+    /// The checksum of these bytes, the snapshot's of that name. Blocks.
+    fn of(&self, snapshot_id: &str, source: &Source) -> Result<u64, ReadError> {
+        let length = source.len();
         if let Some((id, its, checksum)) = &*self.lock()
             && (id.as_str(), *its) == (snapshot_id, length)
         {
-            return *checksum;
+            return Ok(*checksum);
         }
-        let mut checksum = XxHash3_64::new();
-        for some in bytes.chunks(SUMMED_AT_ONCE) {
-            checksum.write(some);
-            yield_now().await;
-        }
-        let checksum = checksum.finish();
+        let checksum = snapshot::sum(source)?;
         *self.lock() = Some((snapshot_id.to_owned(), length, checksum));
-        checksum
+        Ok(checksum)
     }
 
     /// What is remembered may be of another snapshot of the same name.
@@ -75,7 +71,7 @@ pub(super) struct Transmission<'a> {
     identity: &'a Identity,
     summed: &'a Summed,
     header: FullSnapshotHeader,
-    bytes: Bytes,
+    source: Source,
     checksum: u64,
     chunk: usize,
     /// The least that a peer must read to install it; `None` of a foreign back end's.
@@ -85,26 +81,28 @@ pub(super) struct Transmission<'a> {
 }
 
 impl<'a> Transmission<'a> {
+    /// # Errors
+    /// The snapshot's file can't be read, or was damaged.
     pub(super) async fn new(
         (peer, identity, summed): (&'a Peer, &'a Identity, &'a Summed),
         config: &NodeConfig,
         vote: Vote,
         snapshot: Snapshot,
-    ) -> Self {
+    ) -> Result<Self, Cause> {
         let chunk = config.grpc().snapshot_chunk_bytes;
         let stall = config.rpc_timeout();
-        let Snapshot { meta, snapshot } = snapshot;
-        let bytes = snapshot.into_bytes();
-        let format = snapshot::format(&bytes);
-        let checksum = summed.of(&meta.snapshot_id, &bytes).await;
-        let header = FullSnapshotHeader {
-            vote,
-            meta,
-            length: bytes.len() as u64,
-            offset: 0,
-            checksum: Some(checksum),
+        let Snapshot { meta, mut snapshot } = snapshot;
+        let source = snapshot.source();
+        let look = {
+            let (summed, source, id) = (summed.clone(), source.clone(), meta.snapshot_id.clone());
+            move || Ok((snapshot::format(&source), summed.of(&id, &source)?))
         };
-        Self { peer, identity, summed, header, bytes, checksum, chunk, format, stall }
+        let looked = spawn_blocking(look).await;
+        let looked = looked.unwrap_or_else(|error| Err(io::Error::other(error).into()));
+        let (format, checksum) = looked.map_err(Cause::unreadable)?;
+        let length = source.len();
+        let header = FullSnapshotHeader { vote, meta, length, offset: 0, checksum: Some(checksum) };
+        Ok(Self { peer, identity, summed, header, source, checksum, chunk, format, stall })
     }
 
     /// Sends it. The answer may be that another node leads.
@@ -188,11 +186,14 @@ impl<'a> Transmission<'a> {
         let (channel, progress) = (self.peer.channel(Lane::Snapshot)?, Progress::default());
         let watched = Watched { channel, progress: Some(progress.clone()) };
         let mut client = TransportClient::new(watched).max_decoding_message_size(SHORT);
-        let parts = tokio_stream::iter(Parts::new(self, from));
+        let (unreadable, failed) = oneshot::channel();
+        let header = FullSnapshotHeader { offset: from, ..self.header.clone() };
+        let parts = Parts::new(header, self.source.clone(), self.chunk, unreadable);
         tokio::select! {
             answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {
                 Ok(answer.map_err(Cause::of)?.into_inner())
             }
+            Ok(error) = failed => Err(Cause::unreadable(error.into())),
             waited = self.stalled(from, progress) => {
                 self.peer.renew(Lane::Snapshot);
                 Err(Cause::TimedOut(waited))
@@ -228,39 +229,5 @@ impl<'a> Transmission<'a> {
                 return patience;
             }
         }
-    }
-}
-
-/// The messages of a transmission, each made when it is asked for.
-struct Parts {
-    header: Option<FullSnapshotHeader>,
-    rest: Bytes,
-    chunk: usize,
-    /// Goes with the last part.
-    checksum: Option<u64>,
-}
-
-impl Parts {
-    fn new(of: &Transmission<'_>, from: u64) -> Self {
-        let mut rest = of.bytes.clone();
-        // No more than its length.
-        let rest = rest.split_off(usize::try_from(from).unwrap_or(usize::MAX).min(rest.len()));
-        let header = Some(FullSnapshotHeader { offset: from, ..of.header.clone() });
-        Self { header, rest, chunk: of.chunk, checksum: Some(of.checksum) }
-    }
-}
-
-impl Iterator for Parts {
-    type Item = FullSnapshotPart;
-
-    fn next(&mut self) -> Option<FullSnapshotPart> {
-        if let Some(header) = self.header.take() {
-            return Some(FullSnapshotPart::Header(header));
-        }
-        if self.rest.is_empty() {
-            return self.checksum.take().map(|checksum| FullSnapshotPart::Trailer { checksum });
-        }
-        let chunk = self.rest.split_to(self.chunk.min(self.rest.len()));
-        Some(FullSnapshotPart::Chunk(chunk))
     }
 }

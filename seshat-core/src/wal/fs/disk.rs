@@ -33,6 +33,21 @@ impl Disk {
         Ok(Self { root })
     }
 
+    /// Locks a file that is open.
+    pub(super) fn take(mut file: fs::File) -> Result<fs::File, LockError> {
+        // Belongs to this opening of the file, so it keeps out the same process too.
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let read = file.read_to_string(&mut text);
+                let holder = read.ok().and_then(|_| text.trim().parse().ok());
+                Err(LockError::Held { holder })
+            }
+            Err(error) => Err(LockError::Failed(error.into())),
+        }
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
@@ -54,18 +69,8 @@ impl FileSystem for Disk {
     fn lock(&self, path: &str) -> Result<fs::File, LockError> {
         let path = self.path(path);
         let mut options = fs::OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
-        // Belongs to this opening of the file, so it keeps out the same process too.
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let read = file.read_to_string(&mut text);
-                let holder = read.ok().and_then(|_| text.trim().parse().ok());
-                return Err(LockError::Held { holder });
-            }
-            Err(error) => return Err(LockError::Failed(error.into())),
-        }
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = Self::take(file)?;
         // For people only.
         file.set_len(0)?;
         file.write_all(std::process::id().to_string().as_bytes())?;

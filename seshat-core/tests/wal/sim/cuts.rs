@@ -49,6 +49,7 @@ impl World {
     }
 
     /// What one power cut leaves: any of what it may, by `seed`.
+    #[allow(dead_code, reason = "for those who have a cluster on it")]
     pub(crate) fn cut_by(&self, seed: u64) -> Self {
         let units = self.units();
         let pick = |(unit, (_, versions)): (usize, &(_, usize))| {

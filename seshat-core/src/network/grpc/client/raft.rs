@@ -104,7 +104,7 @@ impl RaftNetwork<TypeConfig> for GrpcConnection {
         let sent = async {
             let to = (&*self.peer, &self.shared.identity, &self.shared.summed);
             let last = snapshot.meta.last_log_id;
-            let sent = Transmission::new(to, &self.shared.config, vote, snapshot).await;
+            let sent = Transmission::new(to, &self.shared.config, vote, snapshot).await?;
             let answer = sent.run().await?;
             self.asker().snapshot(vote, &answer)?;
             if answer.vote <= vote {

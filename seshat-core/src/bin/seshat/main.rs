@@ -1,0 +1,117 @@
+//! Seshat's program: looks into a node's directory, and takes a cluster's state out of it and into another.
+//!
+//! ```text
+//! seshat inspect DIR                     what is in a node's directory
+//! seshat verify DIR                      whether it is as it was written
+//! seshat dump DIR                        the log's entries
+//! seshat salvage DIR OUT                 what is whole, into a new directory
+//! seshat backup --to ADDRESS... FILE     a running cluster's state, into a file
+//! seshat restore FILE DIR ...            a new cluster from such a file
+//! ```
+//!
+//! Guarantees: nothing is edited in place: a directory that is looked into is only read, and what is written is
+//! new, and appears when it is whole. What was asked for goes to standard output, all else to standard error.
+//! Whoever closes the output has had enough, which is no failure.
+
+mod arguments;
+mod backup;
+mod directory;
+mod dump;
+mod inspect;
+mod json;
+mod report;
+mod restore;
+mod salvage;
+mod verify;
+mod words;
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::{Arguments, Command};
+
+/// `verify` found a torn end, and nothing else.
+const TORN: u8 = 1;
+/// Something is damaged, or missing.
+const DAMAGED: u8 = 2;
+/// What was asked for wasn't done.
+const FAILED: u8 = 3;
+/// The command line is wrong: as in sysexits.h, as clap's own would say that something is damaged.
+const WRONG_USAGE: u8 = 64;
+/// Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Why nothing, or not all, was done, and with which exit code the program ends.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Failure {
+    code: u8,
+    words: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    fn new(code: u8, words: impl Into<String>) -> Self {
+        Self { code, words: words.into(), source: None }
+    }
+
+    fn of(code: u8, words: impl Into<String>, error: impl Error + Send + Sync + 'static) -> Self {
+        Self { code, words: words.into(), source: Some(Box::new(error)) }
+    }
+}
+
+/// The output can't be written to; code 0 where nobody reads it.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let code = if error.kind() == ErrorKind::BrokenPipe { 0 } else { FAILED };
+        Self::of(code, "the output can't be written", error)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // If that fails, nobody is left to be told.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { WRONG_USAGE } else { 0 });
+        }
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let end = run(arguments.command, &mut out);
+    let end = end.and_then(|code| Ok(out.flush().map(|()| code)?));
+    end.unwrap_or_else(|failure| {
+        if failure.code != 0 {
+            let _ = writeln!(io::stderr(), "seshat: {}", chain(&failure));
+        }
+        ExitCode::from(failure.code)
+    })
+}
+
+fn run(command: Command, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Inspect(options) => inspect::run(&options, out),
+        Command::Verify(options) => verify::run(&options, out),
+        Command::Dump(options) => dump::run(&options, out),
+        Command::Salvage(options) => salvage::run(&options, out),
+        Command::Backup(options) => backup::run(options, out),
+        Command::Restore(options) => restore::run(&options, out),
+    }
+}
+
+/// An error and what is behind it, each once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = error.source();
+    }
+    text
+}
