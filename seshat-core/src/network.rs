@@ -29,10 +29,8 @@ mod paced;
 mod stub;
 pub mod switchboard;
 
-#[cfg(feature = "grpc")]
-pub(crate) use self::paced::heartbeat;
 #[cfg(feature = "storage-v2")]
-pub(crate) use self::paced::{Paced, Ways};
+pub(crate) use self::paced::{Paced, Ways, heartbeat};
 #[cfg(feature = "storage-v2")]
 pub use self::stub::{NoTransport, StubConnection, StubNetwork};
 #[cfg(not(feature = "storage-v2"))]

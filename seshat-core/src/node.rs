@@ -2,6 +2,10 @@
 
 mod batcher;
 mod changes;
+#[cfg_attr(
+    not(feature = "grpc"),
+    allow(dead_code, reason = "only that transport begins a probation")
+)]
 mod elections;
 mod formats;
 mod handover;

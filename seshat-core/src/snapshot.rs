@@ -17,7 +17,9 @@ pub use self::data::SnapshotData;
 pub(crate) use self::data::{Source, Stored};
 pub use self::error::{ReadError, SnapshotError};
 pub use self::read::read;
-pub(crate) use self::read::{format, load, sum};
+#[cfg(feature = "grpc")]
+pub(crate) use self::read::sum;
+pub(crate) use self::read::{format, load};
 pub(crate) use self::write::stream;
 pub use self::write::write;
 pub use crate::codec::snapshot::Header;

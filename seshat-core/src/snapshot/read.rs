@@ -62,6 +62,7 @@ pub(crate) fn format(source: &Source) -> Option<u32> {
 ///
 /// # Errors
 /// A byte was changed since; the file can't be read.
+#[cfg(feature = "grpc")]
 pub(crate) fn sum(source: &Source) -> Result<u64, ReadError> {
     let body_len = source.len().saturating_sub(TRAILER_LEN as u64);
     let mut sum = XxHash3_64::new();

@@ -75,6 +75,7 @@ fn message_again(kind: &str, bytes: Bytes) -> Result<Vec<u8>, String> {
         "Entries" => by::<v1::Entries>(bytes),
         "GroupState" => by::<v1::GroupState>(bytes),
         "Identity" => by::<v1::Identity>(bytes),
+        "Probation" => by::<v1::Probation>(bytes),
         "SnapshotPointer" => by::<v1::SnapshotPointer>(bytes),
         "Truncate" => by::<v1::Truncate>(bytes),
         unknown => return Err(format!("the kit knows no message {unknown}")),
