@@ -6,8 +6,8 @@ use seshat_core::proto::client::client_client::ClientClient;
 use seshat_core::proto::client::client_server::{Client, ClientServer};
 use seshat_core::proto::client::propose_response::Outcome;
 use seshat_core::proto::client::{
-    AddMemberRequest, ChangeResponse, ProposeRequest, ProposeResponse, ReadRequest, ReadResponse,
-    RemoveMemberRequest, StatusRequest, StatusResponse,
+    AddMemberRequest, BackupPart, BackupRequest, ChangeResponse, ProposeRequest, ProposeResponse,
+    ReadRequest, ReadResponse, RemoveMemberRequest, StatusRequest, StatusResponse,
 };
 use seshat_core::proto::v1::{self, operation::Kind};
 use tonic::transport::Endpoint;
@@ -64,6 +64,15 @@ impl Client for Proposer {
         &self,
         _: Request<RemoveMemberRequest>,
     ) -> Result<Response<ChangeResponse>, Status> {
+        no()
+    }
+
+    type BackupStream = tokio_stream::Empty<Result<BackupPart, Status>>;
+
+    async fn backup(
+        &self,
+        _: Request<BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
         no()
     }
 }

@@ -57,7 +57,7 @@ fn entries_that_continue_those_that_wait_share_their_frame() {
     let next = append(0, 5, 1);
     assert_ne!(next, anew, "it is on the disk");
     let large = Bytes::from(vec![b'x'; 64 << 10]);
-    let alone = wal.submit(0, entries(6, &[large.clone()])).unwrap();
+    let alone = wal.submit(0, entries(6, std::slice::from_ref(&large))).unwrap();
     assert_ne!(alone, next, "who reads one of a frame reads all of it, so it stays small");
     wal.wait(alone).unwrap();
 

@@ -1,5 +1,7 @@
 //! In which order a probation begins, and what a restart finds.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -15,8 +17,10 @@ use crate::types::{LeaderId, LogId, Vote};
 #[derive(Debug, Clone, Default)]
 struct Watched {
     memory: MemStorage,
-    kept: Arc<Mutex<Vec<(Probation, Option<Vote>)>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
 }
+
+type Kept = (Probation, Option<Vote>);
 
 impl Storage for Watched {
     type Log = LogStore;
