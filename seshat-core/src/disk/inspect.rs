@@ -8,7 +8,7 @@
 //! What can't be told from a torn end is told in [`wal`](crate::wal): the last group of a log that neither was
 //! closed nor rested.
 //!
-//! The directory of a node that runs changes while it is read. Take its [lock](lock), or doubt what is found.
+//! The directory of a node that runs changes while it is read. Take its [`lock`], or doubt what is found.
 //!
 //! ```
 //! use seshat_core::disk::inspect::{Inspected, Verdict};

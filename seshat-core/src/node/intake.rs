@@ -40,7 +40,7 @@ use crate::types::{Entry, EntryPayload, NodeId, Raft, TypeConfig};
 /// Bytes that an entry takes on disk beside what it [weighs](weight), and some more for what isn't entries.
 const BESIDE: u64 = 128;
 
-/// See the [module](self). Clones are the same one. It keeps neither the node nor its storage alive.
+/// What a node lets come to its log: nothing that its disk has no room for. Clones are the same one. It keeps neither the node nor its storage alive.
 #[derive(Clone)]
 pub struct Intake {
     node_id: NodeId,

@@ -12,7 +12,7 @@ use super::frame::u64_at;
 
 /// Bytes of a header.
 pub(super) const BLOCK: usize = 4096;
-/// The newest format of segments and of [`IDENTITY`](super::identity) that this build knows, and writes.
+/// The newest format of segments and of `IDENTITY` that this build knows, and writes.
 pub const FORMAT: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"SESHATWL";

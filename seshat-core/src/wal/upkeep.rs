@@ -15,7 +15,7 @@ const AT_ONCE: usize = 1 << 20;
 
 impl<F: FileSystem> Wal<F> {
     /// Lets segments go that nobody needs any more, and makes spare files, as many as
-    /// [wanted](Options::spares). May take seconds; to be called off the way of those who wait, after each
+    /// [wanted](super::Options::spares). May take seconds; to be called off the way of those who wait, after each
     /// purge and every second or so.
     ///
     /// # Errors

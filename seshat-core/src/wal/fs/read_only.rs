@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::{Disk, FileSystem, LockError};
 
-/// See the [module](self).
+/// A file system that is only read: whatever would change it fails.
 #[derive(Debug)]
 pub struct ReadOnly {
     root: PathBuf,
