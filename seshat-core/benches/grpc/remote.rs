@@ -36,7 +36,7 @@ impl Client for Proposer {
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeResponse>, Status> {
         let kind = request.into_inner().operation.and_then(|operation| operation.kind);
-        let Some(Kind::Set(v1::SetOperation { key, value, get: false })) = kind else {
+        let Some(Kind::Set(v1::SetOperation { key, value, .. })) = kind else {
             return no();
         };
         let operation = Operation::set(key, value, self.0.limits()).unwrap();
@@ -86,7 +86,8 @@ pub(crate) async fn load(address: &str, clients: usize, seconds: f64) -> load::O
     drive(&load, move |at, _| {
         let (mut stub, value) = (stub.clone(), value.clone());
         async move {
-            let kind = Kind::Set(v1::SetOperation { key: key(at).into(), value, get: false });
+            let kind =
+                Kind::Set(v1::SetOperation { key: key(at).into(), value, ..Default::default() });
             let operation = Some(v1::Operation { kind: Some(kind) });
             stub.propose(ProposeRequest { operation }).await.unwrap();
         }

@@ -97,7 +97,7 @@ impl Client {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<(), ClientError> {
-        let set = v1::SetOperation { key: key.into(), value: value.into(), get: false };
+        let set = v1::SetOperation { key: key.into(), value: value.into(), ..Default::default() };
         self.propose_set(set).await.map(drop)
     }
 
@@ -108,7 +108,8 @@ impl Client {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<Option<Bytes>, ClientError> {
-        let set = v1::SetOperation { key: key.into(), value: value.into(), get: true };
+        let (key, value) = (key.into(), value.into());
+        let set = v1::SetOperation { key, value, get: true, ..Default::default() };
         self.propose_set(set).await
     }
 

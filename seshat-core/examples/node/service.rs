@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::ServerState;
 use seshat_core::network::grpc::{NotAllowed, Role};
 use seshat_core::node::RaftNode;
-use seshat_core::operation::{LimitError, Limits, Operation};
+use seshat_core::operation::{Condition, Limits, Operation, SetOptions};
 use seshat_core::proto::client::client_server::{Client, ClientServer};
 use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
 use seshat_core::proto::v1::{self, operation::Kind};
@@ -171,16 +171,19 @@ impl Service {
 }
 
 /// By way of the constructors, which know the limits; the codec knows what is well formed, no more.
-fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
-    match kind {
-        Kind::Set(v1::SetOperation { key, value, get: true }) => {
-            Operation::set_get(key, value, limits)
+fn checked(kind: Kind, limits: &Limits) -> Result<Operation, Not> {
+    Ok(match kind {
+        Kind::Set(v1::SetOperation { key, value, get, condition }) => {
+            let condition = match v1::SetCondition::try_from(condition) {
+                Ok(v1::SetCondition::Unspecified) => None,
+                Ok(v1::SetCondition::Absent) => Some(Condition::Absent),
+                Ok(v1::SetCondition::Present) => Some(Condition::Present),
+                Err(_) => return Err(Not::ever("a condition that this node doesn't know")),
+            };
+            Operation::set_with(key, value, SetOptions { condition, get }, limits)?
         }
-        Kind::Set(v1::SetOperation { key, value, get: false }) => {
-            Operation::set(key, value, limits)
-        }
-        Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits),
-    }
+        Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits)?,
+    })
 }
 
 /// What was sent, if whoever sent it may do `what`.

@@ -97,7 +97,7 @@ impl Service for Puppet {
 }
 
 fn done() -> Option<Outcome> {
-    let kind = v1::response::Kind::Set(v1::SetResponse { previous: None });
+    let kind = v1::response::Kind::Set(v1::SetResponse::default());
     Some(Outcome::Response(v1::Response { kind: Some(kind) }))
 }
 

@@ -75,7 +75,7 @@ impl From<ReadError> for Not {
         match error {
             ReadError::NotLeader(error) => error.into(),
             ReadError::NoQuorum { .. } | ReadError::Stopped(_) => Self::now(error),
-            ReadError::Storage(_) => Self::ever(error),
+            ReadError::TooLong(_) | ReadError::Storage(_) => Self::ever(error),
         }
     }
 }
