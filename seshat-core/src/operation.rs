@@ -11,9 +11,10 @@ mod keys;
 
 use bytes::Bytes;
 
+pub use crate::condition::{Condition, SetOptions};
+
 pub use self::batch::Batch;
 pub(crate) use self::how::How;
-pub use self::how::{Condition, SetOptions};
 pub use self::keys::{Keys, KeysIter};
 
 /// No limit allows a longer key: the state machine counts its bytes in 31 bits.

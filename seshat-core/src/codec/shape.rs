@@ -149,6 +149,8 @@ const OPERATION: Shape =
     closed("Operation", &[(1, Message(&SET_OPERATION)), (2, Message(&DEL_OPERATION))]);
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport has clients"))]
 pub(crate) const PROPOSE_REQUEST: Shape = open("ProposeRequest", &[(1, Message(&OPERATION))]);
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport has clients"))]
+pub(crate) const REQUEST: Shape = open("Request", &[(2, Message(&PROPOSE_REQUEST))]);
 
 /// What is said, not kept.
 pub(crate) const RESPONSE: Shape = open("Response", &[]);

@@ -1,31 +1,7 @@
 //! [`How`]: what SET does with its key.
 
 use crate::codec::OLDEST_FORMAT;
-
-/// When SET binds its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Condition {
-    /// If the key doesn't exist (`NX`).
-    Absent,
-    /// If the key exists (`XX`).
-    Present,
-}
-
-impl Condition {
-    /// Whether it holds for a key that exists, or for one that doesn't.
-    pub fn holds(self, exists: bool) -> bool {
-        exists == (self == Self::Present)
-    }
-}
-
-/// What SET may be told beside key and value: `[NX | XX] [GET]`. By default nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct SetOptions {
-    /// When the key is bound; `None`: always.
-    pub condition: Option<Condition>,
-    /// Whether the value before is answered (`GET`), of which every replica makes a copy.
-    pub get: bool,
-}
+use crate::condition::Condition;
 
 /// Three ways in every version. Feature `next` adds two, for tests of upgrades: one that is a kind of
 /// operation of its own on the wire, and one that is a field of SET.

@@ -139,7 +139,7 @@ pub mod operation {
     /// Kinds are only ever added. A field number is never used again.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Kind {
-        /// SET key value \[NX | XX\] [GET].
+        /// `SET key value \[NX | XX\] [GET]`.
         #[prost(message, tag = "1")]
         Set(super::SetOperation),
         /// DEL key \[key ...\].

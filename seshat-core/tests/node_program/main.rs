@@ -20,6 +20,8 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+#[path = "../common/puppet.rs"]
+mod puppet;
 mod restarts;
 mod service;
 mod signals;

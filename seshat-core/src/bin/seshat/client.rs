@@ -25,7 +25,7 @@ pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
 async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
     let tls = tls(&options)?;
     let timeout = Duration::from_secs(options.timeout);
-    let mut client = Client::new(options.to.clone(), tls, timeout)?;
+    let client = Client::new(options.to.clone(), tls, timeout)?;
     match options.command {
         Command::Set { key, value } => {
             client.set(bytes(key), bytes(value)).await?;
@@ -38,7 +38,7 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
         Command::Del { keys } => {
             say(client.del(keys.into_iter().map(bytes).collect()).await?);
         }
-        Command::Status => return status(&mut client, options.to).await,
+        Command::Status => return status(&client, options.to).await,
         Command::Add { id, address } => say(Members(client.add(id, &address).await?)),
         Command::Remove { id } => say(Members(client.remove(id).await?)),
     }
@@ -49,7 +49,9 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Address { .. } => Self::of(WRONG_USAGE, "--to", error),
+            ClientError::Nobody | ClientError::Address { .. } => {
+                Self::of(WRONG_USAGE, "--to", error)
+            }
             ClientError::Refused { .. } | ClientError::TooLate { .. } => {
                 Self::new(FAILED, error.to_string())
             }
@@ -91,7 +93,7 @@ fn print(value: &[u8]) {
 }
 
 /// Every node that was named.
-async fn status(client: &mut Client, mut to: Vec<String>) -> Result<ExitCode, Failure> {
+async fn status(client: &Client, mut to: Vec<String>) -> Result<ExitCode, Failure> {
     to.sort();
     to.dedup();
     let mut asked = Vec::new();
