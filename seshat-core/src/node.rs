@@ -17,6 +17,7 @@ mod reads;
 mod retention;
 mod running;
 mod shutdown;
+mod transfer;
 mod waits;
 
 use std::fmt;
