@@ -22,6 +22,7 @@
 //! Not guaranteed: that one learns whether an operation was applied. Where its answer is lost, it was
 //! or it wasn't ([`ClientError::Unknown`]), and nothing in a cluster tells it from others like it.
 
+mod admin;
 mod attempt;
 
 use std::collections::HashMap;

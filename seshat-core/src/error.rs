@@ -414,6 +414,29 @@ impl fmt::Display for Voters<'_> {
     }
 }
 
+/// Why no snapshot was built. What was there before is.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    /// There is nothing that it could hold.
+    #[error("node {node_id} has no state yet: nothing has been applied")]
+    NothingApplied {
+        /// The node.
+        node_id: NodeId,
+    },
+    /// There is no room for it.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
+    /// It was built, and isn't there any more.
+    #[error("node {node_id} built a snapshot, and has none now: ask again")]
+    Gone {
+        /// The node.
+        node_id: NodeId,
+    },
+    /// The node stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// Why a cluster was not initialized.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InitializeError {

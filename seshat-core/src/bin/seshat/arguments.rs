@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::client::{ClientCommand, ClientOptions};
+pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions};
 pub(crate) use self::serve::{Logs, ServeOptions};
 
 const OTHER_CODES: &str = "`serve` and `client` have others, which their --help lists.";

@@ -46,10 +46,27 @@ pub(crate) enum ClientCommand {
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<OsString>,
     },
-    /// Prints how every node is that --to names
+    #[command(flatten)]
+    Admin(AdminCommand),
+}
+
+/// What operators ask for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Prints how every node is that --to names, with a digest of its keys
     Status,
+    /// Prints whether every node is ready that --to names, and why not: exit code 1 unless all are
+    Health,
+    /// Prints who belongs to the cluster
+    Members,
+    /// Prints the partitions of every node that --to names, and how far each has come
+    Partitions,
     /// Makes a node that waits to be added a voter; other nodes reach it at ADDRESS
     Add { id: NodeId, address: String },
     /// Makes a node a member no more
     Remove { id: NodeId },
+    /// Makes a voter the leader; who led follows it
+    Transfer { id: NodeId },
+    /// Has every node that --to names build a snapshot now
+    Snapshot,
 }
