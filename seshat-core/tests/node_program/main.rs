@@ -21,9 +21,11 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+mod quiet;
 mod restarts;
 mod service;
 mod signals;
+mod unit;
 mod writer;
 mod wrong;
 
