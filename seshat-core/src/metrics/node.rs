@@ -244,8 +244,8 @@ impl Round<'_> {
         std::mem::forget(self);
     }
 
-    /// The node doesn't lead, and says so.
-    pub(crate) fn is_none(self) {
+    /// Another node leads, or none: there was nothing to confirm.
+    pub(crate) fn elsewhere(self) {
         std::mem::forget(self);
     }
 }

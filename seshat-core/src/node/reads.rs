@@ -62,7 +62,9 @@ impl Reads {
             let end = self.raft.ensure_linearizable().await.map(drop);
             match &end {
                 Ok(()) => round.confirms(),
-                Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_))) => round.is_none(),
+                Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_))) => {
+                    round.elsewhere()
+                }
                 Err(_) => drop(round),
             }
             end
