@@ -35,7 +35,10 @@
 //! node                                   one member of a cluster, of all of the above
 //! statement admission                    what no honest node says; who may take part
 //! codec/client proto/client              the protocol for clients
+//! codec/client/messages                  how far its messages have to be understood
 //! network/grpc                           between processes: a transport, and a server for a node
+//! service                                what clients ask, put to a node
+//! client                                 the other end: finds the leader, and repeats what it may
 //! ```
 //!
 //! # What it doesn't do
@@ -45,8 +48,15 @@
 
 #[cfg(feature = "grpc")]
 mod admission;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "storage-v2")]
 pub mod codec;
+/// What a client needs of it.
+#[cfg(all(feature = "client", not(feature = "storage-v2")))]
+mod codec {
+    pub(crate) mod client;
+}
 #[cfg(feature = "storage-v2")]
 pub mod config;
 #[cfg(feature = "storage-v2")]
@@ -61,13 +71,16 @@ pub mod log;
 pub mod machine;
 #[cfg(feature = "storage-v2")]
 pub mod metrics;
+#[cfg(feature = "switchboard")]
 pub mod network;
 #[cfg(feature = "storage-v2")]
 pub mod node;
 #[cfg(feature = "storage-v2")]
 pub mod operation;
-#[cfg(feature = "storage-v2")]
+#[cfg(any(feature = "storage-v2", feature = "client"))]
 pub mod proto;
+#[cfg(feature = "grpc")]
+pub mod service;
 #[cfg(feature = "storage-v2")]
 pub mod snapshot;
 #[cfg(feature = "grpc")]
@@ -79,6 +92,7 @@ pub mod types;
 #[cfg(feature = "storage-v2")]
 pub mod wal;
 
+#[cfg(feature = "switchboard")]
 pub use openraft;
 
 /// Compiles and runs the README's example.

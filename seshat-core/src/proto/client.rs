@@ -525,6 +525,7 @@ pub mod client_client {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "grpc")]
 pub mod client_server {
     #![allow(
         unused_variables,

@@ -1,4 +1,4 @@
-//! The `node` example, run as programs: three processes on one machine, what is done to them, and
+//! The program `seshat`, run as nodes and as their clients: three processes on one machine, what is done to them, and
 //! what their clients see of it.
 
 #![cfg(unix)]
@@ -10,9 +10,6 @@
 #[path = "../grpc/authority.rs"]
 mod authority;
 mod certificates;
-#[allow(dead_code, reason = "the program needs all of it")]
-#[path = "../../examples/node/client.rs"]
-mod client;
 mod cluster;
 mod directory;
 mod history;

@@ -1,7 +1,6 @@
 //! The program, running.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -10,20 +9,6 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::DEADLINE;
-
-/// Where it was built.
-fn path() -> PathBuf {
-    // target/<profile>/deps/this-test
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let program = profile.join("examples").join("node");
-    assert!(
-        program.exists(),
-        "{} is missing: run `cargo build -p seshat-core --example node` first",
-        program.display()
-    );
-    program
-}
 
 /// A process, killed when it is dropped.
 pub(crate) struct Program {
@@ -43,7 +28,7 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seshat"));
         command.args(arguments).env_remove("RUST_LOG").kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

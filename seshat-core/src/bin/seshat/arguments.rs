@@ -1,8 +1,27 @@
 //! The command line.
 
+mod client;
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::client::{ClientCommand, ClientOptions};
+pub(crate) use self::serve::{Logs, ServeOptions};
+
+const OTHER_CODES: &str = "Exit codes are listed by each command's --help.";
+
+const NODE_CODES: &str = "\
+Exit codes:
+  0    ok
+  1    an operation failed or was refused
+  2    wrong usage or configuration
+  3    the node lost its memory and must be removed and added again
+  4    whether the operation was applied is not known
+  5    another process has data_dir open
+  6    data_dir is another node's, another cluster's or a newer version's
+  7    data_dir is damaged: the node must be removed, and added with an empty one";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,9 +41,9 @@ const AT_REST: &str = "\
 Reads only, and refuses the directory of a node that runs; a node that is started
 meanwhile is refused.";
 
-/// Looks into nodes' directories, and takes a cluster's state out of one and into another.
+/// Runs a cluster's nodes, asks a cluster for something, and looks into nodes' directories.
 #[derive(Debug, Parser)]
-#[command(name = "seshat", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "seshat", version, after_help = OTHER_CODES, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,6 +51,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Runs one node of a cluster, which keeps what it must not forget in the directory data_dir of its
+    /// configuration; without one, in memory
+    Serve(ServeOptions),
+    /// Asks a cluster for something
+    Client(ClientOptions),
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// What is done to directories, and to files that take their place.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
     /// Prints what is in a node's directory
     Inspect(InspectOptions),
     /// Reads every byte of a node's directory, and lists all that isn't as it was written
@@ -161,11 +192,12 @@ pub(crate) struct RestoreOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) node: u64,
     /// A member of the new cluster, and where the others reach it; once for each, this one too
-    #[arg(long = "member", value_name = "ID=ADDRESS", required = true, value_parser = member)]
+    #[arg(long = "member", value_name = "ID=ADDRESS", required = true, value_parser = at)]
     pub(crate) members: Vec<(u64, String)>,
 }
 
-fn member(text: &str) -> Result<(u64, String), String> {
+/// A node, and where it is.
+fn at(text: &str) -> Result<(u64, String), String> {
     let parsed = text.split_once('=').and_then(|(id, address)| {
         id.parse().ok().filter(|_| !address.is_empty()).map(|id| (id, address.to_owned()))
     });

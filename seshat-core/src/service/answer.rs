@@ -1,12 +1,12 @@
 //! What clients are told, made of what the node says.
 
-use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
-use seshat_core::network::grpc::NotAllowed;
-use seshat_core::operation::LimitError;
-use seshat_core::proto::client::{
+use crate::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
+use crate::network::grpc::NotAllowed;
+use crate::operation::LimitError;
+use crate::proto::client::{
     self as proto, backup_part, change_response, propose_response, read_response,
 };
-use seshat_core::types::{Node, NodeId, RaftMetrics};
+use crate::types::{Node, NodeId, RaftMetrics};
 
 /// Why what was asked for wasn't done, or whether it was isn't known.
 #[derive(Debug)]

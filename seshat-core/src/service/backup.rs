@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::node::RaftNode;
+use crate::proto::client::{self as proto, backup_part::Part};
+use crate::types::Snapshot;
 use bytes::Bytes;
-use seshat_core::node::RaftNode;
-use seshat_core::proto::client::{self as proto, backup_part::Part};
-use seshat_core::types::Snapshot;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;

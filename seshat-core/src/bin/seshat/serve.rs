@@ -1,7 +1,15 @@
-//! A node, from its configuration to its end.
+//! `seshat serve`: a node, from its configuration to its end.
 //!
-//! Guarantees: nobody can connect before what it keeps is there. Who is asked to end takes nothing on, answers what is under way, and hands leadership
-//! over, in that order; clients and peers are answered until all of that is done.
+//! Guarantees: nobody can connect before what it keeps is there. Who is asked to end takes nothing on, answers
+//! what is under way, and hands leadership over, in that order; clients and peers are answered until all of that
+//! is done. What a node does goes to standard output, its log to standard error. It keeps what it must not forget
+//! in `data_dir`, and is itself again however it ended; where that is missing or refused it says so, with an exit
+//! code for each case ([`storage`]).
+
+mod monitor;
+mod signals;
+mod storage;
+mod via;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,20 +23,26 @@ use seshat_core::network::grpc::{
     Admission, AdmissionError, Clients, GrpcServer, GrpcTransport, ServeError,
 };
 use seshat_core::node::{Handover, RaftNode};
+use seshat_core::service::Service;
 use seshat_core::storage::MemStorage;
 use seshat_core::types::NodeId;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::arguments::NodeOptions;
-use crate::client::chain;
-use crate::service::Service;
-use crate::signals::{Hangups, Signals};
-use crate::storage::{forgotten, open};
-use crate::via::Via;
-use crate::{FAILED, Failure, WRONG_USAGE, say};
+use self::monitor::Monitor;
+use self::signals::{Hangups, Signals};
+use self::storage::{forgotten, open};
+use self::via::Via;
+use crate::arguments::ServeOptions;
+use crate::codes::node::{FAILED, WRONG_USAGE};
+use crate::running::{self, say};
+use crate::{Failure, chain};
 
-pub(crate) async fn run(options: NodeOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+    running::run(options.log, serve(options))
+}
+
+async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let config = read(&options.config)?;
     let node_id = config.node_id();
     let deaf = |error| Failure::of(FAILED, "signals can't be listened for", error);
@@ -100,10 +114,11 @@ struct Program {
     transport: GrpcTransport,
     service: Service,
     server: GrpcServer,
+    monitor: Option<Monitor>,
 }
 
 impl Program {
-    async fn start(config: NodeConfig, options: NodeOptions) -> Result<Self, Failure> {
+    async fn start(config: NodeConfig, options: ServeOptions) -> Result<Self, Failure> {
         let node_id = config.node_id();
         let wrong = |error| Failure::of(WRONG_USAGE, "there is no transport", error);
         let transport = GrpcTransport::new(&config).map_err(wrong)?;
@@ -112,6 +127,16 @@ impl Program {
             let words = "is not among the members of its configuration: say where it listens, with";
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
+        let metrics_address = config.metrics_address().map(str::to_owned);
+        let monitored = match options.listen_metrics.or(metrics_address) {
+            Some(address) => {
+                let listener = listen(node_id, &address, "--listen-metrics").await?;
+                let nowhere = |error| Failure::of(FAILED, "metrics can't be kept", error);
+                // Before anything is recorded.
+                Some((listener, monitor::install().map_err(nowhere)?))
+            }
+            None => None,
+        };
         let storage = match config.data_dir() {
             Some(dir) => Some(open(&config, dir.to_owned()).await?),
             None => None,
@@ -126,6 +151,17 @@ impl Program {
             Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
         let node = start(config, storage, via).await?;
         let service = Service::new(node.clone());
+        let monitor = match monitored {
+            Some((listener, recorder)) => {
+                let at = listener.local_addr();
+                let monitor = Monitor::start(listener, node.clone(), recorder);
+                if let Ok(at) = at {
+                    say(format_args!("node {node_id} serves metrics at http://{at}/metrics"));
+                }
+                Some(monitor)
+            }
+            None => None,
+        };
         let clients =
             for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });
         let served = GrpcServer::start(&node, &transport, listener, clients).await;
@@ -140,7 +176,7 @@ impl Program {
             }
             None => say(format_args!("node {node_id} listens at {at}, and serves no clients")),
         }
-        Ok(Self { node, transport, service, server })
+        Ok(Self { node, transport, service, server, monitor })
     }
 
     /// Reads certificates again whenever it is asked to.
@@ -185,6 +221,9 @@ impl Program {
     }
 
     async fn shut_down(self) {
+        if let Some(monitor) = &self.monitor {
+            monitor.drains();
+        }
         self.service.close().await;
         let became = match self.node.shutdown().await {
             Handover::NotLeading => "didn't lead".to_owned(),

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
-use seshat_core::proto::v1;
+use crate::proto::client::{self as proto, change_response, propose_response, read_response};
+use crate::proto::v1;
 use tonic::{Code, Status};
 
 /// See the [module](self).

@@ -1,4 +1,6 @@
-//! What the client is told to do, and what it prints of it.
+//! `seshat client`: what a cluster is asked for, and what is printed of it.
+//!
+//! Guarantee: no operation is applied twice ([`client`](seshat_core::client)).
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -7,14 +9,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
+use seshat_core::client::{Client, ClientError};
 use seshat_core::proto::client::{Member, Role, StatusResponse};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::arguments::{ClientOptions, Command};
-use crate::client::{Client, ClientError};
-use crate::{FAILED, Failure, UNKNOWN, WRONG_USAGE, say};
+use crate::Failure;
+use crate::arguments::{ClientCommand as Command, ClientOptions, Logs};
+use crate::codes::node::{FAILED, UNKNOWN, WRONG_USAGE};
+use crate::running::{self, say};
 
-pub(crate) async fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
+    running::run(Logs::Text, ask(options))
+}
+
+async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
     let tls = tls(&options)?;
     let timeout = Duration::from_secs(options.timeout);
     let mut client = Client::new(options.to.clone(), tls, timeout)?;
