@@ -6,7 +6,8 @@ use seshat_core::config::{ConfigError, NodeConfig};
 const SAMPLE: &str = include_str!("../../config/seshat.toml");
 
 /// Keys without a default: what stands there is an example.
-const EXAMPLES: [&str; 6] = ["data_dir", "max_format", "[grpc.tls]", "ca =", "cert =", "key ="];
+const EXAMPLES: [&str; 7] =
+    ["data_dir", "metrics_address", "max_format", "[grpc.tls]", "ca =", "cert =", "key ="];
 
 /// With each optional key for which that is so in force.
 fn in_force(wanted: impl Fn(&str) -> bool) -> String {
