@@ -33,7 +33,7 @@ fn keys(table: &str) -> Vec<String> {
         unreachable!("there is no such key")
     };
     let error = error.to_string();
-    let (_, known) = error.split_once("expected ").unwrap();
+    let known = error.split_once("expected ").map(|(_, known)| known).unwrap_or_default();
     known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
