@@ -25,6 +25,7 @@
 //! Not guaranteed: that one learns whether an operation was applied. Where its answer is lost, it was
 //! or it wasn't ([`ClientError::Unknown`]), and nothing in a cluster tells it from others like it.
 
+mod admin;
 mod attempt;
 mod link;
 mod node;
@@ -402,18 +403,8 @@ impl Client {
     /// # Errors
     /// There is none.
     pub async fn status(&self, address: &str) -> Result<proto::StatusResponse, String> {
-        let shared = &*self.shared;
-        let Some(node) = shared.nodes.iter().find(|node| node.address() == address) else {
-            return Err(format!("{address} is none of this client's addresses"));
-        };
-        let connecting = timeout(shared.timeout.min(PATIENCE), node.channel());
-        let connected = connecting.await.map_err(|_| "it is silent".to_owned())?;
-        let mut stub = stub(connected?);
-        let asked = stub.status(proto::StatusRequest { digest: true });
-        match timeout(shared.timeout, asked).await {
-            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| words(&status)),
-            Err(_) => Err(format!("no answer within {:?}", shared.timeout)),
-        }
+        let request = proto::StatusRequest { digest: true };
+        self.ask_one(address, |mut stub| async move { stub.status(request).await }).await
     }
 
     /// How often anything had to be sent again, elsewhere or later.

@@ -18,6 +18,7 @@
 //!
 //! ```text
 //! proto                                  the schema, as messages
+//! metrics                                what those are told who look after a node
 //! codec/error codec/fields codec/format  a message's fields, what may be wrong with them; formats
 //! condition                              what SET may be told beside key and value
 //! operation                              what clients ask for, within limits; batches; responses
@@ -71,6 +72,8 @@ pub mod legacy;
 pub mod log;
 #[cfg(feature = "storage-v2")]
 pub mod machine;
+#[cfg(feature = "storage-v2")]
+pub mod metrics;
 #[cfg(feature = "switchboard")]
 pub mod network;
 #[cfg(feature = "storage-v2")]

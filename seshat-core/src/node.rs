@@ -1,7 +1,11 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
+#[cfg(feature = "metrics")]
+mod ages;
 mod batcher;
 mod changes;
+#[cfg(feature = "metrics")]
+mod collect;
 #[cfg_attr(
     not(feature = "grpc"),
     allow(dead_code, reason = "only that transport begins a probation")
@@ -9,7 +13,9 @@ mod changes;
 mod elections;
 mod formats;
 mod handover;
+mod health;
 mod intake;
+mod leaderships;
 mod membership;
 mod observed;
 mod policy;
@@ -17,6 +23,8 @@ mod reads;
 mod retention;
 mod running;
 mod shutdown;
+mod snapshots;
+mod transfer;
 mod waits;
 
 use std::fmt;
@@ -30,10 +38,14 @@ use tokio::task::JoinHandle;
 
 use self::batcher::Batcher;
 use self::changes::Changes;
+#[cfg(feature = "metrics")]
+use self::collect::Collected;
 pub(crate) use self::elections::Elections;
 pub(crate) use self::formats::Formats;
 use self::handover::Peers;
+pub use self::health::{Dead, Health, MAX_BEHIND, Unready};
 pub use self::intake::Intake;
+use self::leaderships::Leaderships;
 use self::observed::Observed;
 use self::policy::{Metered, Policy};
 use self::reads::Led;
@@ -45,6 +57,7 @@ pub use self::shutdown::Handover;
 use crate::config::NodeConfig;
 use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
+use crate::metrics;
 use crate::network::{Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{Released, StateReader, Storage};
@@ -94,6 +107,11 @@ struct Inner<R> {
     reader: R,
     reads: Reads,
     batcher: Batcher,
+    proposals: Arc<metrics::Proposals>,
+    #[cfg(feature = "metrics")]
+    collected: Arc<Collected>,
+    #[cfg(feature = "metrics")]
+    ways: Ways,
     changes: Arc<Changes>,
     driver: Mutex<Option<JoinHandle<()>>>,
     /// Once a shutdown has begun: how it ended, once it has.
@@ -153,16 +171,20 @@ impl<R: StateReader> RaftNode<R> {
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
         let network = Paced::new(network, ways.clone());
-        let network = Observed::new(node_id, network, Arc::clone(&retention));
+        let network = Observed::new(&config, network, Arc::clone(&retention));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft = raft.await.map_err(stopped)?;
+        let leaderships = Leaderships::of(node_id, &raft);
         if let Some(led) = led {
             led.speak(&raft).await;
         }
 
         let elections = Elections::new(node_id, raft.clone(), probations, probation);
-        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways, intake.clone());
+        let proposals = Arc::new(metrics::Proposals::new());
+        let meters = Arc::clone(&proposals);
+        let (batcher, driver) =
+            Batcher::new(&config, raft.clone(), ways.clone(), intake.clone(), meters);
         let peers: Arc<dyn Peers> = Arc::new(network);
         let changes =
             Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers), intake.clone()));
@@ -179,8 +201,14 @@ impl<R: StateReader> RaftNode<R> {
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(Arc::clone(&formats).run(raft.clone())),
             tokio::spawn(elections.clone().end_probation()),
-            tokio::spawn(trace_leadership(node_id, raft.clone())),
+            tokio::spawn(leaderships.watch()),
         ];
+        #[cfg(feature = "metrics")]
+        let (tasks, collected) = {
+            let collected = Arc::new(Collected::default());
+            let watch = Arc::clone(&collected).watch(raft.metrics(), config.heartbeat_interval());
+            (tasks.into_iter().chain([tokio::spawn(watch)]).collect(), collected)
+        };
         let driver = Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
         Ok(Self {
@@ -192,6 +220,11 @@ impl<R: StateReader> RaftNode<R> {
                 raft,
                 reader,
                 batcher,
+                proposals,
+                #[cfg(feature = "metrics")]
+                collected,
+                #[cfg(feature = "metrics")]
+                ways,
                 changes,
                 driver,
                 shutdown: OnceLock::new(),
@@ -245,15 +278,25 @@ impl<R: StateReader> RaftNode<R> {
     /// none ([`ProposeError::DiskFull`]), hands leadership over if another voter has room, and takes some again
     /// when it has.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
+        let pending = self.inner.proposals.begins();
+        if let Err(refused) = self.takes(&operation) {
+            return pending.ends(Err(refused), ProposeError::reason);
+        }
+        if operation.format() > self.inner.formats.written() {
+            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
+            if let Err(refused) = self.inner.formats.allow(&operation, raft, patience).await {
+                return pending.ends(Err(refused), ProposeError::reason);
+            }
+        }
+        pending.ends(self.inner.batcher.propose(operation).await, ProposeError::reason)
+    }
+
+    fn takes(&self, operation: &Operation) -> Result<(), ProposeError> {
         operation.check(self.limits())?;
         if self.inner.changes.is_leaving() {
             return Err(NotLeader { leader: None }.into());
         }
-        if operation.format() > self.inner.formats.written() {
-            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
-            self.inner.formats.allow(&operation, raft, patience).await?;
-        }
-        self.inner.batcher.propose(operation).await
+        Ok(())
     }
 
     /// `SET key value`, within this node's limits. See [`propose`](RaftNode::propose).
@@ -289,8 +332,8 @@ impl<R: StateReader> RaftNode<R> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
-    /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
+    /// Asks for a snapshot of what is applied now. Returns before it is built;
+    /// [`build_snapshot`](Self::build_snapshot) waits for it. Does nothing while one is being built. Asks when it is first polled; dropping
     /// the future later takes nothing back, which goes for the other triggers too.
     ///
     /// # Errors
@@ -402,26 +445,5 @@ impl<R> RaftNode<R> {
     /// The last entry applied here, as last reported: a node that stopped applies nothing more.
     pub fn last_applied(&self) -> Option<LogId> {
         self.inner.raft.metrics().borrow().last_applied
-    }
-}
-
-/// One event for each change of leader or role.
-async fn trace_leadership(node_id: NodeId, raft: Raft) {
-    let mut server = raft.server_metrics();
-    let mut before = None;
-    loop {
-        {
-            let now = server.borrow_and_update();
-            let leadership = Some((now.state, now.current_leader, now.vote.leader_id.term));
-            if leadership != before {
-                let (state, leader, term) =
-                    (now.state, now.current_leader, now.vote.leader_id.term);
-                tracing::info!(node_id, ?state, leader, term, "leadership changed");
-                before = leadership;
-            }
-        }
-        if server.changed().await.is_err() {
-            return;
-        }
     }
 }

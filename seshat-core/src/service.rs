@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod admin;
 mod answer;
 mod backup;
 mod exchange;
@@ -40,7 +41,10 @@ use crate::network::grpc::{NotAllowed, Role};
 use crate::node::RaftNode;
 use crate::operation::{Condition, Limits, Operation, SetOptions};
 use crate::proto::client::client_server::{Client, ClientServer};
-use crate::proto::client::{self as proto, change_response, propose_response, read_response};
+use crate::proto::client::{
+    self as proto, change_response, propose_response, read_response, snapshot_response,
+    transfer_leadership_response,
+};
 use crate::proto::v1::{self, operation::Kind};
 use crate::types::{NodeId, RaftMetrics};
 use openraft::ServerState;
@@ -316,5 +320,47 @@ impl Client for Service {
             Err(error) => Backups::refused(error.into()),
         };
         Ok(Response::new(parts))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<proto::TransferLeadershipRequest>,
+    ) -> Result<Response<proto::TransferLeadershipResponse>, Status> {
+        let end = async {
+            let request = allowed(request, Role::Admin, "transfer leadership")?;
+            self.transfer(request.to).await
+        };
+        let outcome =
+            end.await.map_or_else(Into::into, transfer_leadership_response::Outcome::Leader);
+        Ok(Response::new(proto::TransferLeadershipResponse { outcome: Some(outcome) }))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<proto::SnapshotRequest>,
+    ) -> Result<Response<proto::SnapshotResponse>, Status> {
+        let end = async {
+            allowed(request, Role::Admin, "ask for a snapshot")?;
+            self.build_snapshot().await
+        };
+        let outcome = end.await.map_or_else(Into::into, snapshot_response::Outcome::Built);
+        Ok(Response::new(proto::SnapshotResponse { outcome: Some(outcome) }))
+    }
+
+    async fn partitions(
+        &self,
+        request: Request<proto::PartitionsRequest>,
+    ) -> Result<Response<proto::PartitionsResponse>, Status> {
+        allowed(request, Role::Read, "ask for the partitions")?;
+        let partitions = vec![self.partition().await];
+        Ok(Response::new(proto::PartitionsResponse { partitions }))
+    }
+
+    async fn health(
+        &self,
+        request: Request<proto::HealthRequest>,
+    ) -> Result<Response<proto::HealthResponse>, Status> {
+        allowed(request, Role::Read, "ask for the health")?;
+        Ok(Response::new(self.health().await))
     }
 }

@@ -195,6 +195,34 @@ impl Service for Puppet {
         Err(Status::unimplemented(""))
     }
 
+    async fn transfer_leadership(
+        &self,
+        _: Request<proto::TransferLeadershipRequest>,
+    ) -> Result<Response<proto::TransferLeadershipResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<proto::SnapshotRequest>,
+    ) -> Result<Response<proto::SnapshotResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn partitions(
+        &self,
+        _: Request<proto::PartitionsRequest>,
+    ) -> Result<Response<proto::PartitionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn health(
+        &self,
+        _: Request<proto::HealthRequest>,
+    ) -> Result<Response<proto::HealthResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     type BackupStream = tokio_stream::Empty<Result<proto::BackupPart, Status>>;
 
     async fn backup(

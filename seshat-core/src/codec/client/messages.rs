@@ -39,3 +39,11 @@ impl Understood for proto::RemoveMemberRequest {}
 impl Understood for proto::ChangeResponse {}
 impl Understood for proto::BackupRequest {}
 impl Understood for proto::BackupPart {}
+impl Understood for proto::TransferLeadershipRequest {}
+impl Understood for proto::TransferLeadershipResponse {}
+impl Understood for proto::SnapshotRequest {}
+impl Understood for proto::SnapshotResponse {}
+impl Understood for proto::PartitionsRequest {}
+impl Understood for proto::PartitionsResponse {}
+impl Understood for proto::HealthRequest {}
+impl Understood for proto::HealthResponse {}

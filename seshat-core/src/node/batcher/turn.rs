@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::answer::{Answer, Received};
 use super::door::Pass;
 use super::queue::{Holder, Queue};
 use super::waiting::{Answered, Reply, Waiting};
-use super::{Answer, Received};
 
 /// Dropping it passes the turn on, or leaves it to the driver with the entry that is under way.
 #[derive(Debug)]
@@ -83,6 +83,7 @@ impl Drop for Turn<'_> {
         inbox.holder = Holder::Nobody;
         let driver_has_work = !inbox.proposals.is_empty() || inbox.closed;
         drop(inbox);
+        self.queue.rests();
         if driver_has_work {
             self.queue.wake();
         }
