@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::client::{ClientCommand, ClientOptions};
 pub(crate) use self::serve::{Logs, ServeOptions};
 
-const OTHER_CODES: &str = "Exit codes are listed by each command's --help.";
+const OTHER_CODES: &str = "`serve` and `client` have others, which their --help lists.";
 
 const NODE_CODES: &str = "\
 Exit codes:
@@ -43,7 +43,7 @@ meanwhile is refused.";
 
 /// Runs a cluster's nodes, asks a cluster for something, and looks into nodes' directories.
 #[derive(Debug, Parser)]
-#[command(name = "seshat", version, after_help = OTHER_CODES, max_term_width = 100)]
+#[command(name = "seshat", version, after_help = format!("{EXIT_CODES}\n\n{OTHER_CODES}"), max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
