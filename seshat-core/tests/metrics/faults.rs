@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use seshat_core::node::Unready;
 use seshat_core::operation::{Batch, Operation};
 use seshat_core::storage::MemStorage;
 use seshat_core::types::{AppendEntriesRequest, RaftMetrics, Vote};
@@ -85,6 +86,33 @@ fn a_disk_that_fails() {
     let node = host.node.clone();
     let health = host.run(async move { node.health().await });
     assert!(!health.is_alive(), "{health:?}");
+}
+
+/// It may come back: the node is alive, and of no use meanwhile.
+#[test]
+fn a_disk_that_hangs() {
+    let (host, wrong, _dir) = alone(1 << 20);
+    wrong.slow(Duration::from_millis(1800));
+    let node = host.node.clone();
+    let written = host.spawn(async move { node.set("key", "value").await });
+    let node = host.node.clone();
+    let health = host.run(async move {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            // As soon as it waits for its disk.
+            let health = node.health().await;
+            if !health.is_ready() || Instant::now() > deadline {
+                return health;
+            }
+        }
+    });
+    assert!(health.is_alive(), "{health:?}");
+    assert!(matches!(health.unready[..], [Unready::Unresponsive { .. }]), "{health:?}");
+    wrong.slow(Duration::ZERO);
+    // Whether it was in time is nobody's business.
+    drop(host.run(written).unwrap());
+    let node = host.node.clone();
+    assert!(host.run(async move { node.health().await }).is_ready());
 }
 
 #[test]
