@@ -1,5 +1,7 @@
 //! Who waits for a disk that takes its time.
 
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use openraft::storage::RaftLogStorageExt;
@@ -37,16 +39,20 @@ fn while_a_disk_does_not_answer_the_other_tasks_go_on(
             runtime.spawn(async move { log.blocking_append([entry(1, quick, 10)]).await });
         let at_the_gate = sim.clone();
         let waits = tokio::task::spawn_blocking(move || at_the_gate.shared.gate.await_waiting(1));
-        let others = async {
-            waits.await.unwrap();
-            // Each is woken by the one before, wherever that runs.
-            for _ in 0..100 {
-                runtime.spawn(tokio::task::yield_now()).await.unwrap();
-            }
-        };
-        let went_on = tokio::time::timeout(Duration::from_secs(20), others).await;
-        sim.shared.gate.shut(false);
-        went_on.expect("others wait for the disk, too");
+        // A thread of its own, as the runtime's may be waiting all of them.
+        let (went_on, others) = channel();
+        let opens = thread::spawn(move || {
+            let went_on = others.recv_timeout(Duration::from_secs(20));
+            sim.shared.gate.shut(false);
+            went_on
+        });
+        waits.await.unwrap();
+        // Each is woken by the one before, wherever that runs.
+        for _ in 0..100 {
+            runtime.spawn(tokio::task::yield_now()).await.unwrap();
+        }
+        let _ = went_on.send(());
+        opens.join().unwrap().expect("others wait for the disk, too");
         stalled.await.unwrap().unwrap();
     });
 }
