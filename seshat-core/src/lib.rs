@@ -34,7 +34,10 @@
 //! node                                   one member of a cluster, of all of the above
 //! statement admission                    what no honest node says; who may take part
 //! codec/client proto/client              the protocol for clients
+//! codec/client/messages                  how far its messages have to be understood
 //! network/grpc                           between processes: a transport, and a server for a node
+//! service                                what clients ask, put to a node
+//! client                                 the other end: finds the leader, and repeats what it may
 //! ```
 //!
 //! # What it doesn't do
@@ -44,8 +47,15 @@
 
 #[cfg(feature = "grpc")]
 mod admission;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "storage-v2")]
 pub mod codec;
+/// What a client needs of it.
+#[cfg(all(feature = "client", not(feature = "storage-v2")))]
+mod codec {
+    pub(crate) mod client;
+}
 #[cfg(feature = "storage-v2")]
 pub mod config;
 #[cfg(feature = "storage-v2")]
@@ -58,13 +68,16 @@ pub mod legacy;
 pub mod log;
 #[cfg(feature = "storage-v2")]
 pub mod machine;
+#[cfg(feature = "switchboard")]
 pub mod network;
 #[cfg(feature = "storage-v2")]
 pub mod node;
 #[cfg(feature = "storage-v2")]
 pub mod operation;
-#[cfg(feature = "storage-v2")]
+#[cfg(any(feature = "storage-v2", feature = "client"))]
 pub mod proto;
+#[cfg(feature = "grpc")]
+pub mod service;
 #[cfg(feature = "storage-v2")]
 pub mod snapshot;
 #[cfg(feature = "grpc")]
@@ -76,6 +89,7 @@ pub mod types;
 #[cfg(feature = "storage-v2")]
 pub mod wal;
 
+#[cfg(feature = "switchboard")]
 pub use openraft;
 
 /// Compiles and runs the README's example.

@@ -17,12 +17,15 @@ mod reads;
 mod retention;
 mod running;
 mod shutdown;
+mod snapshots;
+mod transfer;
 mod waits;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use openraft::ServerState::{Candidate, Follower};
 use openraft::error::{Fatal, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -288,8 +291,8 @@ impl<R: StateReader> RaftNode<R> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
-    /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
+    /// Asks for a snapshot of what is applied now. Returns before it is built;
+    /// [`build_snapshot`](Self::build_snapshot) waits for it. Does nothing while one is being built. Asks when it is first polled; dropping
     /// the future later takes nothing back, which goes for the other triggers too.
     ///
     /// # Errors
@@ -404,19 +407,22 @@ impl<R> RaftNode<R> {
     }
 }
 
-/// One event for each change of leader or role.
+/// One event for each change of leader or role. Who has no leader may campaign again and again: that is one
+/// change, and each term of it is for those who look closer.
 async fn trace_leadership(node_id: NodeId, raft: Raft) {
     let mut server = raft.server_metrics();
     let mut before = None;
     loop {
         {
             let now = server.borrow_and_update();
-            let leadership = Some((now.state, now.current_leader, now.vote.leader_id.term));
-            if leadership != before {
-                let (state, leader, term) =
-                    (now.state, now.current_leader, now.vote.leader_id.term);
+            let (state, leader, term) = (now.state, now.current_leader, now.vote.leader_id.term);
+            let leaderless = leader.is_none() && matches!(state, Follower | Candidate);
+            let change = Some(if leaderless { None } else { Some((state, leader, term)) });
+            if change == before {
+                tracing::debug!(node_id, ?state, leader, term, "no other leadership");
+            } else {
                 tracing::info!(node_id, ?state, leader, term, "leadership changed");
-                before = leadership;
+                before = change;
             }
         }
         if server.changed().await.is_err() {

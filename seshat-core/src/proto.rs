@@ -12,8 +12,9 @@
 pub mod v1;
 
 /// The protocol between nodes and their clients, messages and service. A node serves it if its
-/// program does, on a listener of their own; the example `node` has both ends.
-#[cfg(feature = "grpc")]
+/// program does, on a listener of their own, with [`service`](crate::service); a client is in
+/// [`client`](crate::client).
+#[cfg(any(feature = "grpc", feature = "client"))]
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 #[rustfmt::skip]
 pub mod client;

@@ -71,6 +71,7 @@ fn client() -> Vec<u8> {
             .out_dir(out)
             .build_transport(false)
             .bytes(".")
+            .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
             .extern_path(".seshat.v1", "crate::proto::v1")
             .codec_path("crate::codec::client::ClientCodec")
             .compile_fds(descriptors(&[CLIENTS]))

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p seshat-core --bench fire` prints a line for each attack, and one for all of them at
 //! once. Each line is a cluster of its own: three processes with certificates, one of them of an older
-//! version, behind the service of the example `node`, and 32 clients in closed loops of small writes, before
+//! version, behind the service that the program has, and 32 clients in closed loops of small writes, before
 //! the attack and during it. Of connections, and of bytes under way, the nodes allow less than by default. An attack is a process too, so it takes its share of the machine: beside it
 //! stands what the same attack takes where nobody is attacked, at ports that accept and say nothing.
 //!
@@ -32,8 +32,6 @@ mod client;
 mod common;
 mod node;
 mod process;
-#[path = "../../examples/node/service.rs"]
-mod service;
 
 use std::time::Duration;
 

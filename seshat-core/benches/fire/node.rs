@@ -1,16 +1,16 @@
-//! One node of the cluster, as the example `node` serves it, in a process of its own.
+//! One node of the cluster, as the program serves it, in a process of its own.
 
 use std::path::Path;
 
 use seshat_core::config::{GrpcConfig, NodeConfig};
 use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
+use seshat_core::service::Service;
 use seshat_core::storage::MemStorage;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use super::attack::Target;
-use super::service::Service;
 use super::{CLUSTER, PATIENCE, certificates};
 
 /// The configuration of node `id`: certificates, and less than by default of what others may take, so

@@ -6,8 +6,10 @@ use seshat_core::proto::client::client_client::ClientClient;
 use seshat_core::proto::client::client_server::{Client, ClientServer};
 use seshat_core::proto::client::propose_response::Outcome;
 use seshat_core::proto::client::{
-    AddMemberRequest, BackupPart, BackupRequest, ChangeResponse, ProposeRequest, ProposeResponse,
-    ReadRequest, ReadResponse, RemoveMemberRequest, StatusRequest, StatusResponse,
+    AddMemberRequest, BackupPart, BackupRequest, ChangeResponse, HealthRequest, HealthResponse,
+    PartitionsRequest, PartitionsResponse, ProposeRequest, ProposeResponse, ReadRequest,
+    ReadResponse, RemoveMemberRequest, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
 use seshat_core::proto::v1::{self, operation::Kind};
 use tonic::transport::Endpoint;
@@ -64,6 +66,31 @@ impl Client for Proposer {
         &self,
         _: Request<RemoveMemberRequest>,
     ) -> Result<Response<ChangeResponse>, Status> {
+        no()
+    }
+
+    async fn transfer_leadership(
+        &self,
+        _: Request<TransferLeadershipRequest>,
+    ) -> Result<Response<TransferLeadershipResponse>, Status> {
+        no()
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<SnapshotRequest>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        no()
+    }
+
+    async fn partitions(
+        &self,
+        _: Request<PartitionsRequest>,
+    ) -> Result<Response<PartitionsResponse>, Status> {
+        no()
+    }
+
+    async fn health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
         no()
     }
 

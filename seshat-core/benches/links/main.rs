@@ -38,7 +38,7 @@ mod link;
 mod load;
 #[path = "../../tests/common/proxy.rs"]
 mod proxy;
-#[path = "../../examples/node/via.rs"]
+#[path = "../../src/bin/seshat/serve/via.rs"]
 mod via;
 
 use std::process::Stdio;

@@ -1,6 +1,8 @@
 //! [`ClientCodec`]: the clients' protocol in the body of a call. Its messages are as they are generated;
 //! what is proposed is understood whole.
 
+mod messages;
+
 use std::marker::PhantomData;
 
 use bytes::Buf;
@@ -8,20 +10,12 @@ use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
-use super::{DecodeError, shape};
-
 /// What prost reads of the clients' protocol, if it is understood as far as it must be.
 pub(crate) trait Understood: prost::Message + Default {
     /// Says what isn't, before prost skips it.
-    fn check(_: &[u8]) -> Result<(), DecodeError> {
+    fn check(_: &[u8]) -> Result<(), Status> {
         Ok(())
     }
-}
-
-/// Whether nothing in what a client proposes is unknown: to go on without it would be to do something
-/// else than it asked for.
-pub(crate) fn check_proposed(bytes: &[u8]) -> Result<(), DecodeError> {
-    shape::check(&shape::PROPOSE_REQUEST, bytes)
 }
 
 /// The codec of the clients' protocol.
@@ -61,8 +55,11 @@ impl<D: Understood> Decoder for UnderstoodDecoder<D> {
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
         let bytes = buf.copy_to_bytes(buf.remaining());
-        let invalid = |error: &dyn std::fmt::Display| Status::invalid_argument(error.to_string());
-        D::check(&bytes).map_err(|error| invalid(&error))?;
-        D::decode(bytes).map(Some).map_err(|error| invalid(&error))
+        D::check(&bytes)?;
+        D::decode(bytes).map(Some).map_err(invalid)
     }
+}
+
+fn invalid(error: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
 }

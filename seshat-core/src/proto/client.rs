@@ -252,6 +252,138 @@ pub struct BackupEnd {
     #[prost(uint64, tag = "1")]
     pub length: u64,
 }
+/// Who is to lead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferLeadershipRequest {
+    /// The node. It must be a voter, and is waited for while it catches up.
+    #[prost(uint64, tag = "1")]
+    pub to: u64,
+}
+/// What became of a transfer of leadership.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferLeadershipResponse {
+    /// Kinds are only ever added; one that isn't known is an unknown outcome.
+    #[prost(oneof = "transfer_leadership_response::Outcome", tags = "1, 2, 3, 4")]
+    pub outcome: ::core::option::Option<transfer_leadership_response::Outcome>,
+}
+/// Nested message and enum types in `TransferLeadershipResponse`.
+pub mod transfer_leadership_response {
+    /// Kinds are only ever added; one that isn't known is an unknown outcome.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// It is done: this one leads.
+        #[prost(message, tag = "1")]
+        Leader(super::Leader),
+        /// Only the leader gives leadership away.
+        #[prost(message, tag = "2")]
+        NotLeader(super::NotLeader),
+        /// It was not done: who was asked leads as before.
+        #[prost(message, tag = "3")]
+        Refused(super::Refused),
+        /// It may be done. In any case somebody leads soon.
+        #[prost(message, tag = "4")]
+        Unknown(super::Unknown),
+    }
+}
+/// There is nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotRequest {}
+/// What became of a snapshot that was asked for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotResponse {
+    /// Kinds are only ever added.
+    #[prost(oneof = "snapshot_response::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<snapshot_response::Outcome>,
+}
+/// Nested message and enum types in `SnapshotResponse`.
+pub mod snapshot_response {
+    /// Kinds are only ever added.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// It is there.
+        #[prost(message, tag = "1")]
+        Built(super::SnapshotBuilt),
+        /// There is none now.
+        #[prost(message, tag = "2")]
+        Refused(super::Refused),
+    }
+}
+/// A snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotBuilt {
+    /// Index of the last entry in it.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// The term of that entry.
+    #[prost(uint64, tag = "2")]
+    pub term: u64,
+    /// How many bytes it has.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// What the node calls it.
+    #[prost(string, tag = "4")]
+    pub id: ::prost::alloc::string::String,
+}
+/// There is nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PartitionsRequest {}
+/// The partitions of a node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PartitionsResponse {
+    /// Groups ascend. There is one for now: group 0.
+    #[prost(message, repeated, tag = "1")]
+    pub partitions: ::prost::alloc::vec::Vec<Partition>,
+}
+/// How a node takes part in a partition: a part of the keys, with a log, a leader and members of its own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Partition {
+    /// The Raft group.
+    #[prost(uint32, tag = "1")]
+    pub group: u32,
+    /// What the node does in it.
+    #[prost(enumeration = "Role", tag = "2")]
+    pub role: i32,
+    /// Who leads it, as far as the node knows.
+    #[prost(message, optional, tag = "3")]
+    pub leader: ::core::option::Option<Leader>,
+    /// The term it is in.
+    #[prost(uint64, tag = "4")]
+    pub term: u64,
+    /// Index of the last entry of the log; absent if there is none.
+    #[prost(uint64, optional, tag = "5")]
+    pub last: ::core::option::Option<u64>,
+    /// Index of the last entry that the node knows to be committed; absent if there is none.
+    #[prost(uint64, optional, tag = "6")]
+    pub committed: ::core::option::Option<u64>,
+    /// Index of the last entry it has applied; absent if there is none.
+    #[prost(uint64, optional, tag = "7")]
+    pub applied: ::core::option::Option<u64>,
+    /// Index of the last entry in the newest snapshot; absent if there is none.
+    #[prost(uint64, optional, tag = "8")]
+    pub snapshot: ::core::option::Option<u64>,
+    /// Index of the last entry that the log has no more; absent if it has all.
+    #[prost(uint64, optional, tag = "9")]
+    pub purged: ::core::option::Option<u64>,
+    /// The last membership it has, committed or not. Ids ascend.
+    #[prost(message, repeated, tag = "10")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+/// There is nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthRequest {}
+/// Whether a node lives, and whether it is of use.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthResponse {
+    /// The node.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Why it will never do anything again before it is started again, for people; absent if it lives.
+    #[prost(string, optional, tag = "2")]
+    pub dead: ::core::option::Option<::prost::alloc::string::String>,
+    /// Why clients are better off elsewhere, for people; none if the node is ready.
+    #[prost(string, repeated, tag = "3")]
+    pub unready: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -522,9 +654,109 @@ pub mod client_client {
                 .insert(GrpcMethod::new("seshat.client.v1.Client", "Backup"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Makes a voter that is named the leader. Does nothing if it leads already.
+        pub async fn transfer_leadership(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TransferLeadershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferLeadershipResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/TransferLeadership",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("seshat.client.v1.Client", "TransferLeadership"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has the node that is asked build a snapshot of what it has applied, and keep it.
+        pub async fn snapshot(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Snapshot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Snapshot"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// How the node that is asked takes part in each of its partitions.
+        pub async fn partitions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PartitionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PartitionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Partitions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Partitions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whether the node that is asked lives, and whether it is of use.
+        pub async fn health(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HealthRequest>,
+        ) -> std::result::Result<tonic::Response<super::HealthResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Health",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Health"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "grpc")]
 pub mod client_server {
     #![allow(
         unused_variables,
@@ -575,6 +807,35 @@ pub mod client_server {
             &self,
             request: tonic::Request<super::BackupRequest>,
         ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
+        /// Makes a voter that is named the leader. Does nothing if it leads already.
+        async fn transfer_leadership(
+            &self,
+            request: tonic::Request<super::TransferLeadershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferLeadershipResponse>,
+            tonic::Status,
+        >;
+        /// Has the node that is asked build a snapshot of what it has applied, and keep it.
+        async fn snapshot(
+            &self,
+            request: tonic::Request<super::SnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotResponse>,
+            tonic::Status,
+        >;
+        /// How the node that is asked takes part in each of its partitions.
+        async fn partitions(
+            &self,
+            request: tonic::Request<super::PartitionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PartitionsResponse>,
+            tonic::Status,
+        >;
+        /// Whether the node that is asked lives, and whether it is of use.
+        async fn health(
+            &self,
+            request: tonic::Request<super::HealthRequest>,
+        ) -> std::result::Result<tonic::Response<super::HealthResponse>, tonic::Status>;
     }
     /// Served by nodes, to clients.
     #[derive(Debug)]
@@ -912,6 +1173,180 @@ pub mod client_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/TransferLeadership" => {
+                    #[allow(non_camel_case_types)]
+                    struct TransferLeadershipSvc<T: Client>(pub Arc<T>);
+                    impl<
+                        T: Client,
+                    > tonic::server::UnaryService<super::TransferLeadershipRequest>
+                    for TransferLeadershipSvc<T> {
+                        type Response = super::TransferLeadershipResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TransferLeadershipRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::transfer_leadership(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TransferLeadershipSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Snapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct SnapshotSvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::UnaryService<super::SnapshotRequest>
+                    for SnapshotSvc<T> {
+                        type Response = super::SnapshotResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SnapshotSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Partitions" => {
+                    #[allow(non_camel_case_types)]
+                    struct PartitionsSvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::UnaryService<super::PartitionsRequest>
+                    for PartitionsSvc<T> {
+                        type Response = super::PartitionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PartitionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::partitions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PartitionsSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Health" => {
+                    #[allow(non_camel_case_types)]
+                    struct HealthSvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::UnaryService<super::HealthRequest>
+                    for HealthSvc<T> {
+                        type Response = super::HealthResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HealthRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::health(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HealthSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -16,6 +16,6 @@ mod load;
 #[path = "../common/proxy.rs"]
 mod proxy;
 mod table;
-#[path = "../../examples/node/via.rs"]
+#[path = "../../src/bin/seshat/serve/via.rs"]
 mod via;
 mod wires;

@@ -7,12 +7,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use seshat_core::client::Client;
 use seshat_core::proto::client::{Role, StatusResponse};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::client::Client;
 use crate::program::Program;
 use crate::{DEADLINE, POLL};
 
@@ -122,8 +122,13 @@ impl Cluster {
         }
         let config = file(self.directory.path(), &format!("node{id}.toml"), &text);
         let clients = self.clients[&id].clone();
-        let mut arguments =
-            vec!["--config".to_owned(), config, "--listen-clients".to_owned(), clients];
+        let mut arguments = vec![
+            "serve".to_owned(),
+            "--config".to_owned(),
+            config,
+            "--listen-clients".to_owned(),
+            clients,
+        ];
         arguments.extend(self.arguments.get(&id).into_iter().flatten().cloned());
         self.running.insert(id, Program::start(arguments));
         self.running.get_mut(&id).unwrap()

@@ -95,7 +95,7 @@ async fn a_node_whose_directory_is_lost_is_removed_and_added_however_often_it_is
     let ended = cluster.take(id).ended().await;
     assert_eq!(ended.code, Some(3), "{ended:#?}");
     let expected = format!(
-        "node: data_dir {} is empty: node {id} is a member of cluster \"seshat\" (node ",
+        "seshat: data_dir {} is empty: node {id} is a member of cluster \"seshat\" (node ",
         data_dir.display()
     );
     assert!(ended.err.contains(&expected), "{ended:#?}");
@@ -124,7 +124,7 @@ impl Alone {
     /// It has written something, and ended in peace.
     async fn ended() -> Self {
         let alone = Self { folder: tempfile::tempdir().unwrap() };
-        let mut node = Program::start(["--config", &alone.config(1, "seshat")]);
+        let mut node = Program::start(["serve", "--config", &alone.config(1, "seshat")]);
         node.says("forms the cluster").await;
         node.signal("TERM").await;
         let ended = node.ended().await;
@@ -149,9 +149,9 @@ impl Alone {
     /// What it says that is refused; nothing in the directory is changed.
     async fn refused(&self, id: u64, cluster: &str) -> (Option<i32>, String) {
         let before = files(&self.data_dir());
-        let Ended { code, err, .. } = run(["--config", &self.config(id, cluster)]).await;
+        let Ended { code, err, .. } = run(["serve", "--config", &self.config(id, cluster)]).await;
         assert_eq!(files(&self.data_dir()), before, "what is refused is not changed");
-        let (_, said) = err.split_once("node: ").unwrap_or_else(|| panic!("{err}"));
+        let (_, said) = err.split_once("seshat: ").unwrap_or_else(|| panic!("{err}"));
         (code, said.replace(self.data_dir().to_str().unwrap(), "DIR"))
     }
 }
@@ -203,14 +203,14 @@ async fn a_directory_of_a_newer_version_is_refused_by_name() {
 async fn a_directory_that_is_in_use_is_refused_by_name() {
     let alone = Alone::ended().await;
     let config = alone.config(1, "seshat");
-    let mut node = Program::start(["--config", &config]);
+    let mut node = Program::start(["serve", "--config", &config]);
     node.says("takes part again").await;
     let elsewhere = format!("127.0.0.1:{}", port());
-    let ended = run(["--config", &config, "--listen", &elsewhere]).await;
+    let ended = run(["serve", "--config", &config, "--listen", &elsewhere]).await;
     assert_eq!(ended.code, Some(5), "{ended:#?}");
     let (at, pid) = (alone.data_dir(), node.id());
     let expected = format!(
-        "node: data_dir {} is in use: LOCK is locked: process {pid} has the log open. End that, or give \
+        "seshat: data_dir {} is in use: LOCK is locked: process {pid} has the log open. End that, or give \
          node 1 another directory",
         at.display()
     );
@@ -237,10 +237,10 @@ async fn a_directory_that_is_damaged_is_refused_with_what_to_do() {
     insta::assert_snapshot!(said.replace(&address, "PORT"), @"
     data_dir DIR is damaged: wal/000000000001.seg at byte 4144: frame 2 has a body that doesn't verify, though frame N says that it was durable; entry 0 is affected
     Nothing in it was changed. Node 1 may have promised what it can't keep any more, so it must not go on:
-    1. remove it from its cluster: node client --to ADDRESS remove 1
+    1. remove it from its cluster: seshat client --to ADDRESS remove 1
     2. move its directory away: mv DIR DIR.damaged
     3. start it again, and it waits to be added
-    4. add it, and it is sent all that it lacks: node client --to ADDRESS add 1 127.0.0.1:PORT
+    4. add it, and it is sent all that it lacks: seshat client --to ADDRESS add 1 127.0.0.1:PORT
     ");
 }
 
@@ -249,9 +249,9 @@ async fn a_directory_that_is_damaged_is_refused_with_what_to_do() {
 async fn what_the_system_refuses_is_said() {
     let alone = Alone { folder: tempfile::tempdir().unwrap() };
     fs::write(alone.data_dir(), "a file").unwrap();
-    let ended = run(["--config", &alone.config(1, "seshat")]).await;
+    let ended = run(["serve", "--config", &alone.config(1, "seshat")]).await;
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    let expected = format!("node: data_dir {} can't be opened: ", alone.data_dir().display());
+    let expected = format!("seshat: data_dir {} can't be opened: ", alone.data_dir().display());
     assert!(ended.err.contains(&expected), "{ended:#?}");
 }
 

@@ -6,12 +6,12 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
+use seshat_core::client::{Client, ClientError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use self::common::History;
 use self::common::Seen;
-use crate::client::{Client, ClientError};
 use crate::{DEADLINE, POLL};
 
 const KEYS: u64 = 5;

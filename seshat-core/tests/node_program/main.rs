@@ -1,4 +1,4 @@
-//! The `node` example, run as programs: three processes on one machine, what is done to them, and
+//! The program `seshat`, run as nodes and as their clients: three processes on one machine, what is done to them, and
 //! what their clients see of it.
 
 #![cfg(unix)]
@@ -6,13 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
+mod admin;
 #[allow(dead_code, reason = "other tests need all of it")]
 #[path = "../grpc/authority.rs"]
 mod authority;
 mod certificates;
-#[allow(dead_code, reason = "the program needs all of it")]
-#[path = "../../examples/node/client.rs"]
-mod client;
 mod cluster;
 mod directory;
 mod history;
@@ -23,9 +21,11 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+mod quiet;
 mod restarts;
 mod service;
 mod signals;
+mod unit;
 mod writer;
 mod wrong;
 

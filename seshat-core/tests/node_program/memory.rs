@@ -24,9 +24,9 @@ async fn comes_back_as_a_new_member(settings: &'static str) {
     let ended = cluster.take(id).ended().await;
     assert_eq!(ended.code, Some(3), "{ended:#?}");
     // A task that still runs may log behind it.
-    let said = ended.err.lines().rev().find(|line| line.starts_with("node: ")).unwrap();
+    let said = ended.err.lines().rev().find(|line| line.starts_with("seshat: ")).unwrap();
     let (subject, rest) = said.split_once(" (node ").expect(said);
-    assert_eq!(subject, format!("node: node {id} is a member of cluster \"seshat\""));
+    assert_eq!(subject, format!("seshat: node {id} is a member of cluster \"seshat\""));
     let remedy =
         format!("Remove node {id} from the cluster, start it again, and add it when it waits");
     assert!(rest.contains("remembers nothing of it") && rest.contains(&remedy), "{said}");

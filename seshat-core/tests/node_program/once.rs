@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seshat_core::client::{Client, ClientError};
 use seshat_core::proto::client::client_server::{Client as Service, ClientServer};
 use seshat_core::proto::client::propose_response::Outcome;
 use seshat_core::proto::client::{self as proto, Leader, NotLeader, Refused, Unknown};
@@ -14,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-use crate::client::{Client, ClientError};
 use crate::program::run;
 
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -83,6 +83,34 @@ impl Service for Puppet {
         &self,
         _: Request<proto::RemoveMemberRequest>,
     ) -> Result<Response<proto::ChangeResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        _: Request<proto::TransferLeadershipRequest>,
+    ) -> Result<Response<proto::TransferLeadershipResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<proto::SnapshotRequest>,
+    ) -> Result<Response<proto::SnapshotResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn partitions(
+        &self,
+        _: Request<proto::PartitionsRequest>,
+    ) -> Result<Response<proto::PartitionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn health(
+        &self,
+        _: Request<proto::HealthRequest>,
+    ) -> Result<Response<proto::HealthResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 
@@ -216,7 +244,7 @@ async fn what_was_sent_into_the_void_is_sent_once() {
         let arguments = ["client", "--timeout", "1", "--to", &first, "--to", &second, "del", LOST];
         let ended = run(arguments).await;
         assert_eq!(ended.code, Some(4), "{ended:#?}");
-        assert!(ended.err.starts_with("node: the outcome is unknown: "), "{ended:#?}");
+        assert!(ended.err.starts_with("seshat: the outcome is unknown: "), "{ended:#?}");
         assert!(ended.err.ends_with("or never; look before you repeat it\n"), "{ended:#?}");
         assert_eq!((came.load(Ordering::SeqCst), two.asked()), (2, 0));
     }

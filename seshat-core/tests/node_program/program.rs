@@ -1,7 +1,6 @@
 //! The program, running.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -10,20 +9,6 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::DEADLINE;
-
-/// Where it was built.
-fn path() -> PathBuf {
-    // target/<profile>/deps/this-test
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let program = profile.join("examples").join("node");
-    assert!(
-        program.exists(),
-        "{} is missing: run `cargo build -p seshat-core --example node` first",
-        program.display()
-    );
-    program
-}
 
 /// A process, killed when it is dropped.
 pub(crate) struct Program {
@@ -43,7 +28,7 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seshat"));
         command.args(arguments).env_remove("RUST_LOG").kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -62,12 +47,25 @@ impl Program {
         self.out.borrow().clone()
     }
 
+    /// What it wrote to standard error so far.
+    pub(crate) fn logged(&self) -> String {
+        self.err.borrow().clone()
+    }
+
     /// Waits until it has said that.
     pub(crate) async fn says(&mut self, text: &str) {
         let said = timeout(DEADLINE, self.out.wait_for(|out| out.contains(text))).await;
         let heard = matches!(said, Ok(Ok(_)));
         drop(said);
         assert!(heard, "never said {text:?}: {}{}", *self.out.borrow(), *self.err.borrow());
+    }
+
+    /// Waits until it has logged that.
+    pub(crate) async fn logs(&mut self, text: &str) {
+        let logged = timeout(DEADLINE, self.err.wait_for(|err| err.contains(text))).await;
+        let heard = matches!(logged, Ok(Ok(_)));
+        drop(logged);
+        assert!(heard, "never logged {text:?}: {}", *self.err.borrow());
     }
 
     pub(crate) fn kill(&mut self) {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use seshat_core::client::{Client, ClientError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::DEADLINE;
-use crate::client::{Client, ClientError};
 use crate::cluster::Cluster;
 
 /// What it wrote, and what it heard of it.

@@ -30,21 +30,21 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
     let no_certificate = file("tls.toml", &no_certificate.replace("ADDRESS", "127.0.0.1:7379"));
 
     let cases: &[&[&str]] = &[
-        &[],
-        &["--confg", "node.toml"],
-        &["--config", "no/such/file"],
-        &["--config", &not_toml],
-        &["--config", &unknown_key],
-        &["--config", &invalid],
-        &["--config", &far],
-        &["--config", &no_certificate],
-        &["--config", &joining],
-        &["--config", &node],
-        &["--config", &node, "--listen", "nowhere"],
-        &["--config", &free, "--listen-clients", &address],
-        &["--config", &free, "--listen-clients", "nowhere"],
-        &["--config", &node, "--via", "2:127.0.0.1"],
-        &["--config", &node, "--log", "xml"],
+        &["serve"],
+        &["serve", "--confg", "node.toml"],
+        &["serve", "--config", "no/such/file"],
+        &["serve", "--config", &not_toml],
+        &["serve", "--config", &unknown_key],
+        &["serve", "--config", &invalid],
+        &["serve", "--config", &far],
+        &["serve", "--config", &no_certificate],
+        &["serve", "--config", &joining],
+        &["serve", "--config", &node],
+        &["serve", "--config", &node, "--listen", "nowhere"],
+        &["serve", "--config", &free, "--listen-clients", &address],
+        &["serve", "--config", &free, "--listen-clients", "nowhere"],
+        &["serve", "--config", &node, "--via", "2:127.0.0.1"],
+        &["serve", "--config", &node, "--log", "xml"],
         &["client", "get", "key"],
         &["client", "--to", "no address", "get", "key"],
         &["client", "--to", &address, "put", "key", "value"],
@@ -59,7 +59,7 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
         let ended = run(*arguments).await;
         let code = ended.code.unwrap();
         let (line, said) = (arguments.join(" "), without_numbers(&(ended.out + &ended.err)));
-        writeln!(transcript, "$ node {line}\n{said}[{code}]\n").unwrap();
+        writeln!(transcript, "$ seshat {line}\n{said}[{code}]\n").unwrap();
     }
     let folder = directory.path().to_str().unwrap();
     let transcript = transcript
@@ -81,7 +81,7 @@ async fn clients_are_not_served_in_plaintext_beyond_this_machine() {
     let directory = tempfile::tempdir().unwrap();
     let text = NODE.replace("ADDRESS", &format!("127.0.0.1:{}", port()));
     let config = cluster::file(directory.path(), "node.toml", &text);
-    let ended = run(["--config", &config, "--listen-clients", "0.0.0.0:0"]).await;
+    let ended = run(["serve", "--config", &config, "--listen-clients", "0.0.0.0:0"]).await;
     assert_eq!(ended.code, Some(2), "{ended:#?}");
     assert!(ended.err.contains("clients at 0.0.0.0:"), "{ended:#?}");
     assert!(ended.err.contains("set [grpc.tls], or grpc.plaintext = true"), "{ended:#?}");

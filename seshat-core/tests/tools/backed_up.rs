@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::program::{Said, seshat};
-use crate::service::Service;
+use seshat_core::service::Service;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -5,10 +5,6 @@
 
 #[path = "../common/entries.rs"]
 mod entries;
-/// What nodes serve to clients.
-#[path = "../../examples/node/service.rs"]
-#[allow(dead_code, reason = "the example uses all of it")]
-mod service;
 
 mod backed_up;
 mod cut_short;

@@ -1,8 +1,40 @@
 //! The command line.
 
+mod client;
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions};
+pub(crate) use self::serve::{Logs, ServeOptions};
+
+const COMPLETIONS: &str = "\
+Examples:
+  seshat completions bash > /etc/bash_completion.d/seshat
+  seshat completions zsh > /usr/local/share/zsh/site-functions/_seshat
+  seshat completions fish > /etc/fish/completions/seshat.fish";
+
+const BEGIN: &str = "\
+To begin:
+  seshat serve --config node1.toml --listen-clients 127.0.0.1:7479
+  seshat client --to 127.0.0.1:7479 status
+  seshat help client";
+
+const OTHER_CODES: &str = "`serve` and `client` have others, which their --help lists.";
+
+const NODE_CODES: &str = "\
+Exit codes:
+  0    ok
+  1    an operation failed or was refused
+  2    wrong usage or configuration
+  3    the node lost its memory and must be removed and added again
+  4    whether the operation was applied is not known
+  5    another process has data_dir open
+  6    data_dir is another node's, another cluster's or a newer version's
+  7    data_dir is damaged: the node must be removed, and added with an empty one";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,9 +54,9 @@ const AT_REST: &str = "\
 Reads only, and refuses the directory of a node that runs; a node that is started
 meanwhile is refused.";
 
-/// Looks into nodes' directories, and takes a cluster's state out of one and into another.
+/// Runs a cluster's nodes, asks a cluster for something, and looks into nodes' directories.
 #[derive(Debug, Parser)]
-#[command(name = "seshat", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "seshat", version, after_help = format!("{BEGIN}\n\n{EXIT_CODES}\n\n{OTHER_CODES}"), max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,6 +64,23 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Runs one node of a cluster
+    Serve(ServeOptions),
+    /// Asks a cluster for something
+    Client(ClientOptions),
+    #[command(flatten)]
+    Tool(Tool),
+    /// Prints what has a shell complete this program's command lines
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What is done to directories, and to files that take their place.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
     /// Prints what is in a node's directory
     Inspect(InspectOptions),
     /// Reads every byte of a node's directory, and lists all that isn't as it was written
@@ -47,7 +96,9 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{IN_USE}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!(
+    "Example:\n  seshat inspect data/node1\n\n{IN_USE}\n\n{EXIT_CODES}"
+))]
 pub(crate) struct InspectOptions {
     /// A node's directory
     pub(crate) dir: PathBuf,
@@ -57,7 +108,9 @@ pub(crate) struct InspectOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{AT_REST}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!(
+    "Example:\n  seshat verify data/node1\n\n{AT_REST}\n\n{EXIT_CODES}"
+))]
 pub(crate) struct VerifyOptions {
     /// A node's directory
     pub(crate) dir: PathBuf,
@@ -68,7 +121,7 @@ pub(crate) struct VerifyOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "As JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and no other\nis. An entry that \
+    "Example:\n  seshat dump --text --from 100 --to 200 data/node1\n\nAs JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and no other\nis. An entry that \
      may have been taken back by one that is lost has\n\"certain\": false.\n\n{IN_USE}\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct DumpOptions {
@@ -93,7 +146,7 @@ pub(crate) struct DumpOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
+    "Example:\n  seshat salvage data/node1 salvaged\n\n{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
      promised may be missing. So it belongs to a cluster of another name,\nwhose only member it is: start it \
      with that name, and with single_node, and add others.\n\n{EXIT_CODES}"
 ))]
@@ -115,7 +168,7 @@ pub(crate) struct SalvageOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "The file is verified before it has its name. Where nodes ask for certificates, this\none needs the role \
+    "Example:\n  seshat backup --to 10.0.0.1:7479 --to 10.0.0.2:7479 --to 10.0.0.3:7479 monday.backup\n\nThe file is verified before it has its name. Where nodes ask for certificates, this\none needs the role \
      admin.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupOptions {
@@ -145,7 +198,8 @@ pub(crate) struct BackupOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "Do this once for each member, with the same file and the same members, then start all\nof them with the \
+    "Example:\n  seshat restore monday.backup data/node1 --cluster monday --node 1 --member 1=10.0.0.1:7379 --member \
+     2=10.0.0.2:7379 --member 3=10.0.0.3:7379\n\nDo this once for each member, with the same file and the same members, then start all\nof them with the \
      cluster's new name and the new directories. Members that were\nrestored from different files must never \
      meet: nothing tells them apart.\n\n{EXIT_CODES}"
 ))]
@@ -161,13 +215,17 @@ pub(crate) struct RestoreOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) node: u64,
     /// A member of the new cluster, and where the others reach it; once for each, this one too
-    #[arg(long = "member", value_name = "ID=ADDRESS", required = true, value_parser = member)]
+    #[arg(long = "member", value_name = "ID=ADDRESS", required = true, value_parser = at)]
     pub(crate) members: Vec<(u64, String)>,
 }
 
-fn member(text: &str) -> Result<(u64, String), String> {
+/// A node, and where it is.
+fn at(text: &str) -> Result<(u64, String), String> {
     let parsed = text.split_once('=').and_then(|(id, address)| {
         id.parse().ok().filter(|_| !address.is_empty()).map(|id| (id, address.to_owned()))
     });
     parsed.ok_or_else(|| "a node's id, an equals sign and HOST:PORT are needed".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

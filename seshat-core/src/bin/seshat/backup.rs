@@ -19,8 +19,9 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status, Streaming};
 
 use crate::arguments::BackupOptions;
+use crate::codes::{FAILED, INTERRUPTED, WRONG_USAGE};
 use crate::words::{Bytes, Count, Id};
-use crate::{FAILED, Failure, INTERRUPTED, WRONG_USAGE, chain};
+use crate::{Failure, chain};
 
 /// How long a connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use seshat_core::disk::inspect::{InspectError, Inspected, Progress, lock};
 use seshat_core::wal::{FileSystem, OpenError, ReadOnly};
 
+use crate::Failure;
+use crate::codes::FAILED;
 use crate::words::Bytes;
-use crate::{FAILED, Failure};
 
 /// How long a command is silent before it says how far it is, and between two times.
 const SILENT: Duration = Duration::from_millis(500);

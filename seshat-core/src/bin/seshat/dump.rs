@@ -9,11 +9,12 @@ use seshat_core::operation::{Batch, Operation};
 use seshat_core::types::{Entry, EntryPayload};
 
 use crate::arguments::DumpOptions;
+use crate::codes::{DAMAGED, FAILED, WRONG_USAGE};
 use crate::directory::Directory;
 use crate::json::Json;
 use crate::report::membership;
 use crate::words::{Indexes, Members};
-use crate::{DAMAGED, FAILED, Failure, WRONG_USAGE, chain};
+use crate::{Failure, chain};
 
 pub(crate) fn run(options: &DumpOptions, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let DumpOptions { from, to, group, .. } = *options;

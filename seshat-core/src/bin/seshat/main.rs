@@ -1,12 +1,18 @@
-//! Seshat's program: looks into a node's directory, and takes a cluster's state out of it and into another.
+//! Seshat's program: a node, a client, and what looks into a node's directory, and takes a cluster's state out
+//! of it and into another.
 //!
 //! ```text
+//! seshat serve --config FILE             one node of a cluster
+//! seshat client --to ADDRESS... COMMAND  asks a cluster for something
+//!
 //! seshat inspect DIR                     what is in a node's directory
 //! seshat verify DIR                      whether it is as it was written
 //! seshat dump DIR                        the log's entries
 //! seshat salvage DIR OUT                 what is whole, into a new directory
 //! seshat backup --to ADDRESS... FILE     a running cluster's state, into a file
 //! seshat restore FILE DIR ...            a new cluster from such a file
+//!
+//! seshat completions SHELL               has a shell complete all of these
 //! ```
 //!
 //! Guarantees: nothing is edited in place: a directory that is looked into is only read, and what is written is
@@ -15,13 +21,17 @@
 
 mod arguments;
 mod backup;
+mod client;
+mod codes;
 mod directory;
 mod dump;
 mod inspect;
 mod json;
 mod report;
 mod restore;
+mod running;
 mod salvage;
+mod serve;
 mod verify;
 mod words;
 
@@ -29,20 +39,10 @@ use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 
-use self::arguments::{Arguments, Command};
-
-/// `verify` found a torn end, and nothing else.
-const TORN: u8 = 1;
-/// Something is damaged, or missing.
-const DAMAGED: u8 = 2;
-/// What was asked for wasn't done.
-const FAILED: u8 = 3;
-/// The command line is wrong: as in sysexits.h, as clap's own would say that something is damaged.
-const WRONG_USAGE: u8 = 64;
-/// Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
+use self::arguments::{Arguments, Command, Tool};
 
 /// Why nothing, or not all, was done, and with which exit code the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ impl Failure {
 /// The output can't be written to; code 0 where nobody reads it.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        let code = if error.kind() == ErrorKind::BrokenPipe { 0 } else { FAILED };
+        let code = if error.kind() == ErrorKind::BrokenPipe { 0 } else { codes::FAILED };
         Self::of(code, "the output can't be written", error)
     }
 }
@@ -77,12 +77,15 @@ fn main() -> ExitCode {
         Err(error) => {
             // If that fails, nobody is left to be told.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { WRONG_USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { wrong_usage() } else { 0 });
         }
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let end = run(arguments.command, &mut out);
-    let end = end.and_then(|code| Ok(out.flush().map(|()| code)?));
+    let end = match arguments.command {
+        Command::Serve(options) => serve::run(options),
+        Command::Client(options) => client::run(options),
+        Command::Tool(tool) => buffered(|out| run(tool, out)),
+        Command::Completions { shell } => buffered(|out| complete(shell, out)),
+    };
     end.unwrap_or_else(|failure| {
         if failure.code != 0 {
             let _ = writeln!(io::stderr(), "seshat: {}", chain(&failure));
@@ -91,14 +94,40 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(command: Command, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Inspect(options) => inspect::run(&options, out),
-        Command::Verify(options) => verify::run(&options, out),
-        Command::Dump(options) => dump::run(&options, out),
-        Command::Salvage(options) => salvage::run(&options, out),
-        Command::Backup(options) => backup::run(options, out),
-        Command::Restore(options) => restore::run(&options, out),
+/// Standard output, flushed at the end.
+fn buffered(
+    run: impl FnOnce(&mut dyn Write) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let code = run(&mut out)?;
+    out.flush()?;
+    Ok(code)
+}
+
+fn complete(shell: Shell, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    // To memory, as it would panic where nobody reads.
+    clap_complete::generate(shell, &mut Arguments::command(), "seshat", &mut script);
+    out.write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The code is the command's, though it wasn't understood.
+fn wrong_usage() -> u8 {
+    match std::env::args_os().nth(1) {
+        Some(command) if command == "serve" || command == "client" => codes::node::WRONG_USAGE,
+        _ => codes::WRONG_USAGE,
+    }
+}
+
+fn run(tool: Tool, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    match tool {
+        Tool::Inspect(options) => inspect::run(&options, out),
+        Tool::Verify(options) => verify::run(&options, out),
+        Tool::Dump(options) => dump::run(&options, out),
+        Tool::Salvage(options) => salvage::run(&options, out),
+        Tool::Backup(options) => backup::run(options, out),
+        Tool::Restore(options) => restore::run(&options, out),
     }
 }
 

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use seshat_core::config::NodeConfig;
 use seshat_core::disk::seed::{NewMember, SeedError, seed};
 
+use crate::Failure;
 use crate::arguments::RestoreOptions;
+use crate::codes::{FAILED, WRONG_USAGE};
 use crate::words::{Bytes, Count, Id, Members};
-use crate::{FAILED, Failure, WRONG_USAGE};
 
 pub(crate) fn run(options: &RestoreOptions, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let member = checked(options)?;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use seshat_core::disk::inspect::Findings;
 use seshat_core::disk::salvage::{Heir, SalvageError, Salvaged, salvage};
 
+use crate::Failure;
 use crate::arguments::SalvageOptions;
+use crate::codes::{DAMAGED, FAILED, WRONG_USAGE};
 use crate::directory::Directory;
 use crate::words::{Id, Indexes, Lost, Members};
-use crate::{DAMAGED, FAILED, Failure, WRONG_USAGE};
 
 /// Behind the name of a cluster.
 const SUFFIX: &str = "-salvaged";

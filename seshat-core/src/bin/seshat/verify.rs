@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use seshat_core::disk::inspect::{Advice, Fault, Findings, Verdict};
 
+use crate::Failure;
 use crate::arguments::VerifyOptions;
+use crate::codes::{DAMAGED, TORN};
 use crate::directory::Directory;
 use crate::report::report;
 use crate::words::{Bytes, Count, Lost};
-use crate::{DAMAGED, Failure, TORN};
 
 pub(crate) fn run(options: &VerifyOptions, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let directory = Directory::open(&options.dir)?;

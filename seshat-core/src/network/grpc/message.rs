@@ -1,5 +1,5 @@
-//! What the generated services carry: of nodes, the schema's messages as checked domain types, under the
-//! schema's names; of clients, messages as they are generated, with what is proposed understood whole.
+//! What the generated services carry: the schema's messages as checked domain types, under the schema's
+//! names.
 
 use std::marker::PhantomData;
 
@@ -8,13 +8,11 @@ use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::error::Refusal;
-use crate::codec::client::{Understood, check_proposed};
-use crate::codec::{DecodeError, Message};
+use crate::codec::Message;
 pub(super) use crate::codec::{
     FormatsRequest, FormatsResponse, FullSnapshotPart as FullSnapshotRequest,
     SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
-use crate::proto::client;
 pub(super) use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse as FullSnapshotResponse,
     VoteRequest, VoteResponse,
@@ -75,20 +73,3 @@ impl<M: Message> Decoder for One<M> {
         }
     }
 }
-
-impl Understood for client::ProposeRequest {
-    fn check(bytes: &[u8]) -> Result<(), DecodeError> {
-        check_proposed(bytes)
-    }
-}
-
-impl Understood for client::ProposeResponse {}
-impl Understood for client::ReadRequest {}
-impl Understood for client::ReadResponse {}
-impl Understood for client::StatusRequest {}
-impl Understood for client::StatusResponse {}
-impl Understood for client::AddMemberRequest {}
-impl Understood for client::RemoveMemberRequest {}
-impl Understood for client::ChangeResponse {}
-impl Understood for client::BackupRequest {}
-impl Understood for client::BackupPart {}

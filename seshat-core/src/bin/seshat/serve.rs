@@ -1,7 +1,14 @@
-//! A node, from its configuration to its end.
+//! `seshat serve`: a node, from its configuration to its end.
 //!
-//! Guarantees: nobody can connect before what it keeps is there. Who is asked to end takes nothing on, answers what is under way, and hands leadership
-//! over, in that order; clients and peers are answered until all of that is done.
+//! Guarantees: nobody can connect before what it keeps is there. Who is asked to end takes nothing on, answers
+//! what is under way, and hands leadership over, in that order; clients and peers are answered until all of that
+//! is done. What a node does goes to standard output, its log to standard error. It keeps what it must not forget
+//! in `data_dir`, and is itself again however it ended; where that is missing or refused it says so, with an exit
+//! code for each case ([`storage`]).
+
+mod signals;
+mod storage;
+mod via;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,20 +22,25 @@ use seshat_core::network::grpc::{
     Admission, AdmissionError, Clients, GrpcServer, GrpcTransport, ServeError,
 };
 use seshat_core::node::{Handover, RaftNode};
+use seshat_core::service::Service;
 use seshat_core::storage::MemStorage;
 use seshat_core::types::NodeId;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::arguments::NodeOptions;
-use crate::client::chain;
-use crate::service::Service;
-use crate::signals::{Hangups, Signals};
-use crate::storage::{forgotten, open};
-use crate::via::Via;
-use crate::{FAILED, Failure, WRONG_USAGE, say};
+use self::signals::{Hangups, Signals};
+use self::storage::{forgotten, open};
+use self::via::Via;
+use crate::arguments::ServeOptions;
+use crate::codes::node::{FAILED, WRONG_USAGE};
+use crate::running::{self, say};
+use crate::{Failure, chain};
 
-pub(crate) async fn run(options: NodeOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+    running::run(options.log, serve(options))
+}
+
+async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let config = read(&options.config)?;
     let node_id = config.node_id();
     let deaf = |error| Failure::of(FAILED, "signals can't be listened for", error);
@@ -103,7 +115,7 @@ struct Program {
 }
 
 impl Program {
-    async fn start(config: NodeConfig, options: NodeOptions) -> Result<Self, Failure> {
+    async fn start(config: NodeConfig, options: ServeOptions) -> Result<Self, Failure> {
         let node_id = config.node_id();
         let wrong = |error| Failure::of(WRONG_USAGE, "there is no transport", error);
         let transport = GrpcTransport::new(&config).map_err(wrong)?;

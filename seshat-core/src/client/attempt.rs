@@ -2,8 +2,10 @@
 
 use std::error::Error;
 
-use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
-use seshat_core::proto::v1;
+use crate::proto::client::{
+    self as proto, change_response, propose_response, read_response, transfer_leadership_response,
+};
+use crate::proto::v1;
 use tonic::{Code, Status};
 
 /// See the [module](self).
@@ -63,6 +65,21 @@ impl Answer for proto::ChangeResponse {
         use change_response::Outcome;
         match self.outcome {
             Some(Outcome::Membership(membership)) => Attempt::Done(membership),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),
+            None => Attempt::Unknown("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::TransferLeadershipResponse {
+    type Done = proto::Leader;
+
+    fn outcome(self) -> Attempt<proto::Leader> {
+        use transfer_leadership_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Leader(leader)) => Attempt::Done(leader),
             Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
             Some(Outcome::Refused(refused)) => refused.into(),
             Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),

@@ -3,24 +3,49 @@
 //! Guarantees: an answer says whether what was asked for was done, was not, or may have been; where
 //! the node can't be certain, it may have been. What comes while the node shuts down is answered at
 //! once, and not done. A client does what its [`Role`] allows, and is told by name what it lacks.
+//!
+//! ```no_run
+//! # use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport, ServeError};
+//! # use seshat_core::node::RaftNode;
+//! # async fn serve(
+//! #     node: RaftNode,
+//! #     transport: GrpcTransport,
+//! #     [peers, listener]: [tokio::net::TcpListener; 2],
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use seshat_core::service::Service;
+//! use tonic::service::Routes;
+//!
+//! let service = Service::new(node.clone());
+//! let clients = Clients { listener, routes: Routes::new(service.server()) };
+//! let server = GrpcServer::start(&node, &transport, peers, Some(clients)).await?;
+//! server.admit().await?;
+//! service.admitted();
+//! // It serves; and when it is to end:
+//! service.close().await;
+//! node.shutdown().await;
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
-// A benchmark includes this file as it is, and would look for it elsewhere.
-#[path = "service/answer.rs"]
+mod admin;
 mod answer;
-#[path = "service/backup.rs"]
 mod backup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::network::grpc::{NotAllowed, Role};
+use crate::node::RaftNode;
+use crate::operation::{LimitError, Limits, Operation};
+use crate::proto::client::client_server::{Client, ClientServer};
+use crate::proto::client::{
+    self as proto, change_response, propose_response, read_response, snapshot_response,
+    transfer_leadership_response,
+};
+use crate::proto::v1::{self, operation::Kind};
+use crate::types::{NodeId, RaftMetrics};
 use openraft::ServerState;
-use seshat_core::network::grpc::{NotAllowed, Role};
-use seshat_core::node::RaftNode;
-use seshat_core::operation::{LimitError, Limits, Operation};
-use seshat_core::proto::client::client_server::{Client, ClientServer};
-use seshat_core::proto::client::{self as proto, change_response, propose_response, read_response};
-use seshat_core::proto::v1::{self, operation::Kind};
-use seshat_core::types::{NodeId, RaftMetrics};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use tonic::{Request, Response, Status};
 
@@ -29,7 +54,7 @@ use self::backup::{Backups, Parts};
 
 /// The service of one node. Clones are the same one.
 #[derive(Clone)]
-pub(crate) struct Service {
+pub struct Service {
     node: RaftNode,
     admitted: Arc<AtomicBool>,
     backups: Backups,
@@ -40,23 +65,29 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(node: RaftNode) -> Self {
+    /// What `node` serves to clients. Until it is [`admitted`](Self::admitted) its status says that it applies.
+    pub fn new(node: RaftNode) -> Self {
         Self { node, admitted: Arc::default(), backups: Backups::default(), open: Arc::default() }
     }
 
-    pub(crate) fn server(&self) -> ClientServer<Self> {
+    /// The same, for a server's routes: takes messages up to the node's
+    /// [`max_message_bytes`](crate::config::NodeConfig::max_message_bytes).
+    pub fn server(&self) -> ClientServer<Self> {
         let limit = self.node.config().max_message_bytes();
         ClientServer::new(self.clone()).max_decoding_message_size(limit)
     }
 
     /// The node takes part from now on.
-    pub(crate) fn admitted(&self) {
+    pub fn admitted(&self) {
         self.admitted.store(true, Ordering::Relaxed);
     }
 
     /// Lets nothing in that would change anything, from now on. Returns when all that was let in is
-    /// answered, or has had the time that it may take.
-    pub(crate) async fn close(&self) {
+    /// answered, or has had the time that it may take ([`NodeConfig::propose_timeout`]). Call it before the node is
+    /// shut down; to cancel it leaves the door closed.
+    ///
+    /// [`NodeConfig::propose_timeout`]: crate::config::NodeConfig::propose_timeout
+    pub async fn close(&self) {
         let open = Arc::clone(&self.open);
         // In a task of its own, as the door must stay closed when patience ends.
         let closing = tokio::spawn(async move { std::mem::forget(open.write_owned().await) });
@@ -253,5 +284,47 @@ impl Client for Service {
             Err(error) => Backups::refused(error.into()),
         };
         Ok(Response::new(parts))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<proto::TransferLeadershipRequest>,
+    ) -> Result<Response<proto::TransferLeadershipResponse>, Status> {
+        let end = async {
+            let request = allowed(request, Role::Admin, "transfer leadership")?;
+            self.transfer(request.to).await
+        };
+        let outcome =
+            end.await.map_or_else(Into::into, transfer_leadership_response::Outcome::Leader);
+        Ok(Response::new(proto::TransferLeadershipResponse { outcome: Some(outcome) }))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<proto::SnapshotRequest>,
+    ) -> Result<Response<proto::SnapshotResponse>, Status> {
+        let end = async {
+            allowed(request, Role::Admin, "ask for a snapshot")?;
+            self.build_snapshot().await
+        };
+        let outcome = end.await.map_or_else(Into::into, snapshot_response::Outcome::Built);
+        Ok(Response::new(proto::SnapshotResponse { outcome: Some(outcome) }))
+    }
+
+    async fn partitions(
+        &self,
+        request: Request<proto::PartitionsRequest>,
+    ) -> Result<Response<proto::PartitionsResponse>, Status> {
+        allowed(request, Role::Read, "ask for the partitions")?;
+        let partitions = vec![self.partition().await];
+        Ok(Response::new(proto::PartitionsResponse { partitions }))
+    }
+
+    async fn health(
+        &self,
+        request: Request<proto::HealthRequest>,
+    ) -> Result<Response<proto::HealthResponse>, Status> {
+        allowed(request, Role::Read, "ask for the health")?;
+        Ok(Response::new(self.health().await))
     }
 }

@@ -11,8 +11,8 @@ use seshat_core::disk::{DiskOptions, DiskStorage, EntryError, NoSnapshot, OpenEr
 use seshat_core::network::grpc::AdmissionError;
 use seshat_core::wal::{self, Damage, LostEntries, ReadError, Wrong};
 
-use crate::client::chain;
-use crate::{DAMAGED, FAILED, Failure, IN_USE, LOST_MEMORY, NOT_ITS_OWN};
+use crate::codes::node::{DAMAGED, FAILED, IN_USE, LOST_MEMORY, NOT_ITS_OWN};
+use crate::{Failure, chain};
 
 /// Opens the storage in `dir`, off the runtime's threads.
 pub(crate) async fn open(config: &NodeConfig, dir: PathBuf) -> Result<DiskStorage, Failure> {
@@ -93,10 +93,10 @@ fn replace(config: &NodeConfig, dir: &Path, damage: &str) -> String {
     format!(
         "data_dir {at} is damaged: {damage}\n\
          Nothing in it was changed. Node {id} may have promised what it can't keep any more, so it must not go on:\n\
-         1. remove it from its cluster: node client --to ADDRESS remove {id}\n\
+         1. remove it from its cluster: seshat client --to ADDRESS remove {id}\n\
          2. move its directory away: mv {at} {at}.damaged\n\
          3. start it again, and it waits to be added\n\
-         4. add it, and it is sent all that it lacks: node client --to ADDRESS add {id} {address}"
+         4. add it, and it is sent all that it lacks: seshat client --to ADDRESS add {id} {address}"
     )
 }
 

@@ -1,5 +1,18 @@
 //! A client of a cluster that finds its leader and repeats what it may.
 //!
+//! ```no_run
+//! # async fn of(to: Vec<String>) -> Result<(), seshat_core::client::ClientError> {
+//! use std::time::Duration;
+//!
+//! use seshat_core::client::Client;
+//!
+//! let mut client = Client::new(to, None, Duration::from_secs(10))?;
+//! client.set("greeting", "hello").await?;
+//! assert_eq!(client.get("greeting").await?.as_deref(), Some(&b"hello"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Guarantees:
 //!
 //! - An operation is applied once at most: it is sent again only where it was certainly not proposed,
@@ -9,8 +22,7 @@
 //! Not guaranteed: that one learns whether an operation was applied. Where its answer is lost, it was
 //! or it wasn't ([`ClientError::Unknown`]), and nothing in a cluster tells it from others like it.
 
-// Tests include this file as it is, and would look for it elsewhere.
-#[path = "client/attempt.rs"]
+mod admin;
 mod attempt;
 
 use std::collections::HashMap;
@@ -19,10 +31,10 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::proto::client as proto;
+use crate::proto::client::client_client::ClientClient;
+use crate::proto::v1::{self, operation::Kind, response};
 use bytes::Bytes;
-use seshat_core::proto::client as proto;
-use seshat_core::proto::client::client_client::ClientClient;
-use seshat_core::proto::v1::{self, operation::Kind, response};
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -43,24 +55,44 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 /// Why something wasn't done, or whether it was isn't known.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
+pub enum ClientError {
     /// That is no address.
     #[error("{address:?} is not an address (HOST:PORT)")]
-    Address { address: String, source: tonic::transport::Error },
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
+    },
     /// The node won't, and no other would.
     #[error("refused by {address}: {reason}")]
-    Refused { address: String, reason: String },
+    Refused {
+        /// Who said so.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
     /// Nobody did it in time, and nobody will.
     #[error("nothing was done within {waited:?}; at last: {last}")]
-    TooLate { waited: Duration, last: String },
+    TooLate {
+        /// The client's timeout.
+        waited: Duration,
+        /// Why not, at the last attempt.
+        last: String,
+    },
     /// It was done, or will be, or not.
     #[error("the outcome is unknown: {address}: {reason}")]
-    Unknown { address: String, reason: String },
+    Unknown {
+        /// Who was asked.
+        address: String,
+        /// Why its answer isn't known.
+        reason: String,
+    },
 }
 
 /// See the [module](self). One call at a time.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     /// Where to begin, and to go on when a node doesn't know better.
     to: Vec<String>,
     /// Which of them is next.
@@ -76,7 +108,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the cluster whose nodes serve clients at `to`. A leader that isn't among them isn't
     /// found: the members know of each other where nodes are served. Connects to nobody yet.
-    pub(crate) fn new(
+    pub fn new(
         to: Vec<String>,
         tls: Option<ClientTlsConfig>,
         timeout: Duration,
@@ -92,7 +124,7 @@ impl Client {
     }
 
     /// Binds `key` to `value`.
-    pub(crate) async fn set(
+    pub async fn set(
         &mut self,
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
@@ -102,8 +134,7 @@ impl Client {
     }
 
     /// Binds `key` to `value`; returns the value before.
-    #[allow(dead_code, reason = "the program has no use for it; tests look at it")]
-    pub(crate) async fn set_get(
+    pub async fn set_get(
         &mut self,
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
@@ -121,7 +152,7 @@ impl Client {
     }
 
     /// Removes keys; returns how many there were.
-    pub(crate) async fn del(&mut self, keys: Vec<Bytes>) -> Result<u64, ClientError> {
+    pub async fn del(&mut self, keys: Vec<Bytes>) -> Result<u64, ClientError> {
         match self.propose(Kind::Del(v1::DelOperation { keys })).await? {
             response::Kind::Del(del) => Ok(del.deleted),
             response::Kind::Set(_) => Err(self.unknown("SET was answered, not DEL")),
@@ -140,10 +171,7 @@ impl Client {
     }
 
     /// What `key` is bound to, as of the call at the earliest.
-    pub(crate) async fn get(
-        &mut self,
-        key: impl Into<Bytes>,
-    ) -> Result<Option<Bytes>, ClientError> {
+    pub async fn get(&mut self, key: impl Into<Bytes>) -> Result<Option<Bytes>, ClientError> {
         let request = proto::ReadRequest { key: key.into(), local: false };
         let send = |mut stub: Stub| {
             let request = request.clone();
@@ -153,11 +181,7 @@ impl Client {
     }
 
     /// Makes a node a voter.
-    pub(crate) async fn add(
-        &mut self,
-        id: u64,
-        address: &str,
-    ) -> Result<Vec<proto::Member>, ClientError> {
+    pub async fn add(&mut self, id: u64, address: &str) -> Result<Vec<proto::Member>, ClientError> {
         let send = |mut stub: Stub| {
             let request = proto::AddMemberRequest { id, address: address.to_owned() };
             async move { stub.add_member(request).await }
@@ -166,7 +190,7 @@ impl Client {
     }
 
     /// Makes a node a member no more.
-    pub(crate) async fn remove(&mut self, id: u64) -> Result<Vec<proto::Member>, ClientError> {
+    pub async fn remove(&mut self, id: u64) -> Result<Vec<proto::Member>, ClientError> {
         let send = |mut stub: Stub| async move {
             stub.remove_member(proto::RemoveMemberRequest { id }).await
         };
@@ -175,7 +199,7 @@ impl Client {
 
     /// How the node at `address` is, by its own account. Asks it once; the error says why there is no
     /// answer.
-    pub(crate) async fn status(&mut self, address: &str) -> Result<proto::StatusResponse, String> {
+    pub async fn status(&mut self, address: &str) -> Result<proto::StatusResponse, String> {
         let mut stub = self.connect(address, self.timeout.min(PATIENCE)).await?;
         let asked = stub.status(proto::StatusRequest { digest: true });
         match timeout(self.timeout, asked).await {
@@ -185,7 +209,7 @@ impl Client {
     }
 
     /// How often anything had to be sent again, elsewhere or later.
-    pub(crate) fn retries(&self) -> u64 {
+    pub fn retries(&self) -> u64 {
         self.retries
     }
 
@@ -332,7 +356,7 @@ fn pauses() -> impl Iterator<Item = Duration> {
 }
 
 /// An error and what is behind it, each once.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -1,12 +1,15 @@
 //! What clients are told, made of what the node says.
 
-use seshat_core::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
-use seshat_core::network::grpc::NotAllowed;
-use seshat_core::operation::LimitError;
-use seshat_core::proto::client::{
-    self as proto, backup_part, change_response, propose_response, read_response,
+use crate::error::{
+    BuildError, Leader, MembershipError, NotLeader, ProposeError, ReadError, TransferError,
 };
-use seshat_core::types::{Node, NodeId, RaftMetrics};
+use crate::network::grpc::NotAllowed;
+use crate::operation::LimitError;
+use crate::proto::client::{
+    self as proto, backup_part, change_response, propose_response, read_response,
+    snapshot_response, transfer_leadership_response,
+};
+use crate::types::{Node, NodeId, RaftMetrics};
 
 /// Why what was asked for wasn't done, or whether it was isn't known.
 #[derive(Debug)]
@@ -99,6 +102,28 @@ impl From<MembershipError> for Not {
     }
 }
 
+/// One may be had later.
+impl From<BuildError> for Not {
+    fn from(error: BuildError) -> Self {
+        Self::now(error)
+    }
+}
+
+impl From<TransferError> for Not {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::NotLeader(error) => error.into(),
+            TransferError::Busy { .. } => Self::now(error),
+            // It had its time: somebody should look at it before it is asked for again.
+            TransferError::NotAVoter { .. }
+            | TransferError::NotCaughtUp { .. }
+            | TransferError::NotTaken { .. }
+            | TransferError::NoQuorum { .. } => Self::ever(error),
+            TransferError::NotConfirmed { .. } | TransferError::Stopped(_) => Self::known(error),
+        }
+    }
+}
+
 impl From<Not> for propose_response::Outcome {
     fn from(not: Not) -> Self {
         match not {
@@ -128,6 +153,28 @@ impl From<Not> for change_response::Outcome {
             Not::Refused(refused) => Self::Refused(refused),
             Not::Unknown(unknown) => Self::Unknown(unknown),
         }
+    }
+}
+
+impl From<Not> for transfer_leadership_response::Outcome {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(unknown) => Self::Unknown(unknown),
+        }
+    }
+}
+
+/// Whoever is asked answers for itself, and what isn't known can be asked for again.
+impl From<Not> for snapshot_response::Outcome {
+    fn from(not: Not) -> Self {
+        let later = |reason| proto::Refused { reason, later: true };
+        Self::Refused(match not {
+            Not::Leader(_) => later("the node doesn't lead".to_owned()),
+            Not::Refused(refused) => refused,
+            Not::Unknown(proto::Unknown { reason }) => later(reason),
+        })
     }
 }
 
