@@ -111,6 +111,7 @@ pub struct NodeConfig {
     joining: bool,
     cluster_name: String,
     data_dir: Option<PathBuf>,
+    metrics_address: Option<String>,
     heartbeat_interval: Duration,
     election_timeout_min: Duration,
     election_timeout_max: Duration,
@@ -152,7 +153,8 @@ impl NodeConfig {
     /// Reads a configuration from TOML. Only `node_id` and `members` have no default.
     ///
     /// Durations are integers in milliseconds. Every key there is, the optional ones with their
-    /// defaults, but for those without one: `data_dir`, `max_format` and the table `[grpc.tls]`.
+    /// defaults, but for those without one: `data_dir`, `metrics_address`, `max_format` and the table
+    /// `[grpc.tls]`.
     ///
     /// ```
     /// use seshat_core::config::NodeConfig;
@@ -263,6 +265,13 @@ impl NodeConfig {
     /// what it is given.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
+    }
+
+    /// Where the node program serves what operators look at, over HTTP and without TLS, to whoever asks:
+    /// `/metrics` for Prometheus, `/livez` and `/readyz`. A host and a port, `127.0.0.1:9379`; default none,
+    /// where nothing is served. For the program, as [`data_dir`](Self::data_dir) is.
+    pub fn metrics_address(&self) -> Option<&str> {
+        self.metrics_address.as_deref()
     }
 
     /// How often a leader tells its followers that it lives. Shorter than

@@ -8,6 +8,7 @@ use openraft::error::{
     ChangeMembershipError, CheckIsLeaderError, Fatal, ForwardToLeader, RaftError,
 };
 
+use crate::metrics::Reason;
 use crate::operation::LimitError;
 use crate::types::{Node, NodeId, RaftMetrics, StorageError};
 
@@ -186,6 +187,24 @@ pub enum ProposeError {
         /// Operations in the entry.
         expected: usize,
     },
+}
+
+impl ProposeError {
+    /// As it is counted.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Limit(_) => Reason::Limit,
+            Self::NotLeader(_) => Reason::NotLeader,
+            Self::Deposed { .. } => Reason::Deposed,
+            Self::NoQuorum { .. } => Reason::NoQuorum,
+            Self::QuorumLost { .. } => Reason::QuorumLost,
+            Self::QueueFull { .. } => Reason::QueueFull,
+            Self::Format { .. } => Reason::Format,
+            Self::DiskFull(_) => Reason::DiskFull,
+            Self::Stopped(_) => Reason::Stopped,
+            Self::Unanswered { .. } => Reason::Unanswered,
+        }
+    }
 }
 
 /// What keeps the cluster from writing a newer format.

@@ -18,6 +18,7 @@
 //!
 //! ```text
 //! proto                                  the schema, as messages
+//! metrics                                what those are told who look after a node
 //! codec/error codec/fields codec/format  a message's fields, what may be wrong with them; formats
 //! operation                              what clients ask for, within limits; batches; responses
 //! snapshot/data types                    the one place that spells openraft's generics
@@ -68,6 +69,8 @@ pub mod legacy;
 pub mod log;
 #[cfg(feature = "storage-v2")]
 pub mod machine;
+#[cfg(feature = "storage-v2")]
+pub mod metrics;
 #[cfg(feature = "switchboard")]
 pub mod network;
 #[cfg(feature = "storage-v2")]

@@ -1,7 +1,11 @@
 //! [`RaftNode`]: one member of a cluster. The only file that knows all the others.
 
+#[cfg(feature = "metrics")]
+mod ages;
 mod batcher;
 mod changes;
+#[cfg(feature = "metrics")]
+mod collect;
 #[cfg_attr(
     not(feature = "grpc"),
     allow(dead_code, reason = "only that transport begins a probation")
@@ -9,7 +13,9 @@ mod changes;
 mod elections;
 mod formats;
 mod handover;
+mod health;
 mod intake;
+mod leaderships;
 mod membership;
 mod observed;
 mod policy;
@@ -25,7 +31,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use openraft::ServerState::{Candidate, Follower};
 use openraft::error::{Fatal, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -33,10 +38,14 @@ use tokio::task::JoinHandle;
 
 use self::batcher::Batcher;
 use self::changes::Changes;
+#[cfg(feature = "metrics")]
+use self::collect::Collected;
 pub(crate) use self::elections::Elections;
 pub(crate) use self::formats::Formats;
 use self::handover::Peers;
+pub use self::health::{Dead, Health, MAX_BEHIND, Unready};
 pub use self::intake::Intake;
+use self::leaderships::Leaderships;
 use self::observed::Observed;
 use self::policy::{Metered, Policy};
 use self::reads::Led;
@@ -47,6 +56,7 @@ pub use self::shutdown::Handover;
 use crate::config::NodeConfig;
 use crate::error::{InitializeError, NotLeader, ProposeError, ReadError, StartError, Stopped};
 use crate::machine::MachineReader;
+use crate::metrics;
 use crate::network::{Paced, Transport, Ways};
 use crate::operation::{Operation, Response};
 use crate::storage::{Released, StateReader, Storage};
@@ -96,6 +106,11 @@ struct Inner<R> {
     reader: R,
     reads: Reads,
     batcher: Batcher,
+    proposals: Arc<metrics::Proposals>,
+    #[cfg(feature = "metrics")]
+    collected: Arc<Collected>,
+    #[cfg(feature = "metrics")]
+    ways: Ways,
     changes: Arc<Changes>,
     driver: Mutex<Option<JoinHandle<()>>>,
     /// Once a shutdown has begun: how it ended, once it has.
@@ -155,16 +170,20 @@ impl<R: StateReader> RaftNode<R> {
         let machine = Metered::new(machine, Arc::clone(&policy));
         let ways = Ways::new(config.heartbeat_interval());
         let network = Paced::new(network, ways.clone());
-        let network = Observed::new(node_id, network, Arc::clone(&retention));
+        let network = Observed::new(&config, network, Arc::clone(&retention));
 
         let raft = Raft::new(node_id, Arc::new(raft_config), network.clone(), log, machine);
         let raft = raft.await.map_err(stopped)?;
+        let leaderships = Leaderships::of(node_id, &raft);
         if let Some(led) = led {
             led.speak(&raft).await;
         }
 
         let elections = Elections::new(node_id, raft.clone(), probations, probation);
-        let (batcher, driver) = Batcher::new(&config, raft.clone(), ways, intake.clone());
+        let proposals = Arc::new(metrics::Proposals::new());
+        let meters = Arc::clone(&proposals);
+        let (batcher, driver) =
+            Batcher::new(&config, raft.clone(), ways.clone(), intake.clone(), meters);
         let peers: Arc<dyn Peers> = Arc::new(network);
         let changes =
             Arc::new(Changes::new(&config, raft.clone(), Arc::clone(&peers), intake.clone()));
@@ -181,8 +200,14 @@ impl<R: StateReader> RaftNode<R> {
             tokio::spawn(Arc::clone(&retention).run(raft.clone())),
             tokio::spawn(Arc::clone(&formats).run(raft.clone())),
             tokio::spawn(elections.clone().end_probation()),
-            tokio::spawn(trace_leadership(node_id, raft.clone())),
+            tokio::spawn(leaderships.watch()),
         ];
+        #[cfg(feature = "metrics")]
+        let (tasks, collected) = {
+            let collected = Arc::new(Collected::default());
+            let watch = Arc::clone(&collected).watch(raft.metrics(), config.heartbeat_interval());
+            (tasks.into_iter().chain([tokio::spawn(watch)]).collect(), collected)
+        };
         let driver = Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
         Ok(Self {
@@ -194,6 +219,11 @@ impl<R: StateReader> RaftNode<R> {
                 raft,
                 reader,
                 batcher,
+                proposals,
+                #[cfg(feature = "metrics")]
+                collected,
+                #[cfg(feature = "metrics")]
+                ways,
                 changes,
                 driver,
                 shutdown: OnceLock::new(),
@@ -247,15 +277,25 @@ impl<R: StateReader> RaftNode<R> {
     /// none ([`ProposeError::DiskFull`]), hands leadership over if another voter has room, and takes some again
     /// when it has.
     pub async fn propose(&self, operation: Operation) -> Result<Response, ProposeError> {
+        let pending = self.inner.proposals.begins();
+        if let Err(refused) = self.takes(&operation) {
+            return pending.ends(Err(refused), ProposeError::reason);
+        }
+        if operation.format() > self.inner.formats.written() {
+            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
+            if let Err(refused) = self.inner.formats.allow(&operation, raft, patience).await {
+                return pending.ends(Err(refused), ProposeError::reason);
+            }
+        }
+        pending.ends(self.inner.batcher.propose(operation).await, ProposeError::reason)
+    }
+
+    fn takes(&self, operation: &Operation) -> Result<(), ProposeError> {
         operation.check(self.limits())?;
         if self.inner.changes.is_leaving() {
             return Err(NotLeader { leader: None }.into());
         }
-        if operation.format() > self.inner.formats.written() {
-            let (raft, patience) = (&self.inner.raft, self.inner.config.propose_timeout());
-            self.inner.formats.allow(&operation, raft, patience).await?;
-        }
-        self.inner.batcher.propose(operation).await
+        Ok(())
     }
 
     /// `SET key value`, within this node's limits. See [`propose`](RaftNode::propose).
@@ -404,29 +444,5 @@ impl<R> RaftNode<R> {
     /// The last entry applied here, as last reported: a node that stopped applies nothing more.
     pub fn last_applied(&self) -> Option<LogId> {
         self.inner.raft.metrics().borrow().last_applied
-    }
-}
-
-/// One event for each change of leader or role. Who has no leader may campaign again and again: that is one
-/// change, and each term of it is for those who look closer.
-async fn trace_leadership(node_id: NodeId, raft: Raft) {
-    let mut server = raft.server_metrics();
-    let mut before = None;
-    loop {
-        {
-            let now = server.borrow_and_update();
-            let (state, leader, term) = (now.state, now.current_leader, now.vote.leader_id.term);
-            let leaderless = leader.is_none() && matches!(state, Follower | Candidate);
-            let change = Some(if leaderless { None } else { Some((state, leader, term)) });
-            if change == before {
-                tracing::debug!(node_id, ?state, leader, term, "no other leadership");
-            } else {
-                tracing::info!(node_id, ?state, leader, term, "leadership changed");
-                before = change;
-            }
-        }
-        if server.changed().await.is_err() {
-            return;
-        }
     }
 }

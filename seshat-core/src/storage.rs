@@ -20,6 +20,8 @@ use crate::log::LogStore;
 use crate::machine::{MachineReader, MachineStore};
 use crate::snapshot::SnapshotData;
 use crate::types::{SnapshotMeta, TypeConfig};
+#[doc(no_inline)]
+pub use crate::wal::Levels;
 
 /// A log store and a state machine that belong together.
 ///
@@ -75,6 +77,12 @@ pub trait Room: Debug + Send + Sync + 'static {
     /// Sees to it that they will, and says whether they will. May block for as long as it takes to write a
     /// file.
     fn make(&self, bytes: u64) -> bool;
+
+    /// What lies on the disk, for whoever looks after it; `None` where that isn't known, or the storage is no
+    /// longer in use. May ask the system, and block for as long as that takes.
+    fn levels(&self) -> Option<Levels> {
+        None
+    }
 }
 
 /// Reads the state machine of a node beside `apply`. Clones read the same state.

@@ -98,6 +98,7 @@ pub use self::record::{Entries, Record};
 pub use self::recovery::Torn;
 use self::segment::BLOCK;
 pub use self::segment::FORMAT;
+use crate::metrics;
 use crate::proto::v1;
 
 /// The number of a frame: one more than that of the frame before.
@@ -177,6 +178,19 @@ pub struct Recovered {
     pub torn: Option<Torn>,
 }
 
+/// What a log comes to on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// Files that it is in.
+    pub segments: usize,
+    /// Bytes that these take. Spares come on top.
+    pub bytes: u64,
+    /// Bytes that are free beside it; `None` where that isn't known.
+    pub free_bytes: Option<u64>,
+    /// Whether it takes nothing any more, because the disk failed.
+    pub failed: bool,
+}
+
 /// See the [module](self). Clones share the log. Dropping the last one closes the files and no more.
 pub struct Wal<F: FileSystem = Disk> {
     shared: Arc<Shared<F>>,
@@ -188,6 +202,7 @@ struct Shared<F: FileSystem> {
     core: Mutex<Core<F::File>>,
     /// The number of the next spare; held by whoever makes or recycles one.
     upkeep: Mutex<u64>,
+    meters: metrics::Wal,
     _lock: F::Lock,
 }
 
@@ -210,10 +225,11 @@ impl<F: FileSystem> Wal<F> {
     /// See [`OpenError`]. Nothing was changed, but that a lock file may be there; after
     /// [`Failed`](OpenError::Failed) what was begun is finished the next time.
     pub fn open(fs: F, options: Options) -> Result<(Self, Recovered), OpenError> {
-        let (opened, recovered) = open::open(&fs, &options)?;
+        let meters = metrics::Wal::new();
+        let (opened, recovered) = open::open(&fs, &options, &meters)?;
         let Opened { lock, next_spare, .. } = opened;
         let (core, upkeep) = (Mutex::new(opened.core), Mutex::new(next_spare));
-        let shared = Arc::new(Shared { fs, options, core, upkeep, _lock: lock });
+        let shared = Arc::new(Shared { fs, options, core, upkeep, meters, _lock: lock });
         Ok((Self { shared }, recovered))
     }
 
@@ -255,6 +271,17 @@ impl<F: FileSystem> Wal<F> {
     /// What the disk lacks for the next segment, in bytes; `None`: nothing, as far as is known.
     pub fn lacks(&self) -> Option<u64> {
         self.core().queue.short()
+    }
+
+    /// What it comes to on the disk. Asks the system.
+    pub fn levels(&self) -> Levels {
+        let ((segments, bytes), failed) = {
+            let core = self.core();
+            (core.sizes(), matches!(core.running(), Err(Stopped::Failed(_))))
+        };
+        // Whoever can't be told that is told the rest.
+        let free_bytes = self.shared.fs.free().ok().flatten();
+        Levels { segments, bytes, free_bytes, failed }
     }
 
     /// Whether records of entries of so many bytes in all would be taken now, without a file more.
@@ -353,7 +380,8 @@ impl<F: FileSystem> Wal<F> {
     }
 
     fn write(&self, mut turn: Turn<F::File>) {
-        let written = turn.writer.write(&self.shared.fs, &mut turn.steps, turn.durable);
+        let Shared { fs, meters, .. } = &*self.shared;
+        let written = turn.writer.write(fs, &mut turn.steps, turn.durable, meters);
         if let Err(failure) = &written {
             report(failure);
         }

@@ -1,5 +1,6 @@
 //! What is put on a cluster, and what came of it.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,13 @@ impl Load {
     }
 
     pub(crate) fn in_child(&self, scale: Scale) -> Outcome {
+        self.in_program(&std::env::current_exe().unwrap(), scale)
+    }
+
+    /// Taken by that program, which is this one or another build of it.
+    pub(crate) fn in_program(&self, program: &Path, scale: Scale) -> Outcome {
         let seconds = if scale.rounds == 1 { self.seconds / 4.0 } else { self.seconds };
-        let output = Command::new(std::env::current_exe().unwrap())
+        let output = Command::new(program)
             .args(["--load", &self.kind])
             .args([self.nodes, self.clients].map(|n| n.to_string()))
             .args([self.keys.to_string(), seconds.to_string()])

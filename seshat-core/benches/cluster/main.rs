@@ -7,7 +7,8 @@
 //! - ours: a `RaftNode`, which packs what is queued into one entry.
 //!
 //! Then the same with snapshots taken by policy, at 100 k and 1 M keys, and the gap in service
-//! when a leader goes.
+//! when a leader goes; and what metrics cost, without a recorder and with one. `-- metrics --beside PROGRAM`
+//! compares with that program, this benchmark built without the feature.
 #![allow(
     clippy::print_stdout,
     clippy::panic,
@@ -23,6 +24,7 @@
 mod common;
 mod gap;
 mod load;
+mod recorded;
 mod target;
 
 use common::measure::{Scale, median};
@@ -33,18 +35,23 @@ const CLIENTS: [usize; 6] = [1, 2, 8, 64, 256, 1024];
 /// Bytes of a key and its value, in the log and in a snapshot.
 const RECORD_BYTES: u64 = 16 + 128;
 type Table = (&'static str, fn(Scale));
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 6] = [
     ("single", |scale| throughput(scale, 1)),
     ("three", |scale| throughput(scale, 3)),
     ("snapshots", with_snapshots),
     ("gap", gap::print),
     ("encoded", encoded),
+    ("metrics", recorded::print),
 ];
 const KINDS: [&str; 4] = ["naive", "null", "unbatched", "ours"];
 
 fn main() {
     let scale = Scale::from_environment();
-    if let Some(load) = Load::from_arguments() {
+    if let Some(mut load) = Load::from_arguments() {
+        if load.kind == "recorded" {
+            recorded::install();
+            load.kind = "ours".to_owned();
+        }
         println!("{}", target::run(&load).to_line());
         return;
     }

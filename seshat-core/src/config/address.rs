@@ -1,4 +1,4 @@
-//! Member addresses in one spelling.
+//! Addresses in one spelling.
 //!
 //! Guarantees: two addresses with the same host and port come out equal, and what comes out is
 //! its own spelling.
@@ -13,12 +13,21 @@ pub(super) fn normalise(address: &str) -> Result<String, Vec<Rule>> {
     if let Ok(ip) = address.parse::<Ipv6Addr>() {
         return Ok(SocketAddrV6::new(ip, DEFAULT_RAFT_PORT, 0, 0).to_string());
     }
+    parse(address, Ok(DEFAULT_RAFT_PORT))
+}
+
+/// The same, with a port.
+pub(super) fn with_port(address: &str) -> Result<String, Vec<Rule>> {
+    parse(address, Err(Rule::Port))
+}
+
+fn parse(address: &str, default: Result<u16, Rule>) -> Result<String, Vec<Rule>> {
     let (host, port) = match address.rsplit_once(':') {
         // A colon within the brackets starts no port.
         Some((host, port)) if !address.ends_with(']') => (host, Some(port)),
         _ => (address, None),
     };
-    match (parse_host(host), port.map_or(Ok(DEFAULT_RAFT_PORT), parse_port)) {
+    match (parse_host(host), port.map_or(default, parse_port)) {
         (Ok(host), Ok(port)) => Ok(format!("{host}:{port}")),
         (host, port) => Err([host.err(), port.err()].into_iter().flatten().collect()),
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::address::normalise;
+use super::address::{normalise, with_port};
 use super::carried::{self, MOST_IN_AN_ENTRY};
 use super::error::Millis;
 use super::{
@@ -39,6 +39,7 @@ pub struct NodeConfigBuilder {
     pub(super) joining: bool,
     pub(super) cluster_name: String,
     pub(super) data_dir: Option<PathBuf>,
+    pub(super) metrics_address: Option<String>,
     pub(super) heartbeat_interval: Duration,
     pub(super) election_timeout_min: Duration,
     pub(super) election_timeout_max: Duration,
@@ -62,6 +63,7 @@ impl NodeConfigBuilder {
             joining: false,
             cluster_name: "seshat".to_owned(),
             data_dir: None,
+            metrics_address: None,
             heartbeat_interval: Duration::from_millis(100),
             election_timeout_min: Duration::from_millis(500),
             election_timeout_max: Duration::from_millis(1000),
@@ -106,6 +108,12 @@ impl NodeConfigBuilder {
     /// See [`NodeConfig::data_dir`].
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// See [`NodeConfig::metrics_address`].
+    pub fn metrics_address(mut self, address: impl Into<String>) -> Self {
+        self.metrics_address = Some(address.into());
         self
     }
 
@@ -191,6 +199,14 @@ impl NodeConfigBuilder {
         if self.data_dir.as_deref() == Some(Path::new("")) {
             broken.add(Field::DataDir, "\"\"", Rule::NotEmpty);
         }
+        let metrics_address = self.metrics_address.as_deref().and_then(|given| {
+            let rules = with_port(given).map_err(|rules| {
+                for rule in rules {
+                    broken.add(Field::MetricsAddress, format!("{given:?}"), rule);
+                }
+            });
+            rules.ok()
+        });
         self.check_durations(&mut broken);
         self.check_amounts(&mut broken);
         self.check_products(&mut broken);
@@ -203,6 +219,7 @@ impl NodeConfigBuilder {
             joining: self.joining,
             cluster_name: self.cluster_name,
             data_dir: self.data_dir,
+            metrics_address,
             heartbeat_interval: self.heartbeat_interval,
             election_timeout_min: self.election_timeout_min,
             election_timeout_max: self.election_timeout_max,

@@ -68,6 +68,8 @@ pub enum Field {
     ClusterName,
     /// See [`NodeConfig::data_dir`].
     DataDir,
+    /// See [`NodeConfig::metrics_address`].
+    MetricsAddress,
     /// See [`NodeConfig::heartbeat_interval`].
     HeartbeatInterval,
     /// See [`NodeConfig::election_timeout_min`].
@@ -128,6 +130,7 @@ impl fmt::Display for Field {
             Self::MemberAddress { id } => return write!(f, "members[id = {id}].address"),
             Self::ClusterName => "cluster_name",
             Self::DataDir => "data_dir",
+            Self::MetricsAddress => "metrics_address",
             Self::HeartbeatInterval => "heartbeat_ms",
             Self::ElectionTimeoutMin => "election_min_ms",
             Self::ElectionTimeoutMax => "election_max_ms",

@@ -29,6 +29,7 @@ struct RawConfig {
     joining: bool,
     cluster_name: String,
     data_dir: Option<PathBuf>,
+    metrics_address: Option<String>,
     #[serde(rename = "heartbeat_ms", deserialize_with = "millis")]
     heartbeat_interval: Duration,
     #[serde(rename = "election_min_ms", deserialize_with = "millis")]

@@ -24,7 +24,7 @@ use crate::log::{
 };
 use crate::storage::Room;
 use crate::types::{Entry, LogId, LogState, StorageError, StorageIOError, TypeConfig, Vote};
-use crate::wal::{Disk, Entries, FileSystem, Lsn, Record, Space, Stopped, SubmitError};
+use crate::wal::{Disk, Entries, FileSystem, Levels, Lsn, Record, Space, Stopped, SubmitError};
 
 /// Entries that are freed where they were let go.
 const FREED_AT_ONCE: usize = 16;
@@ -371,6 +371,10 @@ impl<F: FileSystem> Room for WalRoom<F> {
     fn make(&self, bytes: u64) -> bool {
         // A log that stopped says so to whoever appends.
         self.0.upgrade().is_none_or(|home| home.wal().make_room(bytes).unwrap_or(true))
+    }
+
+    fn levels(&self) -> Option<Levels> {
+        Some(self.0.upgrade()?.wal().levels())
     }
 }
 

@@ -18,6 +18,7 @@
 //! Losing leadership alone answers nothing. An entry that is covered by a snapshot is never answered
 //! (`following_handler/mod.rs`, `install_full_snapshot`): see [`settled`].
 
+mod answer;
 mod door;
 mod leadership;
 mod queue;
@@ -29,11 +30,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::ClientWriteError;
-use openraft::raft::ClientWriteResult;
 use openraft::{LogIdOptionExt, ServerState};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::answer::{Answer, Received};
 use self::leadership::Leadership;
 pub(super) use self::queue::Paused;
 use self::queue::{Entered, Proposal, Queue, Work};
@@ -42,21 +42,17 @@ use self::waiting::Waiting;
 use super::intake::Intake;
 use crate::config::NodeConfig;
 use crate::error::{NotLeader, ProposeError, Stopped};
+use crate::metrics::Proposals;
 use crate::network::Ways;
 use crate::operation::{Batch, EntryResponse, Operation, Response};
-use crate::types::{Raft, TypeConfig};
-
-/// openraft's answer to one entry.
-type Answer = oneshot::Receiver<ClientWriteResult<TypeConfig>>;
-
-/// How it arrives.
-type Received = Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>;
+use crate::types::Raft;
 
 /// The proposing side.
 pub(super) struct Batcher {
     queue: Arc<Queue>,
     leadership: Arc<Leadership>,
     intake: Intake,
+    meters: Arc<Proposals>,
     timeout: Duration,
     raft: Raft,
 }
@@ -68,6 +64,7 @@ impl Batcher {
         raft: Raft,
         ways: Ways,
         intake: Intake,
+        meters: Arc<Proposals>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let queue = Arc::new(Queue::new(config));
         let leadership = Arc::new(Leadership::new(&raft, ways, config));
@@ -76,10 +73,11 @@ impl Batcher {
             queue: Arc::clone(&queue),
             leadership: Arc::clone(&leadership),
             intake: intake.clone(),
+            meters: Arc::clone(&meters),
             timeout,
             raft: raft.clone(),
         };
-        (Self { queue, leadership, intake, timeout, raft }, driver.run())
+        (Self { queue, leadership, intake, meters, timeout, raft }, driver.run())
     }
 
     /// Proposes one operation and waits for its response. Dropping the future gives up the
@@ -121,8 +119,10 @@ impl Batcher {
         self.intake.takes(&batch).await?;
         // Sends at once or, if openraft has stopped, not at all: dropping this future where it waits
         // leaves nothing in the log (`raft/raft_inner.rs`, `send_msg`).
+        let timer = self.meters.entry();
         let answer = self.raft.client_write_ff(batch).await;
-        turn.began(answer.map_err(Stopped::from)?);
+        self.meters.waited(|| waited(self.timeout, deadline));
+        turn.began(Answer::new(answer.map_err(Stopped::from)?, timer));
         loop {
             tokio::select! {
                 biased;
@@ -150,6 +150,11 @@ impl Batcher {
         (self.queue.pause(), async move { queue.emptied().await })
     }
 
+    /// Why nothing may be proposed here now, whether there is room or not.
+    pub(super) fn refusal(&self) -> Option<ProposeError> {
+        self.leadership.refusal()
+    }
+
     /// Refuses proposals from now on. The driver answers those that are queued, then ends.
     pub(super) fn close(&self) {
         self.queue.close();
@@ -160,6 +165,7 @@ struct Driver {
     queue: Arc<Queue>,
     leadership: Arc<Leadership>,
     intake: Intake,
+    meters: Arc<Proposals>,
     timeout: Duration,
     raft: Raft,
 }
@@ -191,8 +197,15 @@ impl Driver {
                     }
                     tracing::trace!(operations = batch.operations().len(), "propose an entry");
                     self.queue.begins();
+                    if let Some(deadline) = waiting.deadline() {
+                        self.meters.waited(|| waited(self.timeout, deadline));
+                    }
+                    let timer = self.meters.entry();
                     match self.raft.client_write_ff(batch).await {
-                        Ok(answer) => self.under_way(answer, waiting, &mut backlog).await,
+                        Ok(answer) => {
+                            let answer = Answer::new(answer, timer);
+                            self.under_way(answer, waiting, &mut backlog).await;
+                        }
                         Err(fatal) => waiting.fail(&Stopped::from(fatal).into()),
                     }
                 }
@@ -239,6 +252,12 @@ fn refusal(leadership: &Leadership, intake: &Intake) -> Option<ProposeError> {
     leadership.refusal().or_else(|| intake.refusal().map(Into::into))
 }
 
+/// Since when who has that deadline waits, in seconds.
+fn waited(timeout: Duration, deadline: Instant) -> f64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    timeout.saturating_sub(left).as_secs_f64()
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -253,9 +272,9 @@ async fn set_aside(raft: Raft, waited: Duration, mut answer: Answer, mut waiting
         tokio::select! {
             biased;
             received = &mut answer => return distribute(&raft, received, waiting),
-            () = &mut settled => match answer.try_recv() {
-                Ok(received) => return distribute(&raft, Ok(received), waiting),
-                Err(_) => {
+            () = &mut settled => match answer.now() {
+                Some(received) => return distribute(&raft, received, waiting),
+                None => {
                     let leader = NotLeader::of(&raft.metrics().borrow()).leader;
                     return waiting.fail(&ProposeError::Deposed { leader });
                 }

@@ -34,7 +34,7 @@ use crate::error::{DiskFull, HandoverError};
 use crate::log::weight;
 use crate::network::switchboard::{BoxFuture, Guard};
 use crate::operation::Batch;
-use crate::storage::Room;
+use crate::storage::{Levels, Room};
 use crate::types::{Entry, EntryPayload, NodeId, Raft, TypeConfig};
 
 /// Bytes that an entry takes on disk beside what it [weighs](weight), and some more for what isn't entries.
@@ -63,6 +63,11 @@ impl Intake {
     pub(crate) fn refusal(&self) -> Option<DiskFull> {
         let needed = self.room.as_ref()?.lacks()?;
         Some(DiskFull { node_id: self.node_id, needed })
+    }
+
+    /// What lies on the disk. Blocks.
+    pub(super) fn levels(&self) -> Option<Levels> {
+        self.room.as_ref()?.levels()
     }
 
     /// Whether the batch will be taken.

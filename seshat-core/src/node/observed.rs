@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::error::{
     Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
@@ -13,6 +14,8 @@ use openraft::{LogIdOptionExt, OptionalSend};
 use tracing::Instrument;
 
 use super::retention::Retention;
+use crate::config::NodeConfig;
+use crate::metrics;
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     Node, NodeId, Snapshot, SnapshotResponse, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -22,6 +25,7 @@ use crate::types::{
 #[derive(Debug, Clone)]
 pub(super) struct Observed<N> {
     node_id: NodeId,
+    heartbeat: Duration,
     inner: N,
     retention: Arc<Retention>,
 }
@@ -32,11 +36,13 @@ pub(super) struct ObservedConnection<N> {
     target: NodeId,
     inner: N,
     retention: Arc<Retention>,
+    meters: metrics::Follower,
 }
 
 impl<N> Observed<N> {
-    pub(super) fn new(node_id: NodeId, inner: N, retention: Arc<Retention>) -> Self {
-        Self { node_id, inner, retention }
+    pub(super) fn new(config: &NodeConfig, inner: N, retention: Arc<Retention>) -> Self {
+        let (node_id, heartbeat) = (config.node_id(), config.heartbeat_interval());
+        Self { node_id, heartbeat, inner, retention }
     }
 }
 
@@ -46,7 +52,8 @@ impl<N: RaftNetworkFactory<TypeConfig>> RaftNetworkFactory<TypeConfig> for Obser
     async fn new_client(&mut self, target: NodeId, node: &Node) -> Self::Network {
         let inner = self.inner.new_client(target, node).await;
         let retention = Arc::clone(&self.retention);
-        ObservedConnection { node_id: self.node_id, target, inner, retention }
+        let meters = metrics::Follower::new(target, self.heartbeat);
+        ObservedConnection { node_id: self.node_id, target, inner, retention, meters }
     }
 }
 
@@ -63,7 +70,12 @@ impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<
             entries = rpc.entries.len(),
             commit_index = rpc.leader_commit.index(),
         );
+        let term = rpc.vote.leader_id.term;
+        self.meters.goes_out(term);
         let sent = self.inner.append_entries(rpc, option).instrument(span.clone()).await;
+        if sent.is_ok() {
+            self.meters.answers(term);
+        }
         if let Err(error) = &sent {
             span.in_scope(|| tracing::debug!(%error, "replication failed"));
         }
@@ -126,6 +138,7 @@ impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<
         let sent = self.inner.full_snapshot(vote, snapshot, cancel, option);
         let sent = sent.instrument(span.clone()).await;
         transfer.end(sent.is_ok());
+        self.meters.sent(sent.is_ok());
         span.in_scope(|| match &sent {
             Ok(_) => tracing::info!("snapshot sent"),
             Err(error) => tracing::warn!(%error, "snapshot not sent"),

@@ -21,6 +21,7 @@ use super::formats::Formats;
 use super::retention::Retention;
 use crate::config::SnapshotConfig;
 use crate::machine::NoRoom;
+use crate::metrics::{self, Stopwatch};
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, SnapshotData};
 use crate::types::{
@@ -40,6 +41,7 @@ pub(super) struct Policy {
     log_bytes: AtomicU64,
     snapshot_bytes: AtomicU64,
     building: AtomicBool,
+    meters: metrics::Machine,
     due: Notify,
     retention: Arc<Retention>,
     formats: Arc<Formats>,
@@ -57,6 +59,7 @@ impl Policy {
             log_bytes: AtomicU64::new(0),
             snapshot_bytes: AtomicU64::new(0),
             building: AtomicBool::new(false),
+            meters: metrics::Machine::new(),
             due: Notify::new(),
             retention,
             formats,
@@ -157,7 +160,9 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
             raised = raised.max(raises(entry));
         });
         let counted: Vec<Entry> = counted.collect();
+        let since = Stopwatch::start();
         let responses = self.inner.apply(counted).await?;
+        self.policy.meters.applied(since);
         self.policy.applied(bytes);
         if let Some(format) = raised {
             self.policy.formats.applied(format);
@@ -184,9 +189,11 @@ impl<M: RaftStateMachine<TypeConfig>> RaftStateMachine<TypeConfig> for Metered<M
         let (bytes, source) = (data.len(), data.source());
         let format = tokio::task::spawn_blocking(move || snapshot::format(&source)).await;
         self.policy.viewed();
+        let since = Stopwatch::start();
         let installed = self.inner.install_snapshot(meta, data).await;
         self.policy.finished(installed.is_ok().then_some(bytes));
         if installed.is_ok() {
+            self.policy.meters.installed(since, bytes);
             self.policy.retention.restart(meta.last_log_id);
             if let Ok(Some(format)) = format {
                 self.policy.formats.applied(format);
@@ -214,7 +221,11 @@ fn none_if_full(error: StorageError) -> Result<Snapshot, StorageError> {
 
 impl<B: RaftSnapshotBuilder<TypeConfig>> RaftSnapshotBuilder<TypeConfig> for Metered<B> {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        let since = Stopwatch::start();
         let built = self.inner.build_snapshot().await;
+        if let Ok(built) = &built {
+            self.policy.meters.built(since, built.snapshot.len());
+        }
         self.policy.finished(built.as_ref().ok().map(|built| built.snapshot.len()));
         match built {
             Ok(built) => Ok(built),

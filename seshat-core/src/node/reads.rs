@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use super::RaftNode;
 use crate::error::ReadError;
+use crate::metrics;
 use crate::operation::Batch;
 use crate::storage::StateReader;
 use crate::types::{LogId, Node, NodeId, Raft, StorageError, TypeConfig};
@@ -38,6 +39,7 @@ pub(crate) type Unconfirmed = RaftError<NodeId, CheckIsLeaderError<NodeId, Node>
 pub(crate) struct Reads {
     raft: Raft,
     rounds: Rounds<Result<(), Unconfirmed>>,
+    meters: Arc<metrics::Reads>,
     /// What must be applied before any answer. A later leader's entries are greater.
     floor: Option<LogId>,
 }
@@ -45,7 +47,8 @@ pub(crate) struct Reads {
 impl Reads {
     /// The rounds of a node that starts.
     pub(super) fn new(raft: Raft, led: Option<Led>) -> Self {
-        Self { raft, rounds: Rounds::default(), floor: led.map(|led| led.floor) }
+        let meters = Arc::new(metrics::Reads::new());
+        Self { raft, rounds: Rounds::default(), meters, floor: led.map(|led| led.floor) }
     }
 
     /// Confirms that this node leads, and that all is applied here that was committed when it was asked.
@@ -54,7 +57,18 @@ impl Reads {
     /// # Errors
     /// As [`Raft::ensure_linearizable`].
     pub(crate) async fn confirm(&self) -> Result<(), Unconfirmed> {
-        let round = async || self.raft.ensure_linearizable().await.map(drop);
+        let round = async || {
+            let round = self.meters.begins();
+            let end = self.raft.ensure_linearizable().await.map(drop);
+            match &end {
+                Ok(()) => round.confirms(),
+                Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_))) => {
+                    round.elsewhere()
+                }
+                Err(_) => drop(round),
+            }
+            end
+        };
         // A round ends by its leader's hand, so nobody is left without an answer.
         self.rounds.join(round).await.unwrap_or(Err(Fatal::Stopped.into()))?;
         let Some(floor) = self.floor else { return Ok(()) };

@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::answer::{Not, leader, members};
+use crate::node::Health;
 use crate::proto::client as proto;
 use crate::types::NodeId;
 
@@ -47,19 +48,12 @@ impl Service {
     }
 
     pub(super) async fn health(&self) -> proto::HealthResponse {
-        let partition = self.partition().await;
-        let stopped = partition.role() == proto::Role::Stopped;
-        let dead = stopped.then(|| "the node stopped: its log says why; start it again".to_owned());
-        let mut unready = Vec::new();
-        if partition.role() == proto::Role::Applicant {
-            unready.push("the node waits to be let into its cluster".to_owned());
+        let Health { dead, unready } = self.node.health().await;
+        let mut unready: Vec<String> = unready.iter().map(ToString::to_string).collect();
+        if self.role(self.metrics().state) == proto::Role::Applicant {
+            unready.insert(0, "the node waits to be let into its cluster".to_owned());
         }
-        if partition.leader.is_none() {
-            let why =
-                "no leader is known: see whether a majority of the members runs and can be reached";
-            unready.push(why.to_owned());
-        }
-        unready.extend(self.node.disk_full().map(|full| full.to_string()));
+        let dead = dead.map(|dead| dead.to_string());
         proto::HealthResponse { id: self.node.id(), dead, unready }
     }
 }

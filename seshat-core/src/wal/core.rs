@@ -105,6 +105,12 @@ impl<T> Core<T> {
         self.last_record
     }
 
+    /// The segments, without those that are planned, and the bytes that their files have.
+    pub(super) fn sizes(&self) -> (usize, u64) {
+        let bytes = self.segments.values().map(|segment| segment.header.capacity).sum();
+        (self.segments.len(), bytes)
+    }
+
     /// Puts a record into the log.
     pub(super) fn submit(&mut self, frame: &mut Frame, change: &Change) -> Result<u64, Refused> {
         self.running().map_err(|stopped| Refused::Error(stopped.into()))?;

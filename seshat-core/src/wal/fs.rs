@@ -72,6 +72,14 @@ pub trait FileSystem: Send + Sync + 'static {
     /// The system's.
     fn sync_folder(&self, path: &str) -> io::Result<()>;
 
+    /// Bytes that are free where the directory is, for this process; `None` where that isn't known.
+    ///
+    /// # Errors
+    /// The system's.
+    fn free(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// A number that nobody can foresee.
     fn random(&self) -> u64;
 }

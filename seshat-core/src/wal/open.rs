@@ -23,6 +23,7 @@ use super::segment::{
 };
 use super::writer::{Position, Writer, begin};
 use super::{Lsn, Options, Recovered, identity, upkeep};
+use crate::metrics;
 use crate::proto::v1;
 
 const LOCK: &str = "LOCK";
@@ -41,6 +42,7 @@ type Files<T> = BTreeMap<u64, Segment<T>>;
 pub(super) fn open<F: FileSystem>(
     fs: &F,
     options: &Options,
+    meters: &metrics::Wal,
 ) -> Result<(Opened<F>, Recovered), OpenError> {
     let lock = lock(fs)?;
     let identity = identity::read(fs)?;
@@ -71,7 +73,7 @@ pub(super) fn open<F: FileSystem>(
         );
     }
     let recovered = Recovered { created: false, closed: replayed.closed, torn };
-    let core = resume(fs, options, files, replayed, &mut spares)?;
+    let core = resume((fs, options, meters), files, replayed, &mut spares)?;
     Ok((Opened { lock, core, next_spare: spares.next }, recovered))
 }
 
@@ -251,8 +253,7 @@ fn write_again<T: File>(segment: &Segment<T>, range: Range<u64>) -> Result<(), F
 
 /// Goes on behind the end, in a new segment if anything lies there.
 fn resume<F: FileSystem>(
-    fs: &F,
-    options: &Options,
+    (fs, options, meters): (&F, &Options, &metrics::Wal),
     files: Files<F::File>,
     replayed: Replayed,
     spares: &mut Spares<F::File>,
@@ -287,7 +288,7 @@ fn resume<F: FileSystem>(
     // A segment may be full to its last byte, and the disk with it.
     if torn.is_none() && position.end + synced.len() <= segment.header.capacity {
         let (end, next_lsn) = (position.end + synced.len(), position.next_lsn + 1);
-        writer.write(fs, &mut vec![Step::Frame(synced)], position.next_lsn - 1)?;
+        writer.write(fs, &mut vec![Step::Frame(synced)], position.next_lsn - 1, meters)?;
         position = Position { end, next_lsn, ..position };
     }
     let mut queue = queue(&segment, &position, options);

@@ -38,7 +38,11 @@ impl<F: FileSystem> Wal<F> {
         };
         let (mut read, mut bytes) = (Vec::new(), 0);
         for (frame, taken, segment) in frames {
-            let entries = read_frame(group, &frame, &taken, &segment)?;
+            let entries = read_frame(group, &frame, &taken, &segment).inspect_err(|error| {
+                if matches!(error, ReadError::Damaged { .. }) {
+                    self.shared.meters.checks.log();
+                }
+            })?;
             // In this order: behind the last index there is none.
             let entries = entries.into_iter().zip(frame.first..);
             for (entry, index) in entries.filter(|(_, at)| taken.contains(at)) {

@@ -11,6 +11,7 @@ use super::frame::{Frame, HEAD, Head, Stamp};
 use super::fs::{File, FileSystem};
 use super::queue::{NewSegment, Step};
 use super::segment::{FOLDER, Header, Predecessor, Segment, Spare, file_name};
+use crate::metrics;
 
 /// Bytes that are collected for one write; more are written as they come.
 const AT_ONCE: usize = 1 << 20;
@@ -27,6 +28,8 @@ pub(super) struct Writer<T> {
     last: [u8; HEAD],
     /// Collected, and to be written before `end`.
     bytes: Vec<u8>,
+    /// Bytes that were written since the last sync.
+    unsynced: u64,
 }
 
 /// Where the last frame ends, and what follows.
@@ -43,7 +46,7 @@ impl<T: File> Writer<T> {
     pub(super) fn resume(segment: Arc<Segment<T>>, position: Position) -> Self {
         let Position { end, next_lsn, last } = position;
         let name = file_name(segment.header.sequence);
-        Self { segment, name, end, next_lsn, last, bytes: Vec::new() }
+        Self { segment, name, end, next_lsn, last, bytes: Vec::new(), unsynced: 0 }
     }
 
     /// Writes the steps and syncs. `durable` is the last LSN that is already. Returns the segments that were
@@ -53,6 +56,7 @@ impl<T: File> Writer<T> {
         fs: &F,
         steps: &mut Vec<Step<T>>,
         mut durable: u64,
+        meters: &metrics::Wal,
     ) -> Result<Vec<Arc<Segment<T>>>, Failure> {
         let mut begun = Vec::new();
         for step in steps.drain(..) {
@@ -61,14 +65,14 @@ impl<T: File> Writer<T> {
                 Step::Turn(next) => {
                     let NewSegment { spare, checkpoint } = *next;
                     // Whoever finds the next segment takes all of this one for durable.
-                    self.sync()?;
+                    self.sync(meters)?;
                     self.turn(fs, spare, &checkpoint)?;
                     durable = self.next_lsn - 1;
                     begun.push(Arc::clone(&self.segment));
                 }
             }
         }
-        self.sync()?;
+        self.sync(meters)?;
         Ok(begun)
     }
 
@@ -103,14 +107,18 @@ impl<T: File> Writer<T> {
         }
         let at = self.end - self.bytes.len() as u64;
         self.segment.file.write_at(&self.bytes, at).during(Call::Write, &self.name)?;
+        self.unsynced += self.bytes.len() as u64;
         self.bytes.clear();
         self.bytes.shrink_to(2 * AT_ONCE);
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), Failure> {
+    fn sync(&mut self, meters: &metrics::Wal) -> Result<(), Failure> {
         self.flush()?;
-        self.segment.file.sync().during(Call::Sync, &self.name)
+        let since = metrics::Stopwatch::start();
+        self.segment.file.sync().during(Call::Sync, &self.name)?;
+        meters.synced(since, std::mem::take(&mut self.unsynced));
+        Ok(())
     }
 
     fn turn<F: FileSystem<File = T>>(

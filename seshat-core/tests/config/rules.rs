@@ -25,6 +25,7 @@ fn defaults() {
     assert_eq!(config.max_payload_entries(), 300);
     assert_eq!(config.max_format(), None);
     assert_eq!(config.data_dir(), None);
+    assert_eq!(config.metrics_address(), None);
     assert_eq!(
         *config.batch(),
         BatchConfig { max_operations: 1024, max_bytes: 1_048_576, queue_bytes: 67_108_864 }
@@ -237,6 +238,17 @@ fn max_payload_entries(#[case] entries: u64, #[case] expected: &str) {
 #[case("/var/lib/seshat", "")]
 fn data_dir(#[case] dir: &str, #[case] expected: &str) {
     assert_eq!(said(valid().data_dir(dir)), expected);
+}
+
+#[rstest]
+#[case("127.0.0.1:9379", "")]
+#[case("[::]:9379", "")]
+#[case("seshat-1:9379", "")]
+#[case("127.0.0.1", "metrics_address: \"127.0.0.1\": PORT")]
+#[case("seshat-1:0", "metrics_address: \"seshat-1:0\": PORT")]
+#[case("http://n:9379", "metrics_address: \"http://n:9379\": HOST")]
+fn metrics_address(#[case] address: &str, #[case] expected: &str) {
+    assert_eq!(said(valid().metrics_address(address)), expected);
 }
 
 #[rstest]

@@ -6,7 +6,8 @@ use seshat_core::config::{ConfigError, NodeConfig};
 const SAMPLE: &str = include_str!("../../config/seshat.toml");
 
 /// Keys without a default: what stands there is an example.
-const EXAMPLES: [&str; 6] = ["data_dir", "max_format", "[grpc.tls]", "ca =", "cert =", "key ="];
+const EXAMPLES: [&str; 7] =
+    ["data_dir", "metrics_address", "max_format", "[grpc.tls]", "ca =", "cert =", "key ="];
 
 /// With each optional key for which that is so in force.
 fn in_force(wanted: impl Fn(&str) -> bool) -> String {
@@ -32,7 +33,7 @@ fn keys(table: &str) -> Vec<String> {
         unreachable!("there is no such key")
     };
     let error = error.to_string();
-    let (_, known) = error.split_once("expected ").unwrap();
+    let known = error.split_once("expected ").map(|(_, known)| known).unwrap_or_default();
     known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

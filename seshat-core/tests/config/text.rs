@@ -100,6 +100,7 @@ const FULL: &str = r#"
     max_payload_entries = 60
     max_format = 61
     data_dir = "data/library-2"
+    metrics_address = "LocalHost:9379"
 
     [[members]]
     id = 1
@@ -142,6 +143,7 @@ fn full() -> NodeConfigBuilder {
         .max_payload_entries(60)
         .max_format(61)
         .data_dir("data/library-2")
+        .metrics_address("localhost:9379")
         .batch(BatchConfig { max_operations: 1, max_bytes: 2, queue_bytes: 3 })
         .snapshot(SnapshotConfig {
             min_log_bytes: 4,
@@ -168,6 +170,7 @@ fn toml_and_builder_agree() {
     assert_eq!(config.max_payload_entries(), 60);
     assert_eq!(config.max_format(), Some(61));
     assert_eq!(config.data_dir(), Some(Path::new("data/library-2")));
+    assert_eq!(config.metrics_address(), Some("localhost:9379"));
     assert_eq!(config.snapshot().log_bytes_to_keep, 6);
     assert_eq!(config.snapshot().max_held_log_bytes, 7);
     assert_eq!(config.limits().max_value_bytes, 8);
@@ -226,7 +229,7 @@ fn toml_errors_say_where() {
       |
     2 | heartbeat = 5
       | ^^^^^^^^^
-    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `joining`, `cluster_name`, `data_dir`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `max_format`, `batch`, `snapshot`, `limits`, `grpc`
+    unknown field `heartbeat`, expected one of `node_id`, `members`, `single_node`, `joining`, `cluster_name`, `data_dir`, `metrics_address`, `heartbeat_ms`, `election_min_ms`, `election_max_ms`, `rpc_timeout_ms`, `propose_timeout_ms`, `max_payload_entries`, `max_format`, `batch`, `snapshot`, `limits`, `grpc`
     ");
 }
 

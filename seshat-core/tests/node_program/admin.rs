@@ -73,7 +73,7 @@ async fn operators_see_the_members_the_partitions_and_whether_all_are_ready() {
     cluster.until("no leader", leaderless).await;
     let health = ask(&cluster, &["health"]).await;
     assert_eq!(health.code, Some(1), "{health:#?}");
-    let words = "unready  no leader is known: see whether a majority of the members runs";
+    let words = "unready  no leader is heard: see whether a majority of the members runs";
     assert!(health.out.contains(words), "{health:#?}");
     let members = ask(&cluster, &["members"]).await;
     let words = format!("(as {} knows it: no leader answers)", cluster.for_clients(alone));

@@ -6,6 +6,7 @@
 //! in `data_dir`, and is itself again however it ended; where that is missing or refused it says so, with an exit
 //! code for each case ([`storage`]).
 
+mod monitor;
 mod signals;
 mod storage;
 mod via;
@@ -28,6 +29,7 @@ use seshat_core::types::NodeId;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
+use self::monitor::Monitor;
 use self::signals::{Hangups, Signals};
 use self::storage::{forgotten, open};
 use self::via::Via;
@@ -112,6 +114,7 @@ struct Program {
     transport: GrpcTransport,
     service: Service,
     server: GrpcServer,
+    monitor: Option<Monitor>,
 }
 
 impl Program {
@@ -124,6 +127,16 @@ impl Program {
             let words = "is not among the members of its configuration: say where it listens, with";
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
+        let metrics_address = config.metrics_address().map(str::to_owned);
+        let monitored = match options.listen_metrics.or(metrics_address) {
+            Some(address) => {
+                let listener = listen(node_id, &address, "--listen-metrics").await?;
+                let nowhere = |error| Failure::of(FAILED, "metrics can't be kept", error);
+                // Before anything is recorded.
+                Some((listener, monitor::install().map_err(nowhere)?))
+            }
+            None => None,
+        };
         let storage = match config.data_dir() {
             Some(dir) => Some(open(&config, dir.to_owned()).await?),
             None => None,
@@ -138,6 +151,17 @@ impl Program {
             Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
         let node = start(config, storage, via).await?;
         let service = Service::new(node.clone());
+        let monitor = match monitored {
+            Some((listener, recorder)) => {
+                let at = listener.local_addr();
+                let monitor = Monitor::start(listener, node.clone(), recorder);
+                if let Ok(at) = at {
+                    say(format_args!("node {node_id} serves metrics at http://{at}/metrics"));
+                }
+                Some(monitor)
+            }
+            None => None,
+        };
         let clients =
             for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });
         let served = GrpcServer::start(&node, &transport, listener, clients).await;
@@ -152,7 +176,7 @@ impl Program {
             }
             None => say(format_args!("node {node_id} listens at {at}, and serves no clients")),
         }
-        Ok(Self { node, transport, service, server })
+        Ok(Self { node, transport, service, server, monitor })
     }
 
     /// Reads certificates again whenever it is asked to.
@@ -197,6 +221,9 @@ impl Program {
     }
 
     async fn shut_down(self) {
+        if let Some(monitor) = &self.monitor {
+            monitor.drains();
+        }
         self.service.close().await;
         let became = match self.node.shutdown().await {
             Handover::NotLeading => "didn't lead".to_owned(),

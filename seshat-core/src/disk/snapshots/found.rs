@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::file::SnapshotFile;
 use crate::disk::error::{NoSnapshot, OpenError, Unreadable};
 use crate::machine::Machine;
+use crate::metrics;
 use crate::proto::v1;
 use crate::snapshot::{self, ReadError, Source};
 use crate::types::{LogId, SnapshotMeta};
@@ -136,6 +137,9 @@ fn load_newest<F: FileSystem>(
                 }
                 Err(error) => {
                     tracing::error!(snapshot = named.name(), %error, "a snapshot can't be loaded");
+                    if matches!(error, Unreadable::Damaged(_) | Unreadable::Length { .. }) {
+                        metrics::Checks::new().snapshot();
+                    }
                     tried.push((named.path(), error));
                 }
             }

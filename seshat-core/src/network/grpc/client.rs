@@ -26,6 +26,7 @@ use super::totals::SHORT;
 use super::transmission::Summed;
 use crate::codec::{FormatsResponse, Message, StandingResponse};
 use crate::config::{GrpcConfig, NodeConfig};
+use crate::metrics::Stopwatch;
 use crate::network::Transport;
 use crate::statement::answer::Asker;
 use crate::types::{Node, NodeId, TypeConfig, VoteRequest, VoteResponse};
@@ -221,7 +222,7 @@ impl GrpcConnection {
         if !span.is_disabled() {
             span.record("bytes", message.encoded_len());
         }
-        let started = Instant::now();
+        let (started, since) = (Instant::now(), Stopwatch::start());
         let mut request = self.shared.identity.sign(self.peer.id, message);
         if long {
             request.metadata_mut().insert(LONG, AsciiMetadataValue::from_static("1"));
@@ -243,7 +244,12 @@ impl GrpcConnection {
         };
         let end = end.instrument(span.clone()).await;
         match &end {
-            Ok(_) => place.answered(),
+            Ok(_) => {
+                place.answered();
+                if entries == Some(0) {
+                    self.peer.meters.answered(since);
+                }
+            }
             Err(Cause::TimedOut(_)) if entries > Some(0) => self.peer.renew(place.lane),
             Err(_) => {}
         }

@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::error::{CallError, Cause};
 use super::tls::{Tls, is_loopback};
+use crate::metrics;
 use crate::statement::answer::Acknowledged;
 use crate::types::NodeId;
 
@@ -98,6 +99,7 @@ pub(super) struct Peer {
     /// Calls of each sort without an answer since the last one that had one.
     failures: [AtomicU64; 3],
     bulk: Traffic,
+    pub(super) meters: metrics::Peer,
     acknowledged: Mutex<Acknowledged>,
 }
 
@@ -139,6 +141,7 @@ impl Peer {
             channels: Mutex::new(ways.to(id, address)),
             failures: Default::default(),
             bulk: Traffic::default(),
+            meters: metrics::Peer::new(id),
             acknowledged: Mutex::default(),
         }
     }
@@ -202,6 +205,7 @@ impl Peer {
             tracing::info!(peer, address, ?sort, "calls to peer succeed again");
         }
         end.map_err(|cause| {
+            self.meters.failed();
             let attempt = failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let address = self.address.clone();
             let error = CallError { rpc, target: self.id, address, attempt, cause };

@@ -29,6 +29,7 @@ use crate::codec::{
     self, FullSnapshotHeader, FullSnapshotPart, SnapshotOffsetRequest, SnapshotOffsetResponse,
 };
 use crate::config::NodeConfig;
+use crate::metrics;
 use crate::snapshot::{ReadError, SnapshotData};
 use crate::storage::{BoxError, StateReader};
 use crate::types::{AppendEntriesResponse, Raft, Snapshot, SnapshotMeta, SnapshotResponse, Vote};
@@ -93,6 +94,7 @@ pub(super) struct Receptions {
     partial: Mutex<Option<Partial>>,
     /// How far that is, for those who ask meanwhile.
     progress: watch::Sender<HowFar>,
+    meters: metrics::Receptions,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,6 +149,7 @@ impl Receptions {
             latest: watch::Sender::new(0),
             partial: Mutex::default(),
             progress: watch::Sender::default(),
+            meters: metrics::Receptions::new(),
         }
     }
 
@@ -196,11 +199,21 @@ impl Receptions {
         if let Some(answer) = self.needless(&header) {
             return Ok(answer);
         }
+        let end = self.take_in(header, &mut parts).await;
+        self.meters.ended(end.is_ok());
+        end
+    }
+
+    async fn take_in(
+        &self,
+        header: FullSnapshotHeader,
+        parts: &mut Incoming,
+    ) -> Result<SnapshotResponse, Status> {
         self.latest.send_modify(|latest| *latest = latest.wrapping_add(1));
         let mut latest = self.latest.subscribe();
         let arrived = Notify::new();
         let data = tokio::select! {
-            data = self.body(&header, &mut parts, &arrived) => data?,
+            data = self.body(&header, parts, &arrived) => data?,
             deposed = self.hear(header.vote, Some(&arrived)) => return deposed,
             _ = latest.changed() => {
                 return Err(Refusal::Superseded.status("another snapshot is on its way here"));
@@ -258,7 +271,12 @@ impl Receptions {
                 return Ok(data);
             }
             Err(End::Cut(status)) => return Err(status),
-            Err(End::Spoilt(spoilt)) => Refusal::Garbled.status(spoilt),
+            Err(End::Spoilt(spoilt)) => {
+                if matches!(spoilt, Spoilt::Trailer { .. } | Spoilt::Header { .. }) {
+                    self.meters.spoilt();
+                }
+                Refusal::Garbled.status(spoilt)
+            }
             Err(End::Failed(error)) => unwritten(header.length, error),
         };
         slot.take().into_iter().for_each(|partial| self.give_up(partial));
@@ -290,6 +308,7 @@ impl Receptions {
                 Some(FullSnapshotPart::Chunk(chunk)) => {
                     arrived.notify_one();
                     let len = chunk.len() as u64;
+                    self.meters.arrived(len);
                     partial.append(&partial.fresh(at, chunk)?).await?;
                     at += len;
                 }

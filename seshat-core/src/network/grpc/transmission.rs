@@ -99,7 +99,12 @@ impl<'a> Transmission<'a> {
         };
         let looked = spawn_blocking(look).await;
         let looked = looked.unwrap_or_else(|error| Err(io::Error::other(error).into()));
-        let (format, checksum) = looked.map_err(Cause::unreadable)?;
+        let (format, checksum) = looked.map_err(|error| {
+            if let ReadError::Invalid(_) = error {
+                peer.meters.checks.snapshot();
+            }
+            Cause::unreadable(error)
+        })?;
         let length = source.len();
         let header = FullSnapshotHeader { vote, meta, length, offset: 0, checksum: Some(checksum) };
         Ok(Self { peer, identity, summed, header, source, checksum, chunk, format, stall })
@@ -188,7 +193,13 @@ impl<'a> Transmission<'a> {
         let mut client = TransportClient::new(watched).max_decoding_message_size(SHORT);
         let (unreadable, failed) = oneshot::channel();
         let header = FullSnapshotHeader { offset: from, ..self.header.clone() };
-        let parts = Parts::new(header, self.source.clone(), self.chunk, unreadable);
+        let parts = Parts::new(
+            header,
+            self.source.clone(),
+            self.chunk,
+            unreadable,
+            self.peer.meters.sends(),
+        );
         tokio::select! {
             answer = client.full_snapshot(self.identity.sign(self.peer.id, parts)) => {
                 Ok(answer.map_err(Cause::of)?.into_inner())

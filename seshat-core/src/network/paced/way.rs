@@ -70,6 +70,12 @@ impl Ways {
         of_quorum(me, membership, heard).flatten()
     }
 
+    /// When that node last answered anything.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn heard(&self, id: NodeId) -> Option<Instant> {
+        self.lock().get(&id).and_then(|way| way.lock().heard)
+    }
+
     // Every change under the lock is a single insertion.
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Way>>> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::Answer;
+use super::answer::Answer;
 use super::door::{Door, Pass};
 use super::turn::Turn;
 use super::waiting::{Answered, Reply, Waiting};

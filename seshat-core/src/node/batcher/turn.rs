@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::answer::{Answer, Received};
 use super::door::Pass;
 use super::queue::{Holder, Queue};
 use super::waiting::{Answered, Reply, Waiting};
-use super::{Answer, Received};
 
 /// Dropping it passes the turn on, or leaves it to the driver with the entry that is under way.
 #[derive(Debug)]

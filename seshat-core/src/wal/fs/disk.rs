@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::{File, FileSystem, LockError};
 
@@ -116,6 +116,11 @@ impl FileSystem for Disk {
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
         sync(&self.path(path))
+    }
+
+    fn free(&self) -> io::Result<Option<u64>> {
+        let there = statvfs(&self.root)?;
+        Ok(Some(there.f_bavail.saturating_mul(there.f_frsize)))
     }
 
     fn random(&self) -> u64 {

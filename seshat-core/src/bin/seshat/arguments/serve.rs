@@ -31,6 +31,10 @@ pub(crate) struct ServeOptions {
     /// Where to listen for clients; without it none are served
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen_clients: Option<String>,
+    /// Where to serve /metrics, /livez and /readyz over HTTP, if not at metrics_address of the
+    /// configuration; without either nowhere
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_metrics: Option<String>,
     /// Reach node ID at ADDRESS, whatever the membership says: through a proxy
     #[arg(long, value_name = "ID=ADDRESS", value_parser = super::at)]
     pub(crate) via: Vec<(NodeId, String)>,

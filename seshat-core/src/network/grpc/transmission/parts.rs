@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_stream::Stream;
 
 use crate::codec::{FullSnapshotHeader, FullSnapshotPart};
+use crate::metrics::Counter;
 use crate::snapshot::Source;
 
 /// A header, what is behind its offset in chunks, and a trailer. If the file can't be read, it goes no
@@ -24,6 +25,7 @@ pub(super) struct Parts {
     /// What comes next, of a file.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     unreadable: Option<oneshot::Sender<io::Error>>,
+    sent: Counter,
 }
 
 impl Parts {
@@ -32,10 +34,11 @@ impl Parts {
         source: Source,
         chunk: usize,
         unreadable: oneshot::Sender<io::Error>,
+        sent: Counter,
     ) -> Self {
         let (at, checksum) = (header.offset, header.checksum);
         let (header, unreadable) = (Some(header), Some(unreadable));
-        Self { header, source, at, chunk, checksum, reading: None, unreadable }
+        Self { header, source, at, chunk, checksum, reading: None, unreadable, sent }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -72,6 +75,7 @@ impl Stream for Parts {
         match ready!(this.poll_chunk(cx)) {
             Ok(chunk) => {
                 this.at += chunk.len() as u64;
+                this.sent.add(chunk.len() as u64);
                 Poll::Ready(Some(FullSnapshotPart::Chunk(chunk)))
             }
             Err(error) => {
