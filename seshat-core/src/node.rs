@@ -50,6 +50,7 @@ use self::observed::Observed;
 use self::policy::{Metered, Policy};
 use self::reads::Led;
 pub(crate) use self::reads::Reads;
+pub use self::reads::{Behind, ReadLevel};
 use self::retention::Retention;
 use self::running::running;
 pub use self::shutdown::Handover;

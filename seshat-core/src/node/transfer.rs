@@ -32,7 +32,7 @@ impl<R: StateReader> RaftNode<R> {
     ///
     /// First `to` is waited for as [`add_learner`](Self::add_learner) waits for a learner, while proposals are taken
     /// as ever: as long as it makes progress, and `propose_timeout` without. Then proposals are refused as
-    /// [`NotLeader`](crate::error::NotLeader) without a leader, which says that they weren't proposed and may be
+    /// [`NotLeader`] without a leader, which says that they weren't proposed and may be
     /// soon, here or elsewhere; that lasts a few round trips, and both election timeouts at most.
     ///
     /// One transfer, or change of the membership, at a time. Dropping the future changes nothing once it is this

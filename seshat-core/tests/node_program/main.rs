@@ -22,6 +22,8 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+#[path = "../common/puppet.rs"]
+mod puppet;
 mod quiet;
 mod restarts;
 mod service;

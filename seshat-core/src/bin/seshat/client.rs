@@ -26,7 +26,7 @@ pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
 async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
     let tls = tls(&options)?;
     let timeout = Duration::from_secs(options.timeout);
-    let mut client = Client::new(options.to.clone(), tls, timeout)?;
+    let client = Client::new(options.to.clone(), tls, timeout)?;
     match options.command {
         Command::Set { key, value } => {
             client.set(bytes(key), bytes(value)).await?;
@@ -39,7 +39,7 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
         Command::Del { keys } => {
             say(client.del(keys.into_iter().map(bytes).collect()).await?);
         }
-        Command::Admin(command) => return admin::run(command, &mut client, options.to).await,
+        Command::Admin(command) => return admin::run(command, &client, options.to).await,
     }
     tracing::debug!(retries = client.retries(), "done");
     Ok(ExitCode::SUCCESS)
@@ -48,7 +48,9 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Address { .. } => Self::of(WRONG_USAGE, "--to", error),
+            ClientError::Nobody | ClientError::Address { .. } => {
+                Self::of(WRONG_USAGE, "--to", error)
+            }
             ClientError::Refused { .. } | ClientError::TooLate { .. } => {
                 Self::new(FAILED, error.to_string())
             }
