@@ -23,6 +23,8 @@ mod reads;
 mod retention;
 mod running;
 mod shutdown;
+mod snapshots;
+mod transfer;
 mod waits;
 
 use std::fmt;
@@ -48,6 +50,7 @@ use self::observed::Observed;
 use self::policy::{Metered, Policy};
 use self::reads::Led;
 pub(crate) use self::reads::Reads;
+pub use self::reads::{Behind, ReadLevel};
 use self::retention::Retention;
 use self::running::running;
 pub use self::shutdown::Handover;
@@ -319,8 +322,8 @@ impl<R: StateReader> RaftNode<R> {
         self.inner.reader.get(key).await.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// Asks for a snapshot of what is applied now. Returns before it is built; wait for
-    /// `metrics.snapshot`. Does nothing while one is being built. Asks when it is first polled; dropping
+    /// Asks for a snapshot of what is applied now. Returns before it is built;
+    /// [`build_snapshot`](Self::build_snapshot) waits for it. Does nothing while one is being built. Asks when it is first polled; dropping
     /// the future later takes nothing back, which goes for the other triggers too.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 //! committed, commit what it likes behind what is.
 
 pub(crate) mod answer;
+mod named;
 mod outline;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use openraft::LogIdOptionExt;
 
+pub(crate) use self::named::Named;
 pub(crate) use self::told::{Facts, Told};
 use crate::types::{
     AppendEntriesRequest, Entry, EntryPayload, LogId, NodeId, SnapshotMeta, Vote, VoteRequest,

@@ -54,7 +54,7 @@ async fn an_election_has_a_span_for_each_vote_with_candidate_term_and_voter() {
         };
         assert_eq!(capture().span("the election", election).await.level, Level::INFO);
         let answered = |event: &Happened| {
-            event.is(Level::INFO, "vote answered") && event.span("election").is_some_and(election)
+            event.is(Level::DEBUG, "vote answered") && event.span("election").is_some_and(election)
         };
         capture().event("the answer", answered).await;
     }
@@ -203,14 +203,14 @@ async fn what_the_stub_refuses_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_vote_that_is_not_answered_is_a_warning_in_its_election() {
+async fn a_vote_that_is_not_answered_says_why_in_its_election() {
     capture();
     let config = config(81, &[81, 82, 83]);
     let node = RaftNode::start(config, MemStorage::new(), StubNetwork).await.unwrap();
     node.initialize().await.unwrap();
     let unanswered = |event: &Happened| {
         let election = event.span("election");
-        event.is(Level::WARN, "vote not answered")
+        event.is(Level::DEBUG, "vote not answered")
             && event.fields.has("error", "node 82")
             && election.is_some_and(|span| span.fields.is("node_id", 81))
             && election.is_some_and(|span| span.fields.is("target", 82))

@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use crate::proto::client::{self as proto, change_response, propose_response, read_response};
+use crate::proto::client::{
+    self as proto, change_response, propose_response, read_response, transfer_leadership_response,
+};
 use crate::proto::v1;
 use tonic::{Code, Status};
 
@@ -18,6 +20,28 @@ pub(super) enum Attempt<T> {
     Refused(String),
     /// Done, or to be done yet, or not.
     Unknown(String),
+}
+
+impl<T> Attempt<T> {
+    pub(super) fn map<U>(self, done: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Done(it) => Attempt::Done(done(it)),
+            Self::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Self::NotDone(reason) => Attempt::NotDone(reason),
+            Self::Refused(reason) => Attempt::Refused(reason),
+            Self::Unknown(reason) => Attempt::Unknown(reason),
+        }
+    }
+
+    pub(super) fn and_then<U>(self, done: impl FnOnce(T) -> Attempt<U>) -> Attempt<U> {
+        match self.map(done) {
+            Attempt::Done(attempt) => attempt,
+            Attempt::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Attempt::NotDone(reason) => Attempt::NotDone(reason),
+            Attempt::Refused(reason) => Attempt::Refused(reason),
+            Attempt::Unknown(reason) => Attempt::Unknown(reason),
+        }
+    }
 }
 
 /// A message that says how something ended.
@@ -56,6 +80,34 @@ impl Answer for proto::ReadResponse {
     }
 }
 
+impl Answer for proto::GetManyResponse {
+    type Done = proto::Values;
+
+    fn outcome(self) -> Attempt<proto::Values> {
+        use proto::get_many_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Values(values)) => Attempt::Done(values),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            None => Attempt::Refused("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::ScanResponse {
+    type Done = proto::Page;
+
+    fn outcome(self) -> Attempt<proto::Page> {
+        use proto::scan_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Page(page)) => Attempt::Done(page),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            None => Attempt::Refused("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
 impl Answer for proto::ChangeResponse {
     type Done = proto::Membership;
 
@@ -63,6 +115,21 @@ impl Answer for proto::ChangeResponse {
         use change_response::Outcome;
         match self.outcome {
             Some(Outcome::Membership(membership)) => Attempt::Done(membership),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),
+            None => Attempt::Unknown("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::TransferLeadershipResponse {
+    type Done = proto::Leader;
+
+    fn outcome(self) -> Attempt<proto::Leader> {
+        use transfer_leadership_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Leader(leader)) => Attempt::Done(leader),
             Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
             Some(Outcome::Refused(refused)) => refused.into(),
             Some(Outcome::Unknown(unknown)) => Attempt::Unknown(unknown.reason),

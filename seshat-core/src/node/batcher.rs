@@ -35,6 +35,7 @@ use tokio::time::Instant;
 
 use self::answer::{Answer, Received};
 use self::leadership::Leadership;
+pub(super) use self::queue::Paused;
 use self::queue::{Entered, Proposal, Queue, Work};
 use self::turn::Turn;
 use self::waiting::Waiting;
@@ -140,6 +141,13 @@ impl Batcher {
                 }
             }
         }
+    }
+
+    /// Refuses proposals, as a node that doesn't lead would, until what this returns is dropped. That comes with a
+    /// future that ends when those that were let in are answered.
+    pub(super) fn pause(&self) -> (Paused, impl Future<Output = ()> + Send + use<>) {
+        let queue = Arc::clone(&self.queue);
+        (self.queue.pause(), async move { queue.emptied().await })
     }
 
     /// Why nothing may be proposed here now, whether there is room or not.

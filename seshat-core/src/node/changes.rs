@@ -91,12 +91,8 @@ impl Changes {
         timeout: Duration,
     ) -> Result<(), MembershipError> {
         let deadline = Instant::now() + timeout;
-        let turn = Arc::clone(&self.turn).acquire_owned();
-        let turn = match tokio::time::timeout_at(deadline, turn).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) => return Err(Stopped::ShutDown.into()),
-            Err(_) => return Err(MembershipError::Busy { waited: timeout }),
-        };
+        let turn = tokio::time::timeout_at(deadline, self.turn()).await;
+        let turn = turn.map_err(|_| MembershipError::Busy { waited: timeout })??;
         let (end, ended) = oneshot::channel();
         let changes = Arc::clone(self);
         tokio::spawn(async move { changes.run(turn, Some(change), end).await });
@@ -106,6 +102,12 @@ impl Changes {
             Ok(Err(_)) => Err(Stopped::ShutDown.into()),
             Err(_) => Err(MembershipError::NoQuorum { waited: timeout }),
         }
+    }
+
+    /// The turn to change something; while it is held, nobody else does.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Stopped> {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        turn.map_err(|_| Stopped::ShutDown)
     }
 
     /// Ends joint configurations that nobody ends, until the node stops. Looks at what changes with
@@ -122,7 +124,7 @@ impl Changes {
             // A caller of openraft itself may be about to end it. Whoever makes a change here does, in its
             // turn.
             tokio::time::sleep(self.pause).await;
-            let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return };
+            let Ok(turn) = self.turn().await else { return };
             let (end, ended) = oneshot::channel();
             self.run(turn, None, end).await;
             if let Ok(Err(error)) = ended.await {
@@ -151,12 +153,10 @@ impl Changes {
         end: oneshot::Sender<Result<(), MembershipError>>,
     ) {
         let vote = match self.leadership().await {
-            Ok(vote) => vote,
-            Err(error) => {
-                // Whoever dropped the future doesn't hear it, here and below.
-                let _ = end.send(Err(error));
-                return;
-            }
+            Ok(Ok(vote)) => vote,
+            // Whoever dropped the future doesn't hear it, here and below.
+            Ok(Err(not_leader)) => return drop(end.send(Err(not_leader.into()))),
+            Err(stopped) => return drop(end.send(Err(stopped.into()))),
         };
         let _leaving = Leaving(&self.leaving);
         let changed = tokio::select! {
@@ -220,15 +220,12 @@ impl Changes {
     }
 
     /// The vote by which this node leads.
-    pub(super) async fn leadership(&self) -> Result<Vote, MembershipError> {
+    pub(super) async fn leadership(&self) -> Result<Result<Vote, NotLeader>, Stopped> {
         let vote = self.raft.with_raft_state(|state| {
             (state.server_state == ServerState::Leader).then(|| *state.vote_ref())
         });
-        match vote.await {
-            Ok(Some(vote)) => Ok(vote),
-            Ok(None) => Err(NotLeader::of(&self.raft.metrics().borrow()).into()),
-            Err(fatal) => Err(Stopped::from(fatal).into()),
-        }
+        let not_leader = || NotLeader::of(&self.raft.metrics().borrow());
+        Ok(vote.await?.ok_or_else(not_leader))
     }
 
     /// The membership, once it is committed.
@@ -279,7 +276,7 @@ impl Changes {
         if !without_vote.await.is_ok_and(|it| it) {
             return;
         }
-        match hand_over(&self.raft, &*self.peers, self.patience).await {
+        match hand_over(&self.raft, &*self.peers, None, self.patience).await {
             Ok(successor) => {
                 tracing::info!(
                     node_id = me,

@@ -23,6 +23,8 @@
 //! lease and an election timeout. If it fails on the way, the voters elect somebody after an
 //! election timeout, as if L had just stopped.
 //!
+//! Where a successor was [named](super::transfer), step 1 asks nobody else.
+//!
 //! A leader that a change of the membership takes the vote from leaves in the same way, but it counts
 //! towards no quorum. One whose disk is full does, too; a voter whose disk is full says so when it is asked in
 //! step 1 ([`asks_for_room`]).
@@ -116,14 +118,16 @@ struct Succession {
     membership: Membership,
 }
 
-/// Hands what this node leads over within `timeout`, and returns to whom, once that one has taken over.
+/// Hands what this node leads over within `timeout`, to `to` if that is given, and returns to whom, once that
+/// one has taken over.
 pub(super) async fn hand_over(
     raft: &Raft,
     peers: &dyn Peers,
+    to: Option<NodeId>,
     timeout: Duration,
 ) -> Result<NodeId, HandoverError> {
     let deadline = Instant::now() + timeout;
-    let plan = choose(raft, peers, deadline, timeout).await?;
+    let plan = choose(raft, peers, to, deadline, timeout).await?;
     let successor = plan.successor.0;
     let not_confirmed = HandoverError::NotConfirmed { successor, waited: timeout };
     step_down(raft, &plan).await?;
@@ -142,6 +146,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 async fn choose(
     raft: &Raft,
     peers: &dyn Peers,
+    to: Option<NodeId>,
     deadline: Instant,
     timeout: Duration,
 ) -> Result<Succession, HandoverError> {
@@ -150,7 +155,9 @@ async fn choose(
         loop {
             let committed = committed(raft).await?;
             let mut asked = JoinSet::new();
-            for plan in successions(&metrics.borrow_and_update(), committed)? {
+            let plans = successions(&metrics.borrow_and_update(), committed)?;
+            let wanted = |plan: &Succession| to.is_none_or(|to| plan.successor.0 == to);
+            for plan in plans.into_iter().filter(wanted) {
                 let heartbeat = AppendEntriesRequest {
                     vote: plan.vote_before,
                     prev_log_id: plan.last_log_id,
@@ -276,6 +283,8 @@ async fn establish(raft: &Raft, peers: &dyn Peers, plan: &Succession, timeout: D
     let elected = Vote { committed: true, ..plan.vote };
     let request = VoteRequest::new(elected, plan.last_log_id);
     if !request_vote(peers, plan.successor.clone(), plan.vote, request, timeout).await {
+        // Who is asked has no lease any more, which is in the way of nobody who campaigns then.
+        while asked.join_next().await.is_some() {}
         return false;
     }
     // Who is no member any more never hears from the new leader.

@@ -174,7 +174,7 @@ impl Full {
             return true;
         }
         let node_id = raft.metrics().borrow().id;
-        match hand_over(raft, peers, patience).await {
+        match hand_over(raft, peers, None, patience).await {
             Ok(successor) => {
                 tracing::info!(node_id, successor, "the disk is full: leadership handed over");
                 self.told = false;

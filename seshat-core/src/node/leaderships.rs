@@ -1,11 +1,24 @@
 //! Who leads, as a node learns of it: an event and a count for each change.
 
+use openraft::ServerState;
 use tokio::sync::watch;
 
 use crate::metrics;
 use crate::types::{Node, NodeId, Raft};
 
 type Reports = watch::Receiver<openraft::metrics::RaftServerMetrics<NodeId, Node>>;
+
+/// What is told once. Who has no leader may campaign again and again, and hear of others that do: that is one
+/// change.
+fn change(
+    state: ServerState,
+    leader: Option<NodeId>,
+    term: u64,
+) -> Option<(ServerState, Option<NodeId>, u64)> {
+    let leaderless =
+        leader.is_none() && matches!(state, ServerState::Follower | ServerState::Candidate);
+    (!leaderless).then_some((state, leader, term))
+}
 
 /// What was seen last. Made before openraft's clock has run for long, so that nothing is missed but what is over
 /// between two looks.
@@ -33,15 +46,11 @@ impl Leaderships {
                 let now = self.reports.borrow_and_update();
                 let term = now.vote.leader_id.term;
                 let (state, leader) = (now.state, now.current_leader);
-                if Some((state, leader, term)) != before {
-                    tracing::info!(
-                        node_id = self.node_id,
-                        ?state,
-                        leader,
-                        term,
-                        "leadership changed"
-                    );
-                    before = Some((state, leader, term));
+                let change = change(state, leader, term);
+                if Some(change) != before {
+                    let node_id = self.node_id;
+                    tracing::info!(node_id, ?state, leader, term, "leadership changed");
+                    before = Some(change);
                 }
                 let leads = leader.map(|leader| (leader, term));
                 if leads.is_some() && leads != led {

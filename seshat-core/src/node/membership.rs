@@ -43,7 +43,7 @@ impl<R: StateReader> RaftNode<R> {
         };
         self.change(ChangeMembers::AddNodes([(id, node)].into()), true).await?;
         drop(admitted);
-        self.caught_up(id, expected).await
+        Ok(self.caught_up(id, expected).await?)
     }
 
     /// Makes exactly `voters` the voters, through joint consensus. Each must be a learner or a
@@ -137,7 +137,7 @@ impl<R: StateReader> RaftNode<R> {
         &self,
         voters: &BTreeSet<NodeId>,
     ) -> Result<(Option<u64>, Vec<NodeId>), MembershipError> {
-        self.inner.changes.leadership().await?;
+        self.inner.changes.leadership().await??;
         let reported = self.metrics().borrow().last_log_index;
         let voters = voters.clone();
         let state = self.inner.raft.with_raft_state(move |state| {
@@ -149,7 +149,11 @@ impl<R: StateReader> RaftNode<R> {
     }
 
     /// Waits until `id` has the log up to `expected`.
-    async fn caught_up(&self, id: NodeId, expected: Option<u64>) -> Result<(), MembershipError> {
+    pub(super) async fn caught_up(
+        &self,
+        id: NodeId,
+        expected: Option<u64>,
+    ) -> Result<(), NotCaughtUp> {
         let Some(expected) = expected.filter(|_| id != self.id()) else { return Ok(()) };
         let timeout = self.inner.config.propose_timeout();
         let mut progress = Progress::new(Instant::now());
@@ -167,12 +171,7 @@ impl<R: StateReader> RaftNode<R> {
                 let transfer = self.inner.retention.under_way(id);
                 let waited = progress.none_for(got, transfer, Instant::now());
                 if waited >= timeout {
-                    return Err(MembershipError::NotCaughtUp {
-                        node_id: id,
-                        got,
-                        expected,
-                        waited,
-                    });
+                    return Err(NotCaughtUp::Behind { node_id: id, got, expected, waited });
                 }
             }
             // A transfer's end shows nowhere else.
@@ -181,6 +180,29 @@ impl<R: StateReader> RaftNode<R> {
                 _ = metrics.changed() => {}
                 () = tokio::time::sleep(self.inner.config.heartbeat_interval()) => {}
             }
+        }
+    }
+}
+
+/// Why a node isn't known to have caught up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotCaughtUp {
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    #[error("node {node_id} is not caught up")]
+    Behind { node_id: NodeId, got: Option<u64>, expected: u64, waited: Duration },
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl From<NotCaughtUp> for MembershipError {
+    fn from(error: NotCaughtUp) -> Self {
+        match error {
+            NotCaughtUp::NotLeader(error) => error.into(),
+            NotCaughtUp::Behind { node_id, got, expected, waited } => {
+                Self::NotCaughtUp { node_id, got, expected, waited }
+            }
+            NotCaughtUp::Stopped(error) => error.into(),
         }
     }
 }

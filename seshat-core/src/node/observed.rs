@@ -1,5 +1,6 @@
 //! [`Observed`]: any transport, with a span around every call that elects or replicates, and what
-//! follows a snapshot in the log kept for as long as that is on its way.
+//! follows a snapshot in the log kept for as long as that is on its way. What becomes of one call is for those who
+//! look closer: transports tell that a node is lost, or back, once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -113,8 +114,8 @@ impl<N: RaftNetwork<TypeConfig>> RaftNetwork<TypeConfig> for ObservedConnection<
         );
         let answer = self.inner.vote(rpc, option).instrument(span.clone()).await;
         span.in_scope(|| match &answer {
-            Ok(answer) => tracing::info!(granted = answer.vote_granted, "vote answered"),
-            Err(error) => tracing::warn!(%error, "vote not answered"),
+            Ok(answer) => tracing::debug!(granted = answer.vote_granted, "vote answered"),
+            Err(error) => tracing::debug!(%error, "vote not answered"),
         });
         answer
     }

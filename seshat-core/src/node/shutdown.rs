@@ -82,7 +82,7 @@ impl<R: StateReader> RaftNode<R> {
             return Handover::NotLeading;
         }
         let timeout = inner.config.election_timeout_max();
-        match hand_over(&inner.raft, &*inner.peers, timeout).await {
+        match hand_over(&inner.raft, &*inner.peers, None, timeout).await {
             Ok(successor) => {
                 let elapsed_ms = started.elapsed().as_millis() as u64;
                 tracing::info!(node_id, successor, elapsed_ms, "leadership handed over");

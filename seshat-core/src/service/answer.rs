@@ -1,10 +1,13 @@
 //! What clients are told, made of what the node says.
 
-use crate::error::{Leader, MembershipError, NotLeader, ProposeError, ReadError};
+use crate::error::{
+    BuildError, Leader, MembershipError, NotLeader, ProposeError, ReadError, TransferError,
+};
 use crate::network::grpc::NotAllowed;
 use crate::operation::LimitError;
 use crate::proto::client::{
     self as proto, backup_part, change_response, propose_response, read_response,
+    snapshot_response, transfer_leadership_response,
 };
 use crate::types::{Node, NodeId, RaftMetrics};
 
@@ -75,7 +78,7 @@ impl From<ReadError> for Not {
         match error {
             ReadError::NotLeader(error) => error.into(),
             ReadError::NoQuorum { .. } | ReadError::Stopped(_) => Self::now(error),
-            ReadError::Storage(_) => Self::ever(error),
+            ReadError::TooLong(_) | ReadError::Storage(_) => Self::ever(error),
         }
     }
 }
@@ -95,6 +98,28 @@ impl From<MembershipError> for Not {
             MembershipError::Deposed { .. }
             | MembershipError::NoQuorum { .. }
             | MembershipError::Stopped(_) => Self::known(error),
+        }
+    }
+}
+
+/// One may be had later.
+impl From<BuildError> for Not {
+    fn from(error: BuildError) -> Self {
+        Self::now(error)
+    }
+}
+
+impl From<TransferError> for Not {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::NotLeader(error) => error.into(),
+            TransferError::Busy { .. } => Self::now(error),
+            // It had its time: somebody should look at it before it is asked for again.
+            TransferError::NotAVoter { .. }
+            | TransferError::NotCaughtUp { .. }
+            | TransferError::NotTaken { .. }
+            | TransferError::NoQuorum { .. } => Self::ever(error),
+            TransferError::NotConfirmed { .. } | TransferError::Stopped(_) => Self::known(error),
         }
     }
 }
@@ -121,6 +146,41 @@ impl From<Not> for read_response::Outcome {
     }
 }
 
+/// A read that may be repeated has no unknown outcome.
+impl Not {
+    fn of_a_read(self) -> Result<proto::NotLeader, proto::Refused> {
+        match self {
+            Self::Leader(not_leader) => Ok(not_leader),
+            Self::Refused(refused) => Err(refused),
+            Self::Unknown(proto::Unknown { reason }) => Err(proto::Refused { reason, later: true }),
+        }
+    }
+}
+
+impl From<Result<proto::Values, Not>> for proto::GetManyResponse {
+    fn from(end: Result<proto::Values, Not>) -> Self {
+        use proto::get_many_response::Outcome;
+        let outcome = match end.map_err(Not::of_a_read) {
+            Ok(values) => Outcome::Values(values),
+            Err(Ok(not_leader)) => Outcome::NotLeader(not_leader),
+            Err(Err(refused)) => Outcome::Refused(refused),
+        };
+        Self { outcome: Some(outcome) }
+    }
+}
+
+impl From<Result<proto::Page, Not>> for proto::ScanResponse {
+    fn from(end: Result<proto::Page, Not>) -> Self {
+        use proto::scan_response::Outcome;
+        let outcome = match end.map_err(Not::of_a_read) {
+            Ok(page) => Outcome::Page(page),
+            Err(Ok(not_leader)) => Outcome::NotLeader(not_leader),
+            Err(Err(refused)) => Outcome::Refused(refused),
+        };
+        Self { outcome: Some(outcome) }
+    }
+}
+
 impl From<Not> for change_response::Outcome {
     fn from(not: Not) -> Self {
         match not {
@@ -128,6 +188,28 @@ impl From<Not> for change_response::Outcome {
             Not::Refused(refused) => Self::Refused(refused),
             Not::Unknown(unknown) => Self::Unknown(unknown),
         }
+    }
+}
+
+impl From<Not> for transfer_leadership_response::Outcome {
+    fn from(not: Not) -> Self {
+        match not {
+            Not::Leader(not_leader) => Self::NotLeader(not_leader),
+            Not::Refused(refused) => Self::Refused(refused),
+            Not::Unknown(unknown) => Self::Unknown(unknown),
+        }
+    }
+}
+
+/// Whoever is asked answers for itself, and what isn't known can be asked for again.
+impl From<Not> for snapshot_response::Outcome {
+    fn from(not: Not) -> Self {
+        let later = |reason| proto::Refused { reason, later: true };
+        Self::Refused(match not {
+            Not::Leader(_) => later("the node doesn't lead".to_owned()),
+            Not::Refused(refused) => refused,
+            Not::Unknown(proto::Unknown { reason }) => later(reason),
+        })
     }
 }
 

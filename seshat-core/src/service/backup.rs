@@ -5,7 +5,6 @@
 //! snapshot takes; and it ends when nobody takes the parts any more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::node::RaftNode;
 use crate::proto::client::{self as proto, backup_part::Part};
@@ -22,8 +21,6 @@ use super::answer::Not;
 const PART: usize = 256 << 10;
 /// Parts that wait to be taken.
 const WAITING: usize = 4;
-/// How long a build may take before it is asked for again: one that was under way before doesn't count.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The parts of a backup.
 pub(crate) type Parts = ReceiverStream<Result<proto::BackupPart, Status>>;
@@ -111,22 +108,5 @@ async fn fresh(node: &RaftNode, local: bool) -> Result<Snapshot, Not> {
         // No key is asked for: what counts is that this node leads, and has applied all that came before.
         node.read_linearizable(b"").await?;
     }
-    let mut metrics = node.metrics();
-    let wanted = metrics.borrow().last_applied;
-    if wanted.is_none() {
-        return Err(Not::now(format!("node {} has no state yet", node.id())));
-    }
-    loop {
-        if metrics.borrow().snapshot < wanted {
-            node.trigger_snapshot().await.map_err(Not::now)?;
-        }
-        let built = metrics.wait_for(|now| now.snapshot >= wanted || now.running_state.is_err());
-        match tokio::time::timeout(ASK_AGAIN, built).await {
-            Ok(Ok(_)) => break,
-            Ok(Err(_)) => return Err(Not::now(format!("node {} stopped", node.id()))),
-            Err(_) => {}
-        }
-    }
-    let snapshot = node.raft().get_snapshot().await.map_err(Not::now)?;
-    snapshot.ok_or_else(|| Not::now(format!("node {} has no snapshot", node.id())))
+    Ok(node.build_snapshot().await?)
 }

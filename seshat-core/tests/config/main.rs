@@ -3,6 +3,7 @@
 mod law;
 mod longest;
 mod rules;
+mod sample;
 mod text;
 
 use std::time::Duration;

@@ -5,9 +5,10 @@ use std::path::Path;
 use rstest::rstest;
 use seshat_core::config::{GrpcConfig, NodeConfig, TlsConfig};
 use seshat_core::network::grpc::{GrpcTransport, TransportError};
+use seshat_core::node::Handover;
 
 use crate::authority::Authority;
-use crate::host::{Host, Ports, set};
+use crate::host::{Host, Ports, leader, set};
 
 fn grpc(tls: Option<TlsConfig>) -> GrpcConfig {
     GrpcConfig { tls, ..GrpcConfig::default() }
@@ -19,6 +20,25 @@ async fn a_cluster_behind_tls() {
     let tls = |id: u64| Some(authority.certify(&[&format!("node-{id}.seshat")]));
     let hosts = Ports::of(3).await.cluster_by(3, |id, config| config.grpc(grpc(tls(id)))).await;
     set(&hosts, "key", "value").await;
+}
+
+/// A leader speaks for its successor until that one leads, by its own certificate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_hands_over_and_transfers_behind_tls() {
+    let authority = Authority::new();
+    let tls = |id: u64| Some(authority.certify(&[&format!("node-{id}.seshat")]));
+    let mut hosts = Ports::of(5).await.cluster_by(5, |id, config| config.grpc(grpc(tls(id)))).await;
+    set(&hosts, "key", "value").await;
+    for to in 1..=5 {
+        leader(&hosts).await.node.transfer_leadership(to).await.unwrap();
+        assert_eq!(leader(&hosts).await.node.id(), to);
+        set(&hosts, "key", to.to_string()).await;
+    }
+    let last = hosts.remove(4);
+    let handover = last.node.shutdown().await;
+    assert!(matches!(handover, Handover::To(_)), "{handover:?}");
+    set(&hosts, "key", "another").await;
+    last.server.shutdown().await;
 }
 
 /// What node 9, with `theirs`, is told by node 1, with `ours`.

@@ -88,6 +88,15 @@ async fn serves_by_role(certificates: &Path) {
     may_not("client.write", &["remove", "3"], words).await;
     let words = "client.write.seshat may not add a member: it takes client.admin.seshat";
     may_not("client.write", &["add", "4", "127.0.0.1:1"], words).await;
+    let words = "client.write.seshat may not transfer leadership: it takes client.admin.seshat";
+    may_not("client.write", &["transfer", "2"], words).await;
+    let snapshot = ask("client.write", &["snapshot"]).await;
+    let words = "client.write.seshat may not ask for a snapshot: it takes client.admin.seshat";
+    assert_eq!((snapshot.code, snapshot.out.matches(words).count()), (Some(1), 3), "{snapshot:#?}");
+    for seen in ["members", "partitions", "health"] {
+        does("client.read", &[seen]).await;
+    }
+    assert_eq!(does("client.admin", &["transfer", "2"]).await, "node 2 leads\n");
     let added = does("client.admin", &["add", "1", cluster.address(1)]).await;
     assert!(added.starts_with("members: 1 at "), "{added}");
     assert_eq!(does("client.admin", &["set", "key", "admin's"]).await, "OK\n");
@@ -115,6 +124,6 @@ async fn a_node_that_is_told_to_reads_its_certificates_again() {
     std::fs::write(authority.path("node-1.key"), "noise").unwrap();
     node.signal("HUP").await;
     node.says("node 1 keeps its certificates: grpc.tls.key").await;
-    let mut client = cluster.client();
+    let client = cluster.client();
     client.set("key", "value").await.unwrap();
 }

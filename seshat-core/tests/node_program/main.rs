@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
+mod admin;
 #[allow(dead_code, reason = "other tests need all of it")]
 #[path = "../grpc/authority.rs"]
 mod authority;
@@ -21,9 +22,13 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+#[path = "../common/puppet.rs"]
+mod puppet;
+mod quiet;
 mod restarts;
 mod service;
 mod signals;
+mod unit;
 mod writer;
 mod wrong;
 

@@ -47,12 +47,25 @@ impl Program {
         self.out.borrow().clone()
     }
 
+    /// What it wrote to standard error so far.
+    pub(crate) fn logged(&self) -> String {
+        self.err.borrow().clone()
+    }
+
     /// Waits until it has said that.
     pub(crate) async fn says(&mut self, text: &str) {
         let said = timeout(DEADLINE, self.out.wait_for(|out| out.contains(text))).await;
         let heard = matches!(said, Ok(Ok(_)));
         drop(said);
         assert!(heard, "never said {text:?}: {}{}", *self.out.borrow(), *self.err.borrow());
+    }
+
+    /// Waits until it has logged that.
+    pub(crate) async fn logs(&mut self, text: &str) {
+        let logged = timeout(DEADLINE, self.err.wait_for(|err| err.contains(text))).await;
+        let heard = matches!(logged, Ok(Ok(_)));
+        drop(logged);
+        assert!(heard, "never logged {text:?}: {}", *self.err.borrow());
     }
 
     pub(crate) fn kill(&mut self) {

@@ -51,3 +51,21 @@ fn help() {
     assert_eq!(said.code, 0);
     insta::assert_snapshot!(said.out);
 }
+
+/// Every command is known to each shell; what bash is given it can read.
+#[test]
+fn completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = seshat(["completions", shell]);
+        assert_eq!((said.code, &*said.error), (0, ""));
+        for word in ["serve", "client", "transfer", "salvage", "listen-clients"] {
+            assert!(said.out.contains(word), "{shell} lacks {word}");
+        }
+    }
+    // Where there is no bash, there is nobody to read it.
+    let bash = seshat(["completions", "bash"]).out;
+    if let Ok(read) = std::process::Command::new("bash").args(["-nc", &bash]).status() {
+        assert!(read.success(), "{bash}");
+    }
+    assert_eq!(seshat(["completions", "tcsh"]).code, 64);
+}

@@ -6,9 +6,22 @@ mod serve;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-pub(crate) use self::client::{ClientCommand, ClientOptions};
+pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions};
 pub(crate) use self::serve::{Logs, ServeOptions};
+
+const COMPLETIONS: &str = "\
+Examples:
+  seshat completions bash > /etc/bash_completion.d/seshat
+  seshat completions zsh > /usr/local/share/zsh/site-functions/_seshat
+  seshat completions fish > /etc/fish/completions/seshat.fish";
+
+const BEGIN: &str = "\
+To begin:
+  seshat serve --config node1.toml --listen-clients 127.0.0.1:7479
+  seshat client --to 127.0.0.1:7479 status
+  seshat help client";
 
 const OTHER_CODES: &str = "`serve` and `client` have others, which their --help lists.";
 
@@ -43,7 +56,7 @@ meanwhile is refused.";
 
 /// Runs a cluster's nodes, asks a cluster for something, and looks into nodes' directories.
 #[derive(Debug, Parser)]
-#[command(name = "seshat", version, after_help = format!("{EXIT_CODES}\n\n{OTHER_CODES}"), max_term_width = 100)]
+#[command(name = "seshat", version, after_help = format!("{BEGIN}\n\n{EXIT_CODES}\n\n{OTHER_CODES}"), max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -51,13 +64,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs one node of a cluster, which keeps what it must not forget in the directory data_dir of its
-    /// configuration; without one, in memory
+    /// Runs one node of a cluster
     Serve(ServeOptions),
     /// Asks a cluster for something
     Client(ClientOptions),
     #[command(flatten)]
     Tool(Tool),
+    /// Prints what has a shell complete this program's command lines
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// What is done to directories, and to files that take their place.
@@ -78,7 +96,9 @@ pub(crate) enum Tool {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{IN_USE}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!(
+    "Example:\n  seshat inspect data/node1\n\n{IN_USE}\n\n{EXIT_CODES}"
+))]
 pub(crate) struct InspectOptions {
     /// A node's directory
     pub(crate) dir: PathBuf,
@@ -88,7 +108,9 @@ pub(crate) struct InspectOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{AT_REST}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!(
+    "Example:\n  seshat verify data/node1\n\n{AT_REST}\n\n{EXIT_CODES}"
+))]
 pub(crate) struct VerifyOptions {
     /// A node's directory
     pub(crate) dir: PathBuf,
@@ -99,7 +121,7 @@ pub(crate) struct VerifyOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "As JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and no other\nis. An entry that \
+    "Example:\n  seshat dump --text --from 100 --to 200 data/node1\n\nAs JSON, a key or value that is no UTF-8 is an object {{\"hex\": \"...\"}}, and no other\nis. An entry that \
      may have been taken back by one that is lost has\n\"certain\": false.\n\n{IN_USE}\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct DumpOptions {
@@ -124,7 +146,7 @@ pub(crate) struct DumpOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
+    "Example:\n  seshat salvage data/node1 salvaged\n\n{AT_REST}\n\nWhat is written must never take part in the cluster that it comes from: what the\nnode had \
      promised may be missing. So it belongs to a cluster of another name,\nwhose only member it is: start it \
      with that name, and with single_node, and add others.\n\n{EXIT_CODES}"
 ))]
@@ -146,7 +168,7 @@ pub(crate) struct SalvageOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "The file is verified before it has its name. Where nodes ask for certificates, this\none needs the role \
+    "Example:\n  seshat backup --to 10.0.0.1:7479 --to 10.0.0.2:7479 --to 10.0.0.3:7479 monday.backup\n\nThe file is verified before it has its name. Where nodes ask for certificates, this\none needs the role \
      admin.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupOptions {
@@ -176,7 +198,8 @@ pub(crate) struct BackupOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = format!(
-    "Do this once for each member, with the same file and the same members, then start all\nof them with the \
+    "Example:\n  seshat restore monday.backup data/node1 --cluster monday --node 1 --member 1=10.0.0.1:7379 --member \
+     2=10.0.0.2:7379 --member 3=10.0.0.3:7379\n\nDo this once for each member, with the same file and the same members, then start all\nof them with the \
      cluster's new name and the new directories. Members that were\nrestored from different files must never \
      meet: nothing tells them apart.\n\n{EXIT_CODES}"
 ))]
@@ -203,3 +226,6 @@ fn at(text: &str) -> Result<(u64, String), String> {
     });
     parsed.ok_or_else(|| "a node's id, an equals sign and HOST:PORT are needed".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

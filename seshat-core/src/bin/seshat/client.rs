@@ -2,6 +2,8 @@
 //!
 //! Guarantee: no operation is applied twice ([`client`](seshat_core::client)).
 
+mod admin;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seshat_core::client::{Client, ClientError};
-use seshat_core::proto::client::{Member, Role, StatusResponse};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::Failure;
@@ -25,7 +26,7 @@ pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
 async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
     let tls = tls(&options)?;
     let timeout = Duration::from_secs(options.timeout);
-    let mut client = Client::new(options.to.clone(), tls, timeout)?;
+    let client = Client::new(options.to.clone(), tls, timeout)?;
     match options.command {
         Command::Set { key, value } => {
             client.set(bytes(key), bytes(value)).await?;
@@ -38,9 +39,7 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
         Command::Del { keys } => {
             say(client.del(keys.into_iter().map(bytes).collect()).await?);
         }
-        Command::Status => return status(&mut client, options.to).await,
-        Command::Add { id, address } => say(Members(client.add(id, &address).await?)),
-        Command::Remove { id } => say(Members(client.remove(id).await?)),
+        Command::Admin(command) => return admin::run(command, &client, options.to).await,
     }
     tracing::debug!(retries = client.retries(), "done");
     Ok(ExitCode::SUCCESS)
@@ -49,7 +48,9 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Address { .. } => Self::of(WRONG_USAGE, "--to", error),
+            ClientError::Nobody | ClientError::Address { .. } => {
+                Self::of(WRONG_USAGE, "--to", error)
+            }
             ClientError::Refused { .. } | ClientError::TooLate { .. } => {
                 Self::new(FAILED, error.to_string())
             }
@@ -88,64 +89,4 @@ fn bytes(argument: OsString) -> Bytes {
 fn print(value: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(value).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
-}
-
-/// Every node that was named.
-async fn status(client: &mut Client, mut to: Vec<String>) -> Result<ExitCode, Failure> {
-    to.sort();
-    to.dedup();
-    let mut asked = Vec::new();
-    for address in to {
-        let answer = client.status(&address).await;
-        asked.push((address, answer));
-    }
-    say(format_args!(
-        "{:<5}{:<22}{:<11}{:<9}{:>5}{:>9}{:>10}  digest",
-        "node", "address", "role", "member", "term", "applied", "keys"
-    ));
-    for (address, answer) in &asked {
-        match answer {
-            Ok(status) => say(Row { address, status }),
-            Err(reason) => say(format_args!("{:<5}{address:<22}no answer: {reason}", "?")),
-        }
-    }
-    let answered = asked.iter().any(|(_, answer)| answer.is_ok());
-    Ok(ExitCode::from(if answered { 0 } else { FAILED }))
-}
-
-struct Row<'a> {
-    address: &'a str,
-    status: &'a StatusResponse,
-}
-
-impl std::fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { address, status } = self;
-        let role = match status.role() {
-            Role::Unspecified => "?",
-            Role::Applicant => "applicant",
-            Role::Learner => "learner",
-            Role::Follower => "follower",
-            Role::Candidate => "candidate",
-            Role::Leader => "leader",
-            Role::Stopped => "stopped",
-        };
-        let member = status.members.iter().find(|member| member.id == status.id);
-        let member = member.map_or("no", |member| if member.voter { "voter" } else { "learner" });
-        let applied = status.last_applied.map_or("-".to_owned(), |index| index.to_string());
-        let StatusResponse { id, term, keys, .. } = status;
-        write!(f, "{id:<5}{address:<22}{role:<11}{member:<9}{term:>5}{applied:>9}{keys:>10}  ")?;
-        status.digest.iter().flatten().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-struct Members(Vec<Member>);
-
-impl std::fmt::Display for Members {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("members:")?;
-        self.0.iter().try_for_each(|Member { id, address, voter }| {
-            write!(f, " {id} at {address}{}", if *voter { "" } else { " (learner)" })
-        })
-    }
 }

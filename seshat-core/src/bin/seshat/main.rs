@@ -11,6 +11,8 @@
 //! seshat salvage DIR OUT                 what is whole, into a new directory
 //! seshat backup --to ADDRESS... FILE     a running cluster's state, into a file
 //! seshat restore FILE DIR ...            a new cluster from such a file
+//!
+//! seshat completions SHELL               has a shell complete all of these
 //! ```
 //!
 //! Guarantees: nothing is edited in place: a directory that is looked into is only read, and what is written is
@@ -37,7 +39,8 @@ use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 
 use self::arguments::{Arguments, Command, Tool};
 
@@ -80,11 +83,8 @@ fn main() -> ExitCode {
     let end = match arguments.command {
         Command::Serve(options) => serve::run(options),
         Command::Client(options) => client::run(options),
-        Command::Tool(tool) => {
-            let mut out = io::BufWriter::new(io::stdout().lock());
-            let end = run(tool, &mut out);
-            end.and_then(|code| Ok(out.flush().map(|()| code)?))
-        }
+        Command::Tool(tool) => buffered(|out| run(tool, out)),
+        Command::Completions { shell } => buffered(|out| complete(shell, out)),
     };
     end.unwrap_or_else(|failure| {
         if failure.code != 0 {
@@ -92,6 +92,24 @@ fn main() -> ExitCode {
         }
         ExitCode::from(failure.code)
     })
+}
+
+/// Standard output, flushed at the end.
+fn buffered(
+    run: impl FnOnce(&mut dyn Write) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let code = run(&mut out)?;
+    out.flush()?;
+    Ok(code)
+}
+
+fn complete(shell: Shell, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    // To memory, as it would panic where nobody reads.
+    clap_complete::generate(shell, &mut Arguments::command(), "seshat", &mut script);
+    out.write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The code is the command's, though it wasn't understood.

@@ -35,12 +35,16 @@ impl transport_server::Transport for Answers {
         &self,
         request: Request<AppendEntriesRequest>,
     ) -> Result<Response<AppendEntriesResponse>, Status> {
-        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
+        let (sender, vote) = (Sender::of(&request), request.get_ref().vote);
+        match vote.committed {
+            true => sender.check(vote.leader_id.node_id)?,
+            false => self.follower.may_say(sender, vote).await?,
+        }
         self.follower.append(request.into_inner()).await.map(Response::new)
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
-        Sender::of(&request).check(request.get_ref().vote.leader_id.node_id)?;
+        self.follower.may_say(Sender::of(&request), request.get_ref().vote).await?;
         // It can't come back once it is over, so a vote that is granted later is none too early.
         if let Some(probation) = self.standing.probation() {
             let committed = probation.leadership.committed;

@@ -4,6 +4,7 @@
 //! hears what may change its log one after the other, so that what it was judged by is still so. A
 //! leader is heard even while something of it is under way that takes long.
 
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openraft::ServerState;
@@ -12,10 +13,11 @@ use tokio::sync::{Mutex, MutexGuard};
 use tonic::Status;
 
 use super::error::Refusal;
+use super::identity::Sender;
 use crate::error::Stopped;
 use crate::network::heartbeat;
 use crate::node::Intake;
-use crate::statement::{self, Facts, Implausible, Terms, Told};
+use crate::statement::{self, Facts, Implausible, Named, Terms, Told};
 use crate::types::{
     AppendEntriesRequest, AppendEntriesResponse, LeaderId, LogId, NodeId, Raft, Snapshot,
     SnapshotMeta, SnapshotResponse, Vote, VoteRequest, VoteResponse,
@@ -27,6 +29,7 @@ pub(super) struct Follower {
     me: NodeId,
     intake: Intake,
     told: Mutex<Told>,
+    named: StdMutex<Named>,
 }
 
 /// By now.
@@ -58,7 +61,16 @@ enum Turn<'a> {
 impl Follower {
     pub(super) fn new(raft: Raft, intake: Intake) -> Self {
         let me = raft.metrics().borrow().id;
-        Self { raft, me, intake, told: Mutex::default() }
+        Self { raft, me, intake, told: Mutex::default(), named: StdMutex::default() }
+    }
+
+    /// Whether `sender` may speak of a vote: its own, or that of the successor that it has named.
+    pub(super) async fn may_say(&self, sender: Sender, vote: Vote) -> Result<(), Status> {
+        let Err(refused) = sender.check(vote.leader_id.node_id) else { return Ok(()) };
+        let Some(by) = sender.certified() else { return Err(refused) };
+        let now = self.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(stopped)?;
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.allows(by, vote, now) { Ok(()) } else { Err(refused) }
     }
 
     /// Replicates entries, if the request is plausible and the disk has room for them. If it hasn't, the

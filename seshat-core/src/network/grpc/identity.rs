@@ -121,6 +121,11 @@ impl Sender {
         Self { certified: from.flatten() }
     }
 
+    /// Whose certificate it is.
+    pub(super) fn certified(self) -> Option<NodeId> {
+        self.certified
+    }
+
     /// Whether it is the one that the message itself says it is from.
     pub(super) fn check(self, said: NodeId) -> Result<(), Status> {
         match self.certified {

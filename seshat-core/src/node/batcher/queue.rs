@@ -6,7 +6,7 @@
 //! in which their futures were first polled, also while the queue is full.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -17,7 +17,7 @@ use super::door::{Door, Pass};
 use super::turn::Turn;
 use super::waiting::{Answered, Reply, Waiting};
 use crate::config::NodeConfig;
-use crate::error::{ProposeError, Stopped};
+use crate::error::{NotLeader, ProposeError, Stopped};
 use crate::operation::Operation;
 
 /// How long a lone proposer's entry may hold up others before the driver asks it for the turn, and
@@ -43,6 +43,8 @@ pub(super) struct Queue {
     wake: Notify,
     /// Told when others wait for a lone proposer's turn.
     hurry: Notify,
+    /// Told when nobody has the turn any more.
+    rest: Notify,
     door: Door,
     max_operations: usize,
     max_bytes: usize,
@@ -71,7 +73,16 @@ pub(super) struct Inbox {
     minds_nobody: bool,
     /// When the driver proposed the entry that is under way.
     began: Option<Instant>,
+    /// Nothing is let in for now.
+    paused: bool,
     pub(super) closed: bool,
+}
+
+impl Inbox {
+    /// Whether nothing is queued or under way, as far as who has the turn tells.
+    fn rests(&self) -> bool {
+        self.holder == Holder::Nobody && self.proposals.is_empty() && self.left.is_empty()
+    }
 }
 
 /// What became of an operation that was to be proposed.
@@ -90,6 +101,16 @@ pub(super) enum Work {
     Await(Answer, Waiting),
 }
 
+/// While it is there, a queue lets nothing in.
+#[derive(Debug)]
+pub(in crate::node) struct Paused(Arc<Queue>);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.lock().paused = false;
+    }
+}
+
 impl Queue {
     pub(super) fn new(config: &NodeConfig) -> Self {
         let (batch, limits) = (config.batch(), *config.limits());
@@ -97,6 +118,7 @@ impl Queue {
             inbox: Mutex::default(),
             wake: Notify::new(),
             hurry: Notify::new(),
+            rest: Notify::new(),
             door: Door::new(batch.queue_bytes, limits),
             max_operations: batch.max_operations,
             max_bytes: batch.max_bytes,
@@ -126,13 +148,16 @@ impl Queue {
         if inbox.closed {
             return Err(Stopped::ShutDown.into());
         }
+        if inbox.paused {
+            return Err(NotLeader { leader: None }.into());
+        }
         let moves =
             inbox.holder == Holder::Driver && inbox.began.is_some_and(|began| now < began + MOMENT);
         if !moves && let Some(refused) = refusal() {
             return Err(refused);
         }
         // What is left is under way still, if the driver hasn't come to it yet.
-        if inbox.holder == Holder::Nobody && inbox.proposals.is_empty() && inbox.left.is_empty() {
+        if inbox.rests() {
             inbox.turns += 1;
             inbox.holder = Holder::Alone(inbox.turns);
             return Ok(Entered::Alone(Turn::new(self, inbox.turns, pass), operation));
@@ -154,6 +179,29 @@ impl Queue {
         self.lock().closed = true;
         self.door.close();
         self.wake();
+    }
+
+    /// Lets nothing in, until the guard is dropped. What is in is answered meanwhile.
+    pub(super) fn pause(self: &Arc<Self>) -> Paused {
+        self.lock().paused = true;
+        Paused(Arc::clone(self))
+    }
+
+    /// Until nothing is queued, and nothing is under way that anybody waits for. What is let in meanwhile is
+    /// waited for, too.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let rests = self.rest.notified();
+            if self.lock().rests() {
+                return;
+            }
+            rests.await;
+        }
+    }
+
+    /// Nobody has the turn any more.
+    pub(super) fn rests(&self) {
+        self.rest.notify_waiters();
     }
 
     pub(super) fn wake(&self) {
@@ -194,6 +242,7 @@ impl Queue {
                     std::mem::swap(backlog, &mut inbox.proposals);
                     if backlog.is_empty() {
                         inbox.holder = Holder::Nobody;
+                        self.rests();
                         if inbox.closed {
                             return None;
                         }

@@ -83,6 +83,7 @@ impl Drop for Turn<'_> {
         inbox.holder = Holder::Nobody;
         let driver_has_work = !inbox.proposals.is_empty() || inbox.closed;
         drop(inbox);
+        self.queue.rests();
         if driver_has_work {
             self.queue.wake();
         }

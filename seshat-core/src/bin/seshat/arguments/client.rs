@@ -8,12 +8,17 @@ use seshat_core::types::NodeId;
 
 use super::NODE_CODES;
 
+const EXAMPLES: &str = "\
+Examples:
+  seshat client --to 10.0.0.1:7479 --to 10.0.0.2:7479 --to 10.0.0.3:7479 set greeting hello
+  seshat client --to 10.0.0.1:7479 --ca ca.pem --cert client.pem --key client.key get greeting";
+
 const GUARANTEE: &str = "\
 An operation is applied once at most: it is sent again only where it was certainly not proposed. Where
 the answer is lost, there is no telling whether it was applied: exit code 4.";
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{GUARANTEE}\n\n{NODE_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{GUARANTEE}\n\n{NODE_CODES}"))]
 pub(crate) struct ClientOptions {
     /// Where a node listens for clients; give that of all nodes, as any of them may lead
     #[arg(long, value_name = "ADDRESS", required = true)]
@@ -38,18 +43,46 @@ pub(crate) struct ClientOptions {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
     /// Binds a key to a value
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 set greeting hello")]
     Set { key: OsString, value: OsString },
     /// Prints what a key is bound to
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 get greeting")]
     Get { key: OsString },
     /// Removes keys; prints how many there were
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 del greeting farewell")]
     Del {
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<OsString>,
     },
-    /// Prints how every node is that --to names
+    #[command(flatten)]
+    Admin(AdminCommand),
+}
+
+/// What operators ask for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Prints how every node is that --to names, with a digest of its keys
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 status")]
     Status,
+    /// Prints whether every node is ready that --to names, and why not: exit code 1 unless all are
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 health")]
+    Health,
+    /// Prints who belongs to the cluster
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 members")]
+    Members,
+    /// Prints the partitions of every node that --to names, and how far each has come
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 partitions")]
+    Partitions,
     /// Makes a node that waits to be added a voter; other nodes reach it at ADDRESS
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 add 4 10.0.0.4:7379")]
     Add { id: NodeId, address: String },
     /// Makes a node a member no more
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 remove 4")]
     Remove { id: NodeId },
+    /// Makes a voter the leader; who led follows it
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 transfer 2")]
+    Transfer { id: NodeId },
+    /// Has every node that --to names build a snapshot now
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 snapshot")]
+    Snapshot,
 }

@@ -7,12 +7,20 @@ use seshat_core::types::NodeId;
 
 use super::NODE_CODES;
 
+const EXAMPLE: &str = "\
+Example:
+  seshat serve --config node1.toml --listen-clients 127.0.0.1:7479";
+
+const KEEPS: &str = "\
+A node keeps what it must not forget in the directory data_dir of its configuration; without one, in
+memory: then it has to be removed from its cluster, and added again, whenever it ends.";
+
 const SIGNALS: &str = "\
 A second Ctrl-C or SIGTERM ends a node at once, with 130 or 143. SIGHUP has it read its certificates
 again, which it does by itself within seconds, too.";
 
 #[derive(Debug, Args)]
-#[command(after_help = format!("{NODE_CODES}\n\n{SIGNALS}"))]
+#[command(after_help = format!("{EXAMPLE}\n\n{KEEPS}\n\n{NODE_CODES}\n\n{SIGNALS}"))]
 pub(crate) struct ServeOptions {
     /// The node's configuration, in TOML
     #[arg(long, value_name = "FILE")]
