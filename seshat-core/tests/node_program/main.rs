@@ -16,6 +16,7 @@ mod directory;
 mod history;
 mod memory;
 mod mistyped;
+mod monitored;
 mod once;
 mod partition;
 mod program;
