@@ -27,6 +27,7 @@
 
 mod admin;
 mod attempt;
+pub mod commands;
 mod link;
 mod node;
 

@@ -14,6 +14,7 @@ mod certificates;
 mod cluster;
 mod directory;
 mod history;
+mod load;
 mod memory;
 mod mistyped;
 mod monitored;
