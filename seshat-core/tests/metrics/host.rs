@@ -188,8 +188,8 @@ impl Ports {
         // So patient that neither what is done to a leader nor the other tests cost it its place.
         let config = NodeConfig::builder(id)
             .heartbeat_interval(Duration::from_millis(100))
-            .election_timeout_min(Duration::from_millis(2000))
-            .election_timeout_max(Duration::from_millis(2500));
+            .election_timeout_min(Duration::from_millis(3000))
+            .election_timeout_max(Duration::from_millis(3500));
         let config = if self.found.len() == 1 { config.single_node() } else { config };
         self.found.iter().fold(config, |config, (id, address)| config.member(*id, address))
     }
