@@ -145,8 +145,13 @@ fn pieces(total: usize, most: usize) -> impl Iterator<Item = usize> {
 fn apply(keys: &mut BTreeMap<Bytes, Bytes>, command: &Command) -> Vec<Response> {
     let apply = |operation| match operation {
         Operation::Set(set) => {
-            let previous = keys.insert(set.key().clone(), set.value().clone());
-            Response::Set { previous: previous.filter(|_| set.get()) }
+            let before = keys.get(set.key()).cloned();
+            let previous = before.clone().filter(|_| set.get());
+            if set.condition().is_some_and(|condition| !condition.holds(before.is_some())) {
+                return Response::NotSet { previous };
+            }
+            keys.insert(set.key().clone(), set.value().clone());
+            Response::Set { previous }
         }
         Operation::Del(del) => {
             let deleted = del.keys().iter().filter(|key| keys.remove(*key).is_some()).count();

@@ -8,6 +8,7 @@ use openraft::error::{
     ChangeMembershipError, CheckIsLeaderError, Fatal, ForwardToLeader, RaftError,
 };
 
+use crate::machine::TooLong;
 use crate::metrics::Reason;
 use crate::operation::LimitError;
 use crate::types::{Node, NodeId, RaftMetrics, StorageError};
@@ -261,6 +262,9 @@ pub enum ReadError {
     /// The node stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// What was asked for is more than is answered at once.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     /// The state machine could not be read.
     #[error("the state could not be read")]
     Storage(#[source] Box<dyn Error + Send + Sync>),

@@ -20,6 +20,7 @@
 //! proto                                  the schema, as messages
 //! metrics                                what those are told who look after a node
 //! codec/error codec/fields codec/format  a message's fields, what may be wrong with them; formats
+//! condition                              what SET may be told beside key and value
 //! operation                              what clients ask for, within limits; batches; responses
 //! snapshot/data types                    the one place that spells openraft's generics
 //! log log/store                          the log, and openraft's face of it
@@ -57,6 +58,8 @@ pub mod codec;
 mod codec {
     pub(crate) mod client;
 }
+#[cfg(any(feature = "storage-v2", feature = "client"))]
+mod condition;
 #[cfg(feature = "storage-v2")]
 pub mod config;
 #[cfg(feature = "storage-v2")]

@@ -11,6 +11,7 @@ mod keyspace;
 #[cfg(feature = "next")]
 mod next;
 mod record;
+mod scan;
 mod store;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use self::keyspace::GROUP;
 pub use self::keyspace::Size;
 pub(crate) use self::keyspace::{KeySpace, View};
 pub(crate) use self::record::Record;
+pub use self::scan::{Page, Scan};
 pub use self::store::{MachineReader, MachineSnapshotBuilder, MachineStore};
 use crate::codec::OLDEST_FORMAT;
 #[cfg(feature = "next")]
@@ -72,6 +74,23 @@ impl Machine {
     /// The value of `key`, copied.
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
         self.keys.get(key).map(Bytes::copy_from_slice)
+    }
+
+    /// The values of `keys`, in their order, copied.
+    ///
+    /// # Errors
+    /// They have more than `max_bytes` in all. Then nothing is copied.
+    pub fn get_many(
+        &self,
+        keys: &[Bytes],
+        max_bytes: usize,
+    ) -> Result<Vec<Option<Bytes>>, TooLong> {
+        let found: Vec<_> = keys.iter().map(|key| self.keys.get(key)).collect();
+        let got = found.iter().flatten().map(|value| value.len()).sum();
+        if got > max_bytes {
+            return Err(TooLong { got, max: max_bytes });
+        }
+        Ok(found.into_iter().map(|value| value.map(Bytes::copy_from_slice)).collect())
     }
 
     /// How much is stored.
@@ -169,9 +188,18 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Ahead<I> {
 
 /// Values are copied out of the entry: a slice would keep alive the whole frame it arrived in.
 fn run(keys: &mut KeySpace, operation: &Operation) -> Response {
+    if let Operation::Set(set) = operation
+        && let Some(condition) = set.condition()
+    {
+        let there = keys.get(set.key());
+        if !condition.holds(there.is_some()) {
+            let previous = there.filter(|_| set.get()).map(Bytes::copy_from_slice);
+            return Response::NotSet { previous };
+        }
+    }
     match operation {
         #[cfg(feature = "next")]
-        Operation::Set(set) if set.how() != How::Replace => {
+        Operation::Set(set) if matches!(set.how(), How::Prepend | How::Append) => {
             next::run(keys, set);
             Response::Set { previous: None }
         }
@@ -196,6 +224,25 @@ pub struct FrozenMachine {
     pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
     pub(crate) format: u32,
+}
+
+impl FrozenMachine {
+    /// A page of what was there. Looks at every key, so call it off the runtime's worker threads.
+    pub fn scan(&self, scan: &Scan) -> Page {
+        scan::page(self.keys.records(), scan)
+    }
+}
+
+/// What several keys are bound to is more than was to be answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the values have {got} bytes in all, and at most {max} are answered at once: ask for fewer keys"
+)]
+pub struct TooLong {
+    /// Bytes of all values.
+    pub got: usize,
+    /// Bytes allowed.
+    pub max: usize,
 }
 
 /// An entry that was applied before, or comes out of order. Nothing was applied.

@@ -11,6 +11,8 @@ mod keys;
 
 use bytes::Bytes;
 
+pub use crate::condition::{Condition, SetOptions};
+
 pub use self::batch::Batch;
 pub(crate) use self::how::How;
 pub use self::keys::{Keys, KeysIter};
@@ -49,13 +51,14 @@ impl Default for Limits {
 /// readable, and a node that doesn't know what is new refuses the entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// `SET key value [GET]`
+    /// `SET key value [NX | XX] [GET]`
     Set(Set),
     /// `DEL key [key ...]`
     Del(Del),
 }
 
-/// `SET key value [GET]`: binds the key to the value, whatever was there before.
+/// `SET key value [NX | XX] [GET]`: binds the key to the value, whatever was there before, unless it has
+/// a condition that doesn't hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     key: Bytes,
@@ -75,9 +78,14 @@ impl Set {
         &self.value
     }
 
-    /// Whether the value that is replaced is answered.
+    /// Whether the value before is answered.
     pub fn get(&self) -> bool {
         self.get
+    }
+
+    /// When the key is bound; `None`: always.
+    pub fn condition(&self) -> Option<Condition> {
+        self.how.condition()
     }
 
     pub(crate) fn how(&self) -> How {
@@ -124,21 +132,36 @@ impl Operation {
         Self::made(key.into(), value.into(), true, How::Replace, limits)
     }
 
-    /// Binds the key to the value, if it is bound to none. For tests of upgrades: no version has it.
+    /// `SET key value [NX | XX] [GET]`: binds the key, if the condition holds, and answers with the value
+    /// before, if that is asked for; whether the key was bound is answered in either case. As in Redis 7,
+    /// each goes with each.
+    ///
+    /// # Errors
+    /// An oversized key or value, with the limit it breaks.
+    pub fn set_with(
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        options: SetOptions,
+        limits: &Limits,
+    ) -> Result<Self, LimitError> {
+        Self::made(key.into(), value.into(), options.get, options.condition.into(), limits)
+    }
+
+    /// Adds the value before the one that the key is bound to. For tests of upgrades: no version has it.
     ///
     /// # Errors
     /// An oversized key or value, with the limit it breaks.
     #[cfg(feature = "next")]
     #[doc(hidden)]
-    pub fn next_set_if_absent(
+    pub fn next_prepend(
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, LimitError> {
-        Self::made(key.into(), value.into(), false, How::IfAbsent, limits)
+        Self::made(key.into(), value.into(), false, How::Prepend, limits)
     }
 
-    /// Adds the value to the one that the key is bound to. For tests of upgrades: no version has it.
+    /// Adds the value behind the one that the key is bound to. For tests of upgrades: no version has it.
     ///
     /// # Errors
     /// An oversized key or value, with the limit it breaks.
@@ -225,8 +248,7 @@ impl Operation {
     }
 
     /// How many bytes its answer may take within `limits`, beside what every answer does: those of
-    /// the value that is replaced, where it is asked for. One that was set under wider limits may be
-    /// longer.
+    /// the value before, where it is asked for. One that was set under wider limits may be longer.
     pub fn answer_bytes(&self, limits: &Limits) -> usize {
         match self {
             Self::Set(set) if set.get => limits.max_value_bytes,
@@ -235,7 +257,8 @@ impl Operation {
     }
 
     /// The least version of an entry that may hold it, and so the least that a node must read to
-    /// apply it: 2 for the empty key and for `SET ... GET`, 1 for everything else.
+    /// apply it: 3 for a SET with a condition, 2 for the empty key and for `SET ... GET`, 1 for everything
+    /// else.
     pub fn format(&self) -> u32 {
         match self {
             Self::Set(Set { key, get, how, .. }) => {
@@ -272,11 +295,16 @@ fn check_key(key: &[u8], limits: &Limits) -> Result<(), LimitError> {
 /// What one operation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// Answers SET.
+    /// Answers SET: the key is bound to the value.
     Set {
         /// The value that was replaced; `None` if the key did not exist, or the operation did not
         /// ask ([`Operation::set_get`]). It may share memory with other responses: copy it to keep
         /// it.
+        previous: Option<Bytes>,
+    },
+    /// Answers SET: its condition didn't hold, and nothing was changed.
+    NotSet {
+        /// The value that the key keeps, as in [`Set`](Response::Set).
         previous: Option<Bytes>,
     },
     /// Answers DEL.

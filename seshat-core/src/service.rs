@@ -31,13 +31,15 @@
 mod admin;
 mod answer;
 mod backup;
+mod exchange;
+mod reads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::network::grpc::{NotAllowed, Role};
 use crate::node::RaftNode;
-use crate::operation::{LimitError, Limits, Operation};
+use crate::operation::{Condition, Limits, Operation, SetOptions};
 use crate::proto::client::client_server::{Client, ClientServer};
 use crate::proto::client::{
     self as proto, change_response, propose_response, read_response, snapshot_response,
@@ -46,11 +48,12 @@ use crate::proto::client::{
 use crate::proto::v1::{self, operation::Kind};
 use crate::types::{NodeId, RaftMetrics};
 use openraft::ServerState;
-use tokio::sync::{RwLock, RwLockReadGuard};
-use tonic::{Request, Response, Status};
+use tokio::sync::{RwLock, RwLockReadGuard, watch};
+use tonic::{Request, Response, Status, Streaming};
 
 use self::answer::{Not, leader, members};
 use self::backup::{Backups, Parts};
+use self::exchange::Packs;
 
 /// The service of one node. Clones are the same one.
 #[derive(Clone)]
@@ -62,12 +65,20 @@ pub struct Service {
     /// node stops. So what was let in is answered by a node that runs, and what comes later
     /// certainly does nothing.
     open: Arc<RwLock<()>>,
+    /// Whether that was begun.
+    closing: watch::Sender<bool>,
 }
 
 impl Service {
     /// What `node` serves to clients. Until it is [`admitted`](Self::admitted) its status says that it applies.
     pub fn new(node: RaftNode) -> Self {
-        Self { node, admitted: Arc::default(), backups: Backups::default(), open: Arc::default() }
+        Self {
+            node,
+            admitted: Arc::default(),
+            backups: Backups::default(),
+            open: Arc::default(),
+            closing: watch::Sender::new(false),
+        }
     }
 
     /// The same, for a server's routes: takes messages up to the node's
@@ -88,6 +99,7 @@ impl Service {
     ///
     /// [`NodeConfig::propose_timeout`]: crate::config::NodeConfig::propose_timeout
     pub async fn close(&self) {
+        self.closing.send_replace(true);
         let open = Arc::clone(&self.open);
         // In a task of its own, as the door must stay closed when patience ends.
         let closing = tokio::spawn(async move { std::mem::forget(open.write_owned().await) });
@@ -113,14 +125,6 @@ impl Service {
         };
         let response = self.node.propose(checked(kind, self.node.limits())?).await?;
         Ok(v1::Response::from(&response))
-    }
-
-    async fn read(&self, request: proto::ReadRequest) -> Result<proto::Value, Not> {
-        let value = match request.local {
-            true => self.node.read(&request.key).await?,
-            false => self.node.read_linearizable(&request.key).await?,
-        };
-        Ok(proto::Value { value })
     }
 
     /// Any step may be done already: whoever asks again goes on from there.
@@ -202,22 +206,30 @@ impl Service {
 }
 
 /// By way of the constructors, which know the limits; the codec knows what is well formed, no more.
-fn checked(kind: Kind, limits: &Limits) -> Result<Operation, LimitError> {
-    match kind {
-        Kind::Set(v1::SetOperation { key, value, get: true }) => {
-            Operation::set_get(key, value, limits)
+fn checked(kind: Kind, limits: &Limits) -> Result<Operation, Not> {
+    Ok(match kind {
+        Kind::Set(v1::SetOperation { key, value, get, condition }) => {
+            let condition = match v1::SetCondition::try_from(condition) {
+                Ok(v1::SetCondition::Unspecified) => None,
+                Ok(v1::SetCondition::Absent) => Some(Condition::Absent),
+                Ok(v1::SetCondition::Present) => Some(Condition::Present),
+                Err(_) => return Err(Not::ever("a condition that this node doesn't know")),
+            };
+            Operation::set_with(key, value, SetOptions { condition, get }, limits)?
         }
-        Kind::Set(v1::SetOperation { key, value, get: false }) => {
-            Operation::set(key, value, limits)
-        }
-        Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits),
-    }
+        Kind::Del(v1::DelOperation { keys }) => Operation::del(keys, limits)?,
+    })
 }
 
 /// What was sent, if whoever sent it may do `what`.
 fn allowed<T>(request: Request<T>, role: Role, what: &'static str) -> Result<T, NotAllowed> {
     role.require(&request, what)?;
     Ok(request.into_inner())
+}
+
+fn read_answer(end: Result<proto::Value, Not>) -> proto::ReadResponse {
+    let outcome = end.map_or_else(Into::into, read_response::Outcome::Value);
+    proto::ReadResponse { outcome: Some(outcome) }
 }
 
 fn changed(end: Result<proto::Membership, Not>) -> Response<proto::ChangeResponse> {
@@ -241,8 +253,32 @@ impl Client for Service {
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
         let end = async { self.read(allowed(request, Role::Read, "read")?).await };
-        let outcome = end.await.map_or_else(Into::into, read_response::Outcome::Value);
-        Ok(Response::new(proto::ReadResponse { outcome: Some(outcome) }))
+        Ok(Response::new(read_answer(end.await)))
+    }
+
+    async fn get_many(
+        &self,
+        request: Request<proto::GetManyRequest>,
+    ) -> Result<Response<proto::GetManyResponse>, Status> {
+        let end = async { self.get_many(allowed(request, Role::Read, "read")?).await };
+        Ok(Response::new(end.await.into()))
+    }
+
+    async fn scan(
+        &self,
+        request: Request<proto::ScanRequest>,
+    ) -> Result<Response<proto::ScanResponse>, Status> {
+        let end = async { self.scan(allowed(request, Role::Read, "read")?).await };
+        Ok(Response::new(end.await.into()))
+    }
+
+    type ExchangeStream = Packs;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<proto::Requests>>,
+    ) -> Result<Response<Packs>, Status> {
+        Ok(Response::new(exchange::begin(self.clone(), request)))
     }
 
     async fn status(

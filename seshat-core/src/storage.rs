@@ -17,7 +17,7 @@ pub use self::probation::{Probation, Probations};
 pub use self::released::{Hold, Released};
 use crate::codec::OLDEST_FORMAT;
 use crate::log::LogStore;
-use crate::machine::{MachineReader, MachineStore};
+use crate::machine::{MachineReader, MachineStore, Page, Scan, TooLong};
 use crate::snapshot::SnapshotData;
 use crate::types::{SnapshotMeta, TypeConfig};
 #[doc(no_inline)]
@@ -93,6 +93,19 @@ pub trait StateReader: Clone + Send + Sync + 'static {
     /// The value of `key` after some prefix of the log; a later read sees no shorter one.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> + Send;
 
+    /// The values of `keys`, in their order, all after the same prefix of the log, which is no shorter
+    /// than what an earlier read saw; or how much too long they are, if they have more than `max_bytes`
+    /// in all.
+    fn get_many(
+        &self,
+        keys: &[Bytes],
+        max_bytes: usize,
+    ) -> impl Future<Output = Result<Result<Vec<Option<Bytes>>, TooLong>, Self::Error>> + Send;
+
+    /// A page of the state after some prefix of the log, no shorter than what an earlier read saw. Doesn't
+    /// hold up the runtime's threads.
+    fn scan(&self, scan: Scan) -> impl Future<Output = Result<Page, Self::Error>> + Send;
+
     /// Reads a snapshot that came from another node, all of it, before openraft hears of it: once openraft
     /// has told the machine to install it, an error stops the node for good. What passes here must be
     /// installed without one. The state stays as it is.
@@ -135,10 +148,22 @@ pub trait StateReader: Clone + Send + Sync + 'static {
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 impl StateReader for MachineReader {
-    type Error = std::convert::Infallible;
+    type Error = tokio::task::JoinError;
 
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Self::Error> {
         Ok(Self::get(self, key))
+    }
+
+    async fn get_many(
+        &self,
+        keys: &[Bytes],
+        max_bytes: usize,
+    ) -> Result<Result<Vec<Option<Bytes>>, TooLong>, Self::Error> {
+        Ok(Self::get_many(self, keys, max_bytes))
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Page, Self::Error> {
+        Self::scan(self, scan).await
     }
 
     fn format(&self) -> u32 {

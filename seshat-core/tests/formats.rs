@@ -16,7 +16,7 @@ use seshat_core::error::{HeldBack, MembershipError, ProposeError};
 use seshat_core::network::switchboard::{Encoded, Port};
 use seshat_core::network::{StubNetwork, Switchboard, Transport};
 use seshat_core::node::RaftNode;
-use seshat_core::operation::{Operation, Response};
+use seshat_core::operation::{Condition, Operation, Response, SetOptions};
 use seshat_core::storage::MemStorage;
 use seshat_core::types::{Node, RaftMetrics, TypeConfig};
 use tokio::time::{Instant, sleep};
@@ -153,6 +153,32 @@ async fn a_node_alone_writes_the_newest_format_at_once() {
     node.shutdown().await;
 }
 
+/// What came with format 3 is refused as long as a member reads format 2 only, which all else is written in.
+#[tokio::test]
+async fn a_condition_waits_for_the_last_member_that_does_not_read_it() {
+    let older = FormatsResponse { reads: 2, agrees: 2 };
+    let cluster = Cluster::start([Some(older); 3], |config| config).await;
+    cluster.write(2).await;
+    let leader = cluster.leader().await;
+    leader.propose(newer(leader)).await.unwrap();
+    for condition in [Condition::Absent, Condition::Present] {
+        let options = SetOptions { condition: Some(condition), get: false };
+        let set = || Operation::set_with("key", "value", options, leader.limits()).unwrap();
+        match leader.propose(set()).await {
+            Err(ProposeError::Format { operation: "SET", got: 3, expected: 2, .. }) => {}
+            other => panic!("not held back: {other:?}"),
+        }
+    }
+    for id in 1..=3 {
+        cluster.says(id, NEWEST);
+    }
+    cluster.write(FORMAT).await;
+    let options = SetOptions { condition: Some(Condition::Absent), get: true };
+    let set = Operation::set_with("key", "other", options, leader.limits()).unwrap();
+    let answer = leader.propose(set).await;
+    assert_eq!(answer, Ok(Response::NotSet { previous: Some("value".into()) }));
+}
+
 #[tokio::test]
 async fn it_rises_when_the_last_member_says_that_it_reads_it_and_not_before() {
     let cluster = Cluster::start([None; 3], |config| config).await;
@@ -207,8 +233,8 @@ async fn a_node_that_reads_too_little_is_not_added() {
     cluster.says(4, FormatsResponse::OLDEST);
     let leader = cluster.leader().await;
     let refused = leader.add_learner(4, "node-4").await;
-    assert_eq!(refused, Err(MembershipError::Format { node_id: 4, got: 1, expected: 2 }));
-    assert_eq!(refused.unwrap_err().to_string(), "node 4 reads format 1, the cluster writes 2");
+    assert_eq!(refused, Err(MembershipError::Format { node_id: 4, got: 1, expected: FORMAT }));
+    assert_eq!(refused.unwrap_err().to_string(), "node 4 reads format 1, the cluster writes 3");
     let members = leader.metrics().borrow().membership_config.membership().nodes().count();
     assert_eq!(members, 3);
 
@@ -217,7 +243,7 @@ async fn a_node_that_reads_too_little_is_not_added() {
     leader.add_learner(4, "node-4").await.unwrap();
     cluster.says(4, FormatsResponse::OLDEST);
     let refused = leader.change_membership([1, 2, 3, 4].into(), true).await;
-    assert_eq!(refused, Err(MembershipError::Format { node_id: 4, got: 1, expected: 2 }));
+    assert_eq!(refused, Err(MembershipError::Format { node_id: 4, got: 1, expected: FORMAT }));
     // One that doesn't answer may be down, and is waited for elsewhere.
     cluster.said.lock().unwrap().remove(&4);
     leader.change_membership([1, 2, 3, 4].into(), true).await.unwrap();

@@ -10,16 +10,21 @@ mod machine_oracle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use entries::{blank, del, id, membership, normal, set, set_get, voters};
+use entries::{blank, del, id, membership, normal, set, set_get, set_if, voters};
 use machine_oracle::Oracle;
 use rstest::rstest;
 use seshat_core::machine::{ApplyError, Machine, Size};
+use seshat_core::operation::Condition::{Absent, Present};
 use seshat_core::operation::{EntryResponse, Operation, Response};
 use seshat_core::snapshot;
 use seshat_core::types::{Entry, Membership, Node, StoredMembership};
 
 fn previous(value: impl Into<Option<&'static str>>) -> Response {
     Response::Set { previous: value.into().map(Bytes::from) }
+}
+
+fn kept(value: impl Into<Option<&'static str>>) -> Response {
+    Response::NotSet { previous: value.into().map(Bytes::from) }
 }
 
 fn deleted(deleted: u64) -> Response {
@@ -59,6 +64,26 @@ fn apply(machine: &mut Machine, oracle: &mut Oracle, entries: Vec<Entry>) -> Vec
 #[case::set_after_del(
     vec![set_get("k", "v"), del(["k"]), set_get("k", "w")],
     vec![previous(None), deleted(1), previous(None)]
+)]
+#[case::nx(
+    vec![set_if(Absent, false, "k", "v"), set_if(Absent, false, "k", "w"), set_get("k", "x")],
+    vec![previous(None), kept(None), previous("v")]
+)]
+#[case::nx_get(
+    vec![set_if(Absent, true, "k", ""), set_if(Absent, true, "k", "w"), set_get("k", "x")],
+    vec![previous(None), kept(""), previous("")]
+)]
+#[case::xx(
+    vec![set_if(Present, false, "k", "v"), set("k", "w"), set_if(Present, false, "k", "x"), set_get("k", "y")],
+    vec![kept(None), previous(None), previous(None), previous("x")]
+)]
+#[case::xx_get(
+    vec![set_if(Present, true, "", "v"), set("", "w"), set_if(Present, true, "", "x"), set_get("", "y")],
+    vec![kept(None), previous(None), previous("w"), previous("x")]
+)]
+#[case::conditions_after_del(
+    vec![set("k", "v"), del(["k"]), set_if(Present, true, "k", "w"), set_if(Absent, true, "k", "x"), set_get("k", "y")],
+    vec![previous(None), deleted(1), kept(None), previous(None), previous("x")]
 )]
 #[case::del_of_no_such_key(vec![del(["k"])], vec![deleted(0)])]
 #[case::del_twice(

@@ -16,13 +16,13 @@ mod machine_oracle;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use entries::{blank, del, id, membership, normal, set, voters};
+use entries::{blank, del, id, membership, normal, set, set_if, voters};
 use machine_oracle::Oracle;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rstest::rstest;
-use seshat_core::machine::{FrozenMachine, Machine};
-use seshat_core::operation::Operation;
+use seshat_core::machine::{FrozenMachine, Machine, Page, Scan};
+use seshat_core::operation::{Condition, Operation};
 use seshat_core::snapshot;
 use seshat_core::types::Entry;
 
@@ -241,6 +241,7 @@ fn a_layer_of_thousands_of_keys_folds_while_it_is_read_and_written() {
 enum Op {
     Set(u8),
     SetEmpty(u8),
+    SetIf(Condition, bool, u8),
     Del(Vec<u8>),
 }
 
@@ -268,6 +269,8 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (0..KEYS).prop_map(Op::Set),
         1 => (0..KEYS).prop_map(Op::SetEmpty),
+        2 => (0..KEYS, any::<bool>()).prop_map(|(n, get)| Op::SetIf(Condition::Absent, get, n)),
+        2 => (0..KEYS, any::<bool>()).prop_map(|(n, get)| Op::SetIf(Condition::Present, get, n)),
         6 => vec(0..KEYS, 1..6).prop_map(Op::Del),
     ]
 }
@@ -301,6 +304,10 @@ impl Tested {
                 set(key(n), value)
             }
             Op::SetEmpty(n) => set(key(n), ""),
+            Op::SetIf(condition, get, n) => {
+                let value = self.value();
+                set_if(condition, get, key(n), value)
+            }
             Op::Del(ns) => del(ns.into_iter().map(key)),
         }
     }
@@ -365,5 +372,125 @@ proptest! {
             tested.check_views();
         }
         tested.settle();
+    }
+}
+
+/// Pages, as long as there are more.
+fn pages(view: &FrozenMachine, mut scan: Scan) -> Vec<Page> {
+    let mut pages = Vec::new();
+    loop {
+        let page = view.scan(&scan);
+        let more = page.more;
+        if let Some((last, _)) = page.records.last() {
+            scan.after = Some(last.clone());
+        }
+        pages.push(page);
+        if !more {
+            return pages;
+        }
+        assert!(pages.len() < 1000, "it never ends");
+    }
+}
+
+/// Of a map in order it is what anybody would write.
+fn expected(state: &Oracle, scan: &Scan) -> Vec<(Bytes, Bytes)> {
+    let wanted = |(key, _): &(&Bytes, &Bytes)| {
+        key.starts_with(&scan.prefix) && scan.after.as_ref().is_none_or(|after| *key > after)
+    };
+    let value = |value: &Bytes| if scan.values { value.clone() } else { Bytes::new() };
+    state.keys.iter().filter(wanted).map(|(k, v)| (k.clone(), value(v))).collect()
+}
+
+fn any_scan() -> impl Strategy<Value = Scan> {
+    let prefix = prop_oneof![Just(""), Just("key-"), Just("key-1"), Just("key-12"), Just("no")];
+    let after = prop::option::of((0..KEYS, any::<bool>()).prop_map(|(n, behind)| {
+        let behind = if behind { "\0" } else { "" };
+        [&key(n)[..], behind.as_bytes()].concat().into()
+    }));
+    let bytes = prop_oneof![Just(0), Just(usize::MAX), 1..60_usize];
+    let keys = prop_oneof![Just(0), Just(1), Just(usize::MAX), 2..10_usize];
+    (prefix, after, keys, bytes, any::<bool>()).prop_map(
+        |(prefix, after, max_keys, max_bytes, values)| {
+            let prefix = Bytes::from_static(prefix.as_bytes());
+            Scan { prefix, after, max_keys, max_bytes, values }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn pages_of_one_state_are_all_that_it_has_in_order_and_each_is_as_long_as_it_may_be(
+        steps in vec(any_step(), 1..40),
+        scan in any_scan(),
+    ) {
+        let mut tested = Tested::default();
+        for step in steps {
+            tested.step(step);
+        }
+        tested.freeze();
+        for (view, state) in &tested.views {
+            let expected = expected(state, &scan);
+            let pages = pages(view, scan.clone());
+            let bytes = |records: &[(Bytes, Bytes)]| -> usize {
+                records.iter().map(|(key, value)| key.len() + value.len()).sum()
+            };
+            for (place, page) in pages.iter().enumerate() {
+                let records = &page.records;
+                prop_assert!(records.len() <= scan.max_keys.max(1));
+                prop_assert!(records.len() < 2 || bytes(records) <= scan.max_bytes);
+                if let Some(next) = pages.get(place + 1).and_then(|next| next.records.first()) {
+                    let one_more = [&records[..], std::slice::from_ref(next)].concat();
+                    prop_assert!(
+                        one_more.len() > scan.max_keys || bytes(&one_more) > scan.max_bytes,
+                        "there was room for {:?}", next
+                    );
+                }
+            }
+            let found: Vec<_> = pages.into_iter().flat_map(|page| page.records).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    /// Each page is of another state, and keys come and go between them.
+    #[test]
+    fn pages_of_many_states_have_each_key_once_that_was_there_throughout(
+        before in vec(any_step(), 1..30),
+        between in vec(vec(any_op(), 0..6), 1..30),
+        max_keys in 1..5_usize,
+    ) {
+        let mut tested = Tested::default();
+        for step in before {
+            tested.step(step);
+        }
+        let mut scan = Scan { max_keys, ..Scan::default() };
+        let mut throughout: Vec<Bytes> = tested.oracle.keys.keys().cloned().collect();
+        let (mut ever, mut found) = (throughout.clone(), Vec::new());
+        let mut between = between.into_iter().cycle();
+        loop {
+            let page = tested.machine.freeze().scan(&scan);
+            prop_assert_eq!(
+                page.records.iter().filter(|(k, v)| tested.oracle.keys.get(k) != Some(v)).count(),
+                0,
+                "a page is of one state"
+            );
+            found.extend(page.records.into_iter().map(|(key, _)| key));
+            if !page.more {
+                break;
+            }
+            scan.after = found.last().cloned();
+            let operations = between.next().unwrap();
+            let operations: Vec<_> =
+                operations.into_iter().map(|op| tested.operation(op)).collect();
+            for operation in operations {
+                tested.run([operation]);
+                throughout.retain(|key| tested.oracle.keys.contains_key(key));
+                ever.extend(tested.oracle.keys.keys().cloned());
+            }
+        }
+        prop_assert!(found.is_sorted_by(|one, next| one < next), "twice, or out of order");
+        prop_assert!(throughout.iter().all(|key| found.contains(key)));
+        prop_assert!(found.iter().all(|key| ever.contains(key)));
     }
 }

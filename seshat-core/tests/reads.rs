@@ -11,11 +11,13 @@ use cluster::{Cluster, PATIENCE, config};
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_all};
 use openraft::storage::RaftLogStorage;
+use rstest::rstest;
 use seshat_core::config::NodeConfigBuilder;
 use seshat_core::error::ReadError;
+use seshat_core::machine::Scan;
 use seshat_core::network::StubNetwork;
 use seshat_core::network::switchboard::Faults;
-use seshat_core::node::RaftNode;
+use seshat_core::node::{RaftNode, ReadLevel};
 use seshat_core::storage::MemStorage;
 use seshat_core::types::Vote;
 
@@ -119,8 +121,13 @@ async fn a_node_alone_confirms_itself() {
 
 /// It was stopped between its election and the first entry of its term, and leads again. By itself it would
 /// commit nothing before somebody writes.
+#[rstest]
+#[case::linearizable(ReadLevel::Linearizable)]
+#[case::leader(ReadLevel::Leader)]
 #[tokio::test]
-async fn a_leader_that_stopped_before_its_first_entry_answers_when_it_leads_again() {
+async fn a_leader_that_stopped_before_its_first_entry_answers_when_it_leads_again(
+    #[case] level: ReadLevel,
+) {
     let storage = MemStorage::new();
     let start = || RaftNode::start(config(1, &[1]), storage.clone(), StubNetwork);
     let node = start().await.unwrap();
@@ -136,8 +143,120 @@ async fn a_leader_that_stopped_before_its_first_entry_answers_when_it_leads_agai
     log.save_committed(None).await.unwrap();
 
     let node = start().await.unwrap();
-    let read = node.read_linearizable(b"key").await.unwrap();
-    assert_eq!(read.as_deref(), Some(&b"value"[..]));
+    let read = node.get_many(&["key".into()], usize::MAX, level).await.unwrap();
+    assert_eq!(read, [Some("value".into())]);
     assert_eq!(node.metrics().borrow().current_term, led.leader_id.term + 1, "it was elected anew");
+    node.shutdown().await;
+}
+
+/// No message is sent for them, however many there are, and they see what was acknowledged.
+#[tokio::test(start_paused = true)]
+async fn reads_of_the_leader_ask_nobody() {
+    let (cluster, leader) = cluster().await;
+    for n in 0..20 {
+        leader.set("key", n.to_string()).await.unwrap();
+        let read = leader.get_many(&["key".into()], usize::MAX, ReadLevel::Leader).await.unwrap();
+        assert_eq!(read, [Some(n.to_string().into())]);
+    }
+    // What followers hear of the last commit.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = cluster.snapshots.heartbeats();
+    for _ in 0..100 {
+        let read = leader.get_many(&["key".into()], usize::MAX, ReadLevel::Leader).await.unwrap();
+        assert_eq!(read, [Some("19".into())]);
+        let page = leader.scan(Scan::default(), ReadLevel::Leader).await.unwrap();
+        assert_eq!(page.records, [("key".into(), "19".into())]);
+    }
+    let heartbeats = cluster.snapshots.heartbeats() - before;
+    assert!(heartbeats <= 2, "{heartbeats} heartbeats, of openraft's own at most two");
+
+    let follower = cluster.follower_of(&leader);
+    let read = follower.get_many(&["key".into()], usize::MAX, ReadLevel::Leader).await;
+    let Err(ReadError::NotLeader(error)) = read else { panic!("another end: {read:?}") };
+    assert_eq!(error.leader.map(|leads| leads.id), Some(leader.id()));
+}
+
+/// What the levels are for: only a linearizable read finds out.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_deposed_and_has_not_heard_of_it_answers_with_what_was_before() {
+    let cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    old.set("key", "old").await.unwrap();
+    cluster.switchboard.isolate(&old.id());
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old.id()).collect();
+    let new = cluster.leader_among(&others).await;
+    new.set("key", "new").await.unwrap();
+
+    for level in [ReadLevel::Leader, ReadLevel::Local] {
+        let read = old.get_many(&["key".into()], usize::MAX, level).await.unwrap();
+        assert_eq!(read, [Some("old".into())], "{level:?}");
+    }
+    let read = old.get_many(&["key".into()], usize::MAX, ReadLevel::Linearizable).await;
+    assert!(matches!(read, Err(ReadError::NoQuorum { .. })), "{read:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_tells_how_far_it_is_behind_as_far_as_it_knows() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    leader.set("key", "old").await.unwrap();
+    let follower = cluster.follower_of(&leader);
+    let id = leader.last_applied().unwrap().index;
+    let wait = follower.wait_until(PATIENCE, "it", |now| now.last_applied.unwrap().index >= id);
+    wait.await.unwrap();
+    let now = follower.behind().await;
+    assert_eq!((now.applied, now.committed), (Some(id), Some(id)));
+    assert!(now.heard.unwrap() < Duration::from_secs(1), "{now:?}");
+
+    cluster.switchboard.isolate(&follower.id());
+    leader.set("key", "new").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let later = follower.behind().await;
+    assert_eq!((later.applied, later.committed), (Some(id), Some(id)), "it can't know better");
+    let read = follower.get_many(&["key".into()], usize::MAX, ReadLevel::Local).await.unwrap();
+    assert_eq!(read, [Some("old".into())]);
+
+    let at_leader = leader.behind().await;
+    assert_eq!((at_leader.applied, at_leader.committed), (Some(id + 1), Some(id + 1)));
+    assert!(at_leader.heard.unwrap() < Duration::from_secs(1), "{at_leader:?}");
+
+    follower.stop().await;
+    let read = follower.get_many(&["key".into()], usize::MAX, ReadLevel::Local).await.unwrap();
+    assert_eq!(read, [Some("old".into())], "the state is still there");
+    assert_eq!(follower.behind().await.heard, None);
+}
+
+/// Two keys that are written one after the other are never seen apart by more than one write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_values_of_many_keys_are_of_one_state() {
+    let node = RaftNode::start(config(1, &[1]), MemStorage::new(), StubNetwork).await.unwrap();
+    node.initialize().await.unwrap();
+    node.wait_for_leader(PATIENCE).await.unwrap();
+    let writer = tokio::spawn({
+        let node = node.clone();
+        async move {
+            for n in 0..300 {
+                node.set("first", n.to_string()).await.unwrap();
+                node.set("second", n.to_string()).await.unwrap();
+            }
+        }
+    });
+    let keys = ["second".into(), "no such key".into(), "first".into(), "second".into()];
+    while !writer.is_finished() {
+        let read = node.get_many(&keys, usize::MAX, ReadLevel::Leader).await.unwrap();
+        let number = |n: usize| {
+            let text = read[n].as_ref().map(|value| std::str::from_utf8(value).unwrap());
+            text.map_or(-1, |text| text.parse::<i64>().unwrap())
+        };
+        assert!((0..=1).contains(&(number(2) - number(0))), "{read:?}");
+        assert_eq!((number(0), read[1].clone()), (number(3), None));
+    }
+    writer.await.unwrap();
+
+    let long = node.get_many(&keys, 8, ReadLevel::Linearizable).await.unwrap_err();
+    let words =
+        "the values have 9 bytes in all, and at most 8 are answered at once: ask for fewer keys";
+    assert_eq!(long.to_string(), words);
+    node.get_many(&keys, 9, ReadLevel::Linearizable).await.unwrap();
     node.shutdown().await;
 }

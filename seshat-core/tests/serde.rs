@@ -22,6 +22,8 @@ fn a_batch_comes_back() {
 #[case(EntryResponse::Batch(vec![
     Response::Set { previous: None },
     Response::Set { previous: Some(Bytes::from_static(b"value")) },
+    Response::NotSet { previous: None },
+    Response::NotSet { previous: Some(Bytes::from_static(b"value")) },
     Response::Del { deleted: 2 },
 ]))]
 fn a_reply_comes_back(#[case] reply: EntryResponse) {

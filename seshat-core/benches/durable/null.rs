@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use openraft::storage::RaftStateMachine;
 use openraft::{OptionalSend, RaftSnapshotBuilder};
+use seshat_core::machine::{Page, Scan, TooLong};
 use seshat_core::operation::{EntryResponse, Response};
 use seshat_core::snapshot::SnapshotData;
 use seshat_core::storage::StateReader;
@@ -79,5 +80,17 @@ impl StateReader for NullMachine {
 
     async fn get(&self, _: &[u8]) -> Result<Option<Bytes>, Infallible> {
         Ok(None)
+    }
+
+    async fn get_many(
+        &self,
+        keys: &[Bytes],
+        _: usize,
+    ) -> Result<Result<Vec<Option<Bytes>>, TooLong>, Infallible> {
+        Ok(Ok(vec![None; keys.len()]))
+    }
+
+    async fn scan(&self, _: Scan) -> Result<Page, Infallible> {
+        Ok(Page::default())
     }
 }

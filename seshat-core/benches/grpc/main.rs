@@ -99,7 +99,7 @@ async fn remote_clients(scale: Scale) {
         let mut rounds: [Vec<Outcome>; 2] = Default::default();
         for _ in 0..scale.rounds {
             let nodes = Processes::cluster(None).await;
-            rounds[0].push(nodes.remote_load(clients, seconds(scale)).await);
+            rounds[0].push(nodes.remote_load(remote::Way::Each, clients, seconds(scale)).await);
             drop(nodes);
             rounds[1].push(bare::echo_each(clients, seconds(scale)).await);
         }

@@ -142,11 +142,16 @@ impl Processes {
     }
 
     /// Clients in this process, whose time counts as well.
-    pub(crate) async fn remote_load(&self, clients: usize, seconds: f64) -> Outcome {
+    pub(crate) async fn remote_load(
+        &self,
+        way: remote::Way,
+        clients: usize,
+        seconds: f64,
+    ) -> Outcome {
         let all = self.all.lock().await;
         let cpu = || all.iter().map(Process::cpu).sum::<f64>() + super::load::cpu_seconds();
         let before = cpu();
-        let mut outcome = remote::load(&self.clients[self.leader], clients, seconds).await;
+        let mut outcome = remote::load(&self.clients[self.leader], way, clients, seconds).await;
         outcome.cpu_us = (cpu() - before) * 1e6 / (outcome.per_second * seconds * 1.1);
         outcome
     }

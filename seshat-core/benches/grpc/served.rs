@@ -11,6 +11,7 @@ use seshat_core::machine::MachineReader;
 use seshat_core::network::grpc::{Clients, GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::operation::{Batch, Operation};
+use seshat_core::service::Service;
 use seshat_core::snapshot::SnapshotData;
 use seshat_core::storage::{MemStorage, Storage};
 use seshat_core::types::{Entry, EntryPayload, LeaderId, LogId, Node, Snapshot, Vote};
@@ -21,7 +22,6 @@ use super::common::data::{key, value};
 use super::common::disk;
 use super::load::{Load, drive};
 use super::process::{MEMORY, Process, addresses};
-use super::remote::Proposer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -56,7 +56,7 @@ async fn serve<S: Storage<Reader = MachineReader>>(
     let node = RaftNode::start(config, storage, transport.clone()).await.unwrap();
     let clients = Clients {
         listener: TcpListener::bind(clients).await.unwrap(),
-        routes: tonic::service::Routes::new(Proposer(node.clone()).server()),
+        routes: tonic::service::Routes::new(Service::new(node.clone()).server()),
     };
     let server = GrpcServer::start(&node, &transport, listener, Some(clients)).await.unwrap();
     server.admit().await.unwrap();

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
+use seshat_core::client::commands::{Command, Place, ReadError, Reader};
 use seshat_core::machine::{ApplyError, Machine};
 use seshat_core::operation::{Batch, LimitError, Limits, Operation};
 use seshat_core::snapshot;
 use seshat_core::types::{Entry, EntryPayload, LeaderId, LogId};
-
-use crate::commands::{Command, Place, ReadError, Reader};
 
 const BUFFER: usize = 1 << 20;
 
@@ -55,7 +54,9 @@ fn read_all(name: &str, input: impl Read) -> Result<Vec<Operation>, InputError> 
         let command =
             read.map_err(|error| InputError::Malformed { name: name.to_owned(), error })?;
         let operation = match command.value {
-            Command::Set { key, value } => Operation::set(key, value, &limits),
+            Command::Set { key, value, options } => {
+                Operation::set_with(key, value, options, &limits)
+            }
             Command::Del { keys } => Operation::del(keys, &limits),
         };
         operations.push(operation.map_err(|error| InputError::BeyondLimits {

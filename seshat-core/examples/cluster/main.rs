@@ -15,7 +15,6 @@
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod arguments;
-mod commands;
 mod flight;
 mod input;
 mod nodes;

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tonic::{Response, Status};
 
 use super::attempt::words;
-use super::{Client, ClientError, PATIENCE, Repeat, Stub};
+use super::{Client, ClientError, PATIENCE, Repeat, Stub, stub};
 use crate::proto::client::{self as proto, snapshot_response::Outcome};
 
 impl Client {
@@ -15,16 +15,16 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]. An unknown outcome leaves no operation in doubt: see who leads.
-    pub async fn transfer_leadership(&mut self, to: u64) -> Result<proto::Leader, ClientError> {
+    pub async fn transfer_leadership(&self, to: u64) -> Result<proto::Leader, ClientError> {
         let send = |mut stub: Stub| async move {
             stub.transfer_leadership(proto::TransferLeadershipRequest { to }).await
         };
-        self.ask(Repeat::IfNotDone, send).await
+        self.call(Repeat::IfNotDone, send).await
     }
 
     /// Has the node at `address` build a snapshot of what it has applied, and waits for it. Asks it once; the error
     /// says why there is none.
-    pub async fn snapshot(&mut self, address: &str) -> Result<proto::SnapshotBuilt, String> {
+    pub async fn snapshot(&self, address: &str) -> Result<proto::SnapshotBuilt, String> {
         let send = |mut stub: Stub| async move { stub.snapshot(proto::SnapshotRequest {}).await };
         match self.ask_one(address, send).await?.outcome {
             Some(Outcome::Built(built)) => Ok(built),
@@ -34,31 +34,37 @@ impl Client {
     }
 
     /// How the node at `address` takes part in its partitions. Asks it once; the error says why there is no answer.
-    pub async fn partitions(&mut self, address: &str) -> Result<Vec<proto::Partition>, String> {
+    pub async fn partitions(&self, address: &str) -> Result<Vec<proto::Partition>, String> {
         let send =
             |mut stub: Stub| async move { stub.partitions(proto::PartitionsRequest {}).await };
         self.ask_one(address, send).await.map(|answer| answer.partitions)
     }
 
     /// Whether the node at `address` lives, and is of use. Asks it once; the error says why there is no answer.
-    pub async fn health(&mut self, address: &str) -> Result<proto::HealthResponse, String> {
+    pub async fn health(&self, address: &str) -> Result<proto::HealthResponse, String> {
         let send = |mut stub: Stub| async move { stub.health(proto::HealthRequest {}).await };
         self.ask_one(address, send).await
     }
 
-    /// Asks that node, once.
-    async fn ask_one<A, F>(
-        &mut self,
+    /// Asks that node, which must be one of those that were given, once.
+    pub(super) async fn ask_one<A, F>(
+        &self,
         address: &str,
         send: impl FnOnce(Stub) -> F,
     ) -> Result<A, String>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let stub = self.connect(address, self.timeout.min(PATIENCE)).await?;
-        match timeout(self.timeout, send(stub)).await {
+        let shared = &*self.shared;
+        let Some(node) = shared.nodes.iter().find(|node| node.address() == address) else {
+            return Err(format!("{address} is none of this client's addresses"));
+        };
+        let limit = shared.timeout.min(PATIENCE);
+        let connecting = timeout(limit, node.channel());
+        let connected = connecting.await.map_err(|_| format!("silent for {limit:?}"))?;
+        match timeout(shared.timeout, send(stub(connected?))).await {
             Ok(answer) => answer.map(Response::into_inner).map_err(|status| words(&status)),
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+            Err(_) => Err(format!("no answer within {:?}", shared.timeout)),
         }
     }
 }

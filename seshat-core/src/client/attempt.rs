@@ -22,6 +22,28 @@ pub(super) enum Attempt<T> {
     Unknown(String),
 }
 
+impl<T> Attempt<T> {
+    pub(super) fn map<U>(self, done: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Done(it) => Attempt::Done(done(it)),
+            Self::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Self::NotDone(reason) => Attempt::NotDone(reason),
+            Self::Refused(reason) => Attempt::Refused(reason),
+            Self::Unknown(reason) => Attempt::Unknown(reason),
+        }
+    }
+
+    pub(super) fn and_then<U>(self, done: impl FnOnce(T) -> Attempt<U>) -> Attempt<U> {
+        match self.map(done) {
+            Attempt::Done(attempt) => attempt,
+            Attempt::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Attempt::NotDone(reason) => Attempt::NotDone(reason),
+            Attempt::Refused(reason) => Attempt::Refused(reason),
+            Attempt::Unknown(reason) => Attempt::Unknown(reason),
+        }
+    }
+}
+
 /// A message that says how something ended.
 pub(super) trait Answer {
     type Done;
@@ -51,6 +73,34 @@ impl Answer for proto::ReadResponse {
         use read_response::Outcome;
         match self.outcome {
             Some(Outcome::Value(value)) => Attempt::Done(value),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            None => Attempt::Refused("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::GetManyResponse {
+    type Done = proto::Values;
+
+    fn outcome(self) -> Attempt<proto::Values> {
+        use proto::get_many_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Values(values)) => Attempt::Done(values),
+            Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
+            Some(Outcome::Refused(refused)) => refused.into(),
+            None => Attempt::Refused("an outcome that isn't known here".to_owned()),
+        }
+    }
+}
+
+impl Answer for proto::ScanResponse {
+    type Done = proto::Page;
+
+    fn outcome(self) -> Attempt<proto::Page> {
+        use proto::scan_response::Outcome;
+        match self.outcome {
+            Some(Outcome::Page(page)) => Attempt::Done(page),
             Some(Outcome::NotLeader(not_leader)) => not_leader.into(),
             Some(Outcome::Refused(refused)) => refused.into(),
             None => Attempt::Refused("an outcome that isn't known here".to_owned()),

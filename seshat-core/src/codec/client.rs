@@ -3,6 +3,9 @@
 
 mod messages;
 
+#[cfg(feature = "grpc")]
+pub(crate) use self::messages::read_request;
+
 use std::marker::PhantomData;
 
 use bytes::Buf;

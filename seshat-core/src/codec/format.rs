@@ -5,7 +5,7 @@
 //! written in the oldest that holds it.
 
 /// The newest format that this build reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The format of builds that say nothing of formats, and of a cluster that has just been formed.
 pub const OLDEST_FORMAT: u32 = 1;

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes};
 
 use super::fields::{Fields, Value, field_len, put_bytes, put_field_head};
 use super::{DecodeError, DecodeReason, Message, OLDEST_FORMAT, reads, required, shape};
-use crate::operation::{Batch, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
+use crate::operation::{Batch, Condition, How, Keys, MAX_KEY_BYTES, Operation, Response, Set};
 use crate::proto::v1;
 
 /// proto3 leaves a default out.
@@ -53,7 +53,7 @@ fn set_kind(set: &Set) -> u32 {
 fn has_next_flag(set: &Set) -> bool {
     match set.how() {
         #[cfg(feature = "next")]
-        How::IfAbsent => true,
+        How::Prepend => true,
         _ => false,
     }
 }
@@ -62,7 +62,8 @@ fn has_next_flag(set: &Set) -> bool {
 fn kind_len(operation: &Operation) -> usize {
     match operation {
         Operation::Set(set) => {
-            let flags = usize::from(set.get()) + usize::from(has_next_flag(set));
+            let flags = [set.get(), has_next_flag(set), set.condition().is_some()];
+            let flags = flags.into_iter().filter(|set| *set).count();
             pair_len(set.key(), set.value()) + flags * FLAG_LEN
         }
         Operation::Del(del) => del.keys().encoded().len(),
@@ -85,6 +86,9 @@ fn put_operation(operation: &Operation, len: usize, buf: &mut impl BufMut) {
             }
             if set.get() {
                 prost::encoding::bool::encode(4, &true, buf);
+            }
+            if let Some(condition) = set.condition() {
+                prost::encoding::int32::encode(5, &to_wire(condition), buf);
             }
         }
         Operation::Del(del) => put_bytes(2, del.keys().encoded(), buf),
@@ -219,11 +223,7 @@ fn read_operation(bytes: &Bytes, operation: &[u8]) -> Result<Operation, DecodeEr
 }
 
 #[inline]
-fn read_set(
-    bytes: &Bytes,
-    set: &[u8],
-    #[cfg_attr(not(feature = "next"), allow(unused_mut))] mut how: How,
-) -> Result<Operation, DecodeError> {
+fn read_set(bytes: &Bytes, set: &[u8], mut how: How) -> Result<Operation, DecodeError> {
     const NAME: &str = "SetOperation";
     let mut fields = Fields::of(NAME, set);
     let (mut key, mut value, mut get): (&[u8], &[u8], _) = (&[], &[], false);
@@ -232,13 +232,35 @@ fn read_set(
             (1, Value::Bytes(bytes)) => key = bytes,
             (2, Value::Bytes(bytes)) => value = bytes,
             (4, Value::Number(number)) => get = number != 0,
+            (5, Value::Number(number)) => how = condition(number)?.into(),
             #[cfg(feature = "next")]
-            (NEXT, Value::Number(1)) if reads() >= super::NEXT_FORMAT => how = How::IfAbsent,
+            (NEXT, Value::Number(1)) if reads() >= super::NEXT_FORMAT => how = How::Prepend,
             other => return Err(fields.unknown(other)),
         }
     }
     check_key(key, NAME, "key")?;
     Ok(Operation::decoded_set(bytes.slice_ref(key), bytes.slice_ref(value), get, how))
+}
+
+/// A condition that isn't known is refused as a field would be.
+fn condition(number: u64) -> Result<Option<Condition>, DecodeError> {
+    match i32::try_from(number).ok().and_then(|number| v1::SetCondition::try_from(number).ok()) {
+        Some(v1::SetCondition::Unspecified) => Ok(None),
+        Some(v1::SetCondition::Absent) => Ok(Some(Condition::Absent)),
+        Some(v1::SetCondition::Present) => Ok(Some(Condition::Present)),
+        None => {
+            let reason =
+                DecodeReason::OutOfRange { got: number, max: v1::SetCondition::Present as u64 };
+            Err(DecodeError::new("SetOperation", "condition", reason))
+        }
+    }
+}
+
+fn to_wire(condition: Condition) -> i32 {
+    match condition {
+        Condition::Absent => v1::SetCondition::Absent.into(),
+        Condition::Present => v1::SetCondition::Present.into(),
+    }
 }
 
 fn read_del(bytes: &Bytes, del: &[u8]) -> Result<Operation, DecodeError> {
@@ -274,7 +296,12 @@ impl From<&Response> for v1::Response {
     fn from(response: &Response) -> Self {
         let kind = match response {
             Response::Set { previous } => {
-                v1::response::Kind::Set(v1::SetResponse { previous: previous.clone() })
+                let previous = previous.clone();
+                v1::response::Kind::Set(v1::SetResponse { previous, not_set: false })
+            }
+            Response::NotSet { previous } => {
+                let previous = previous.clone();
+                v1::response::Kind::Set(v1::SetResponse { previous, not_set: true })
             }
             Response::Del { deleted } => {
                 v1::response::Kind::Del(v1::DelResponse { deleted: *deleted })
@@ -289,7 +316,12 @@ impl TryFrom<v1::Response> for Response {
 
     fn try_from(proto: v1::Response) -> Result<Self, DecodeError> {
         Ok(match required(proto.kind, "Response", "kind")? {
-            v1::response::Kind::Set(set) => Self::Set { previous: set.previous },
+            v1::response::Kind::Set(v1::SetResponse { previous, not_set: false }) => {
+                Self::Set { previous }
+            }
+            v1::response::Kind::Set(v1::SetResponse { previous, not_set: true }) => {
+                Self::NotSet { previous }
+            }
             v1::response::Kind::Del(del) => Self::Del { deleted: del.deleted },
         })
     }

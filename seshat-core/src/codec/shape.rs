@@ -142,12 +142,15 @@ pub(crate) const IDENTITY: Shape =
     closed("Identity", &[(1, Number), (2, Bytes), (3, Number), (4, Other)]);
 
 /// What clients propose. In entries it is read by hand.
-const SET_OPERATION: Shape = closed("SetOperation", &[(1, Bytes), (2, Bytes), (4, Number)]);
+const SET_OPERATION: Shape =
+    closed("SetOperation", &[(1, Bytes), (2, Bytes), (4, Number), (5, Number)]);
 const DEL_OPERATION: Shape = closed("DelOperation", &[(1, Bytes)]);
 const OPERATION: Shape =
     closed("Operation", &[(1, Message(&SET_OPERATION)), (2, Message(&DEL_OPERATION))]);
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport has clients"))]
 pub(crate) const PROPOSE_REQUEST: Shape = open("ProposeRequest", &[(1, Message(&OPERATION))]);
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only that transport has clients"))]
+pub(crate) const REQUEST: Shape = open("Request", &[(2, Message(&PROPOSE_REQUEST))]);
 
 /// What is said, not kept.
 pub(crate) const RESPONSE: Shape = open("Response", &[]);

@@ -17,6 +17,13 @@ const PLACE: u64 = 2 * SHORT + (8 << 10);
 const DECODED: u64 = 1 + DECODED_PER_BYTE as u64;
 /// Health watches and reflection.
 const STREAMS: u64 = 64;
+/// Exchanges that a client's connection may have, on average.
+pub(crate) const EXCHANGES: u64 = 1;
+/// Calls that an exchange has under way at most, and the bytes of answers that wait to be taken.
+pub(crate) const EXCHANGE_CALLS: u64 = 1024;
+pub(crate) const EXCHANGE_ANSWERS: u64 = 1 << 20;
+/// What a call of an exchange takes beside its operation, which is among those that wait.
+const EXCHANGE_CALL: u64 = 4 << 10;
 
 impl NodeConfig {
     /// [`GrpcConfig::max_peer_bytes`](super::GrpcConfig::max_peer_bytes), or one message if that is more.
@@ -38,12 +45,13 @@ impl NodeConfig {
     /// | each of twice `max_connections`, nodes' and clients': what has arrived and isn't read, and headers | 8 MiB + `max_calls` · 8 KiB |
     /// | each of `max_peer_calls`: a short message, and the one behind it | 136 KiB |
     /// | each of `max_client_calls`, and 64 streams: the same, and the longest answer | 136 KiB + `max_value_bytes` |
+    /// | each of `max_connections` exchanges: the same, its calls, and answers that wait to be taken | 5.1 MiB + `max_value_bytes` |
     /// | each of `max_peer_bytes` and `max_client_bytes`: the message, and what is made of it ([`DECODED_PER_BYTE`]) | 25 |
     /// | what waits to be proposed: `queue_bytes` and one operation, and as much in entries | 2 · (`queue_bytes` + [`max_message_bytes`](Self::max_message_bytes)) |
     /// | each other member: the entries that it is sent, as they are encoded, twice where a connection broke | 2 · [`max_message_bytes`](Self::max_message_bytes) |
     /// | a snapshot that arrives, and one that is being installed | 2 · `max_snapshot_bytes` |
     ///
-    /// with everything else at its default, some 19 GiB, and twice the longest snapshot that is taken
+    /// with everything else at its default, some 21 GiB, and twice the longest snapshot that is taken
     /// in: two thirds are what the worst messages are made into, which hold nothing but the smallest
     /// operations (others take as much as they are long), and a quarter the windows of all connections. What the
     /// allocator keeps for itself, tasks, buffers of sockets and TLS (some 100 KiB for each connection) are
@@ -61,6 +69,10 @@ impl NodeConfig {
             ),
             (grpc.max_peer_calls as u64, PLACE),
             ((grpc.max_client_calls as u64).saturating_add(STREAMS), PLACE.saturating_add(value)),
+            (
+                (grpc.max_connections as u64).saturating_mul(EXCHANGES),
+                (PLACE + EXCHANGE_CALLS * EXCHANGE_CALL + EXCHANGE_ANSWERS).saturating_add(value),
+            ),
             (self.max_peer_bytes().saturating_add(self.max_client_bytes()), DECODED),
             ((batch.queue_bytes as u64).saturating_add(message), 2),
             (others, message.saturating_mul(2)),

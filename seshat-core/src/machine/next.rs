@@ -7,11 +7,14 @@ use crate::operation::{How, Set};
 pub(super) fn run(keys: &mut KeySpace, set: &Set) {
     let before = keys.get(set.key());
     match (set.how(), before) {
-        (How::IfAbsent, Some(_)) => {}
+        (How::Prepend, Some(before)) => {
+            let value = [set.value(), before].concat();
+            keys.set(set.key(), &value);
+        }
         (How::Append, Some(before)) => {
             let value = [before, set.value()].concat();
             keys.set(set.key(), &value);
         }
-        (How::Replace | How::IfAbsent | How::Append, _) => keys.set(set.key(), set.value()),
+        _ => keys.set(set.key(), set.value()),
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::kept::{InMemory, Kept, KeptError, Made, Whole};
-use super::{FrozenMachine, Machine, Size};
+use super::{FrozenMachine, Machine, Page, Scan, Size, TooLong};
 use crate::operation::EntryResponse;
 use crate::snapshot::{self, ReadError, SnapshotData};
 use crate::types::{
@@ -45,6 +45,8 @@ struct Shared {
     /// The latest. Who computes the next has the lock.
     digest: Arc<tokio::sync::Mutex<Option<Digest>>>,
     digests: AtomicU64,
+    /// Whose turn it is to look at every key for a page.
+    scans: Arc<tokio::sync::Mutex<()>>,
     /// Tells the snapshot ids of this store from those of any other.
     store_id: u64,
     snapshots_built: AtomicU64,
@@ -77,6 +79,7 @@ impl Default for Shared {
             installed: AtomicU64::new(0),
             digest: Arc::default(),
             digests: AtomicU64::new(0),
+            scans: Arc::default(),
             // The standard library's only source of randomness.
             store_id: RandomState::new().hash_one(0),
             snapshots_built: AtomicU64::new(0),
@@ -138,6 +141,35 @@ impl MachineReader {
     /// The value of `key`, copied.
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
         self.shared.read().get(key)
+    }
+
+    /// See [`Machine::get_many`]: all of one state.
+    ///
+    /// # Errors
+    /// They have more than `max_bytes` in all.
+    pub fn get_many(
+        &self,
+        keys: &[Bytes],
+        max_bytes: usize,
+    ) -> Result<Vec<Option<Bytes>>, TooLong> {
+        self.shared.read().get_many(keys, max_bytes)
+    }
+
+    /// A page of a state no older than the call, chosen on a thread of its own while `apply` goes on; one at
+    /// a time, as each looks at every key. Needs a tokio runtime.
+    ///
+    /// Dropping the future before its turn has come does nothing; after, the page is chosen for nobody.
+    ///
+    /// # Errors
+    /// The runtime stops.
+    pub async fn scan(&self, scan: Scan) -> Result<Page, JoinError> {
+        let turn = Arc::clone(&self.shared.scans).lock_owned().await;
+        let reader = self.clone();
+        let choose = move || {
+            let _turn = turn;
+            reader.freeze().scan(&scan)
+        };
+        tokio::task::spawn_blocking(choose).await
     }
 
     /// How much is stored.

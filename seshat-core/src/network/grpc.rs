@@ -120,4 +120,5 @@ pub use self::error::{
 pub use self::names::NotNamed;
 pub use self::server::{Clients, GrpcServer};
 pub use self::standing::Admission;
+pub(crate) use self::totals::Held;
 pub use self::totals::UnderWay;

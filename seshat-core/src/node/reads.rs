@@ -16,15 +16,18 @@
 //! To drop the future of who leads a round gives the round up, and one of those who waited for it leads
 //! another; who waits and is dropped is in nobody's way.
 
+mod levels;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use openraft::error::{CheckIsLeaderError, Fatal, RaftError};
 use openraft::storage::RaftLogStorage;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
+pub use self::levels::{Behind, ReadLevel};
 use super::RaftNode;
+use super::running::running;
 use crate::error::ReadError;
 use crate::metrics;
 use crate::operation::Batch;
@@ -76,6 +79,15 @@ impl Reads {
         let reached = reports.wait_for(|now| now.last_applied >= Some(floor)).await;
         reached.map(drop).map_err(|_| Fatal::Stopped.into())
     }
+
+    /// Whether this node leads, as far as it knows, and has applied all that was acknowledged before it did.
+    fn leads(&self) -> bool {
+        let mut reports = self.raft.metrics();
+        let Ok(now) = running(&mut reports) else { return false };
+        let of_its_term =
+            |last: &LogId| last.leader_id.term == now.current_term && Some(*last) >= self.floor;
+        now.state.is_leader() && now.last_applied.as_ref().is_some_and(of_its_term)
+    }
 }
 
 /// What a node that led when it stopped has to do with its log when it leads again.
@@ -122,12 +134,8 @@ impl<R: StateReader> RaftNode<R> {
     /// # Errors
     /// This node doesn't lead, or no quorum confirmed it within `propose_timeout`.
     pub async fn read_linearizable(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        let (started, timeout) = (Instant::now(), self.config().propose_timeout());
-        match tokio::time::timeout(timeout, self.reads().confirm()).await {
-            Ok(Ok(())) => self.read(key).await,
-            Ok(Err(error)) => Err(ReadError::from_raft(error, started.elapsed())),
-            Err(_) => Err(ReadError::NoQuorum { waited: timeout }),
-        }
+        self.await_level(ReadLevel::Linearizable).await?;
+        self.read(key).await
     }
 }
 

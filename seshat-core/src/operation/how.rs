@@ -1,26 +1,45 @@
 //! [`How`]: what SET does with its key.
 
-/// One way in every version. Feature `next` adds two, for tests of upgrades: one that is a kind of
+use crate::codec::OLDEST_FORMAT;
+use crate::condition::Condition;
+
+/// Three ways in every version. Feature `next` adds two, for tests of upgrades: one that is a kind of
 /// operation of its own on the wire, and one that is a field of SET.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     /// Binds it to the value, whatever was there before.
     Replace,
-    /// Leaves what is there.
+    /// The same, where the condition holds.
+    If(Condition),
+    /// Adds the value before what is there.
     #[cfg(feature = "next")]
-    IfAbsent,
-    /// Adds the value to what is there.
+    Prepend,
+    /// Adds the value behind what is there.
     #[cfg(feature = "next")]
     Append,
 }
 
+impl From<Option<Condition>> for How {
+    fn from(condition: Option<Condition>) -> Self {
+        condition.map_or(Self::Replace, Self::If)
+    }
+}
+
 impl How {
+    pub(super) fn condition(self) -> Option<Condition> {
+        match self {
+            Self::If(condition) => Some(condition),
+            _ => None,
+        }
+    }
+
     /// The least version of an entry that may hold it.
     pub(super) fn format(self) -> u32 {
         match self {
-            Self::Replace => crate::codec::OLDEST_FORMAT,
+            Self::Replace => OLDEST_FORMAT,
+            Self::If(_) => 3,
             #[cfg(feature = "next")]
-            Self::IfAbsent | Self::Append => crate::codec::NEXT_FORMAT,
+            Self::Prepend | Self::Append => crate::codec::NEXT_FORMAT,
         }
     }
 }

@@ -76,6 +76,23 @@ pub struct ReadRequest {
     /// default is to be told what was acknowledged before, which only the leader can tell.
     #[prost(bool, tag = "2")]
     pub local: bool,
+    /// The same, and more: what it says counts, unless it is unspecified.
+    #[prost(enumeration = "ReadLevel", tag = "3")]
+    pub level: i32,
+}
+/// How far what was read is behind, as far as the node knows, at the least.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Behind {
+    /// Index of the last entry that it has applied; absent if there is none.
+    #[prost(uint64, optional, tag = "1")]
+    pub applied: ::core::option::Option<u64>,
+    /// Index of the last entry that it knows to be committed; absent if there is none.
+    #[prost(uint64, optional, tag = "2")]
+    pub committed: ::core::option::Option<u64>,
+    /// Milliseconds since it heard from its leader or, where it leads, from a quorum; absent if it knows of
+    /// neither.
+    #[prost(uint64, optional, tag = "3")]
+    pub heard_ms: ::core::option::Option<u64>,
 }
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -106,6 +123,207 @@ pub struct Value {
     /// Absent if the key doesn't exist. Empty is a value.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Where the read was local.
+    #[prost(message, optional, tag = "2")]
+    pub behind: ::core::option::Option<Behind>,
+}
+/// What to read.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetManyRequest {
+    /// At most 1024.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Which state.
+    #[prost(enumeration = "ReadLevel", tag = "2")]
+    pub level: i32,
+}
+/// What was read.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetManyResponse {
+    /// Kinds are only ever added.
+    #[prost(oneof = "get_many_response::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<get_many_response::Outcome>,
+}
+/// Nested message and enum types in `GetManyResponse`.
+pub mod get_many_response {
+    /// Kinds are only ever added.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// This was read.
+        #[prost(message, tag = "1")]
+        Values(super::Values),
+        /// Only the leader can tell.
+        #[prost(message, tag = "2")]
+        NotLeader(super::NotLeader),
+        /// Nobody can tell, or not now; or it is too much for one answer.
+        #[prost(message, tag = "3")]
+        Refused(super::Refused),
+    }
+}
+/// What keys are bound to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Values {
+    /// One for each key, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
+    /// Where the read was local.
+    #[prost(message, optional, tag = "2")]
+    pub behind: ::core::option::Option<Behind>,
+}
+/// Which keys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScanRequest {
+    /// What they begin with. Empty: every key does.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub prefix: ::prost::bytes::Bytes,
+    /// Only keys after this one, which need not exist: the last one of the page before. Absent: from the first.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub after: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The most keys in the page. 0: as many as the node gives at most, which is 10000.
+    #[prost(uint32, tag = "3")]
+    pub max_keys: u32,
+    /// Whether keys alone are wanted.
+    #[prost(bool, tag = "4")]
+    pub keys_only: bool,
+    /// Which state.
+    #[prost(enumeration = "ReadLevel", tag = "5")]
+    pub level: i32,
+}
+/// What was found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScanResponse {
+    /// Kinds are only ever added.
+    #[prost(oneof = "scan_response::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<scan_response::Outcome>,
+}
+/// Nested message and enum types in `ScanResponse`.
+pub mod scan_response {
+    /// Kinds are only ever added.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// This was read.
+        #[prost(message, tag = "1")]
+        Page(super::Page),
+        /// Only the leader can tell.
+        #[prost(message, tag = "2")]
+        NotLeader(super::NotLeader),
+        /// Nobody can tell, or not now.
+        #[prost(message, tag = "3")]
+        Refused(super::Refused),
+    }
+}
+/// What one state has of the keys that were asked for. Pages of several states, each asked for after the last
+/// key of the one before, have each key once that was there throughout.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Page {
+    /// Keys ascend. They and their values are 1 MiB at most, unless the first alone is more.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<Record>,
+    /// Whether there are more behind them.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+    /// Where the read was local.
+    #[prost(message, optional, tag = "3")]
+    pub behind: ::core::option::Option<Behind>,
+}
+/// A key that exists.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Record {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: ::prost::bytes::Bytes,
+    /// What it is bound to; empty where keys alone were wanted.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: ::prost::bytes::Bytes,
+}
+/// What a client asks for. One that isn't understood is refused alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Requests {
+    /// A Request each. Declared as bytes, which is the same on the wire, so that each is understood, or not, by
+    /// itself.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+/// One call.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Request {
+    /// Chosen by the client: greater than that of any before on this stream, and at least 1.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Kinds are only ever added; one that isn't known is refused.
+    #[prost(oneof = "request::Kind", tags = "2, 3, 4, 5")]
+    pub kind: ::core::option::Option<request::Kind>,
+}
+/// Nested message and enum types in `Request`.
+pub mod request {
+    /// Kinds are only ever added; one that isn't known is refused.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        /// As the call of that name, and so on.
+        #[prost(message, tag = "2")]
+        Propose(super::ProposeRequest),
+        #[prost(message, tag = "3")]
+        Read(super::ReadRequest),
+        #[prost(message, tag = "4")]
+        GetMany(super::GetManyRequest),
+        #[prost(message, tag = "5")]
+        Scan(super::ScanRequest),
+    }
+}
+/// What a node says.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Answers {
+    /// In no order.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<Answer>,
+    /// In the first message, and in no other.
+    #[prost(message, optional, tag = "2")]
+    pub opening: ::core::option::Option<Opening>,
+    /// In the last message of a node that shuts down.
+    #[prost(message, optional, tag = "3")]
+    pub closing: ::core::option::Option<Closing>,
+}
+/// One answer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Answer {
+    /// That of its request.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// As its request's, unless that wasn't understood.
+    #[prost(oneof = "answer::Kind", tags = "2, 3, 4, 5, 6")]
+    pub kind: ::core::option::Option<answer::Kind>,
+}
+/// Nested message and enum types in `Answer`.
+pub mod answer {
+    /// As its request's, unless that wasn't understood.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "2")]
+        Propose(super::ProposeResponse),
+        #[prost(message, tag = "3")]
+        Read(super::ReadResponse),
+        #[prost(message, tag = "4")]
+        GetMany(super::GetManyResponse),
+        #[prost(message, tag = "5")]
+        Scan(super::ScanResponse),
+        /// The request wasn't understood. Nothing was done.
+        #[prost(message, tag = "6")]
+        Refused(super::Refused),
+    }
+}
+/// The stream is open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Opening {
+    /// The longest message that the node takes.
+    #[prost(uint64, tag = "1")]
+    pub max_message_bytes: u64,
+}
+/// The node takes no more requests: all up to one were answered, and what is behind wasn't looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Closing {
+    /// The last id that was; 0 if none was.
+    #[prost(uint64, tag = "1")]
+    pub taken: u64,
 }
 /// What to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -384,6 +602,44 @@ pub struct HealthResponse {
     #[prost(string, repeated, tag = "3")]
     pub unready: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Which state a read is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReadLevel {
+    /// The default.
+    Unspecified = 0,
+    /// One that has all that was acknowledged before, which the leader has a quorum confirm.
+    Linearizable = 1,
+    /// What the leader has applied, without asking anybody: the same, unless another was elected of which it
+    /// hasn't heard.
+    Leader = 2,
+    /// What the node that is asked has applied: some committed state.
+    Local = 3,
+}
+impl ReadLevel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "READ_LEVEL_UNSPECIFIED",
+            Self::Linearizable => "READ_LEVEL_LINEARIZABLE",
+            Self::Leader => "READ_LEVEL_LEADER",
+            Self::Local => "READ_LEVEL_LOCAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "READ_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "READ_LEVEL_LINEARIZABLE" => Some(Self::Linearizable),
+            "READ_LEVEL_LEADER" => Some(Self::Leader),
+            "READ_LEVEL_LOCAL" => Some(Self::Local),
+            _ => None,
+        }
+    }
+}
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -561,6 +817,81 @@ pub mod client_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("seshat.client.v1.Client", "Read"));
             self.inner.unary(req, path, codec).await
+        }
+        /// Reads many keys, all of one state. Changes nothing.
+        pub async fn get_many(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetManyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/GetMany",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "GetMany"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads keys that begin alike, in order, a page of one state at a time. Changes nothing.
+        pub async fn scan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ScanRequest>,
+        ) -> std::result::Result<tonic::Response<super::ScanResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Scan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Scan"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The same four, many at once: what is waiting goes in one message, either way, and each is answered as
+        /// soon as it can be, in no order. The first message from the node is its Opening. A client that ends its
+        /// half is answered what it asked for. Where the stream breaks, what wasn't answered has an unknown
+        /// outcome, unless Closing says otherwise.
+        pub async fn exchange(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::Requests>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Answers>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::client::ClientCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/seshat.client.v1.Client/Exchange",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("seshat.client.v1.Client", "Exchange"));
+            self.inner.streaming(req, path, codec).await
         }
         /// What the node that is asked knows of itself.
         pub async fn status(
@@ -780,6 +1111,30 @@ pub mod client_server {
             &self,
             request: tonic::Request<super::ReadRequest>,
         ) -> std::result::Result<tonic::Response<super::ReadResponse>, tonic::Status>;
+        /// Reads many keys, all of one state. Changes nothing.
+        async fn get_many(
+            &self,
+            request: tonic::Request<super::GetManyRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetManyResponse>, tonic::Status>;
+        /// Reads keys that begin alike, in order, a page of one state at a time. Changes nothing.
+        async fn scan(
+            &self,
+            request: tonic::Request<super::ScanRequest>,
+        ) -> std::result::Result<tonic::Response<super::ScanResponse>, tonic::Status>;
+        /// Server streaming response type for the Exchange method.
+        type ExchangeStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Answers, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The same four, many at once: what is waiting goes in one message, either way, and each is answered as
+        /// soon as it can be, in no order. The first message from the node is its Opening. A client that ends its
+        /// half is answered what it asked for. Where the stream breaks, what wasn't answered has an unknown
+        /// outcome, unless Closing says otherwise.
+        async fn exchange(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::Requests>>,
+        ) -> std::result::Result<tonic::Response<Self::ExchangeStream>, tonic::Status>;
         /// What the node that is asked knows of itself.
         async fn status(
             &self,
@@ -996,6 +1351,136 @@ pub mod client_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/GetMany" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetManySvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::UnaryService<super::GetManyRequest>
+                    for GetManySvc<T> {
+                        type Response = super::GetManyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetManyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::get_many(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetManySvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Scan" => {
+                    #[allow(non_camel_case_types)]
+                    struct ScanSvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::UnaryService<super::ScanRequest>
+                    for ScanSvc<T> {
+                        type Response = super::ScanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ScanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::scan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ScanSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/seshat.client.v1.Client/Exchange" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExchangeSvc<T: Client>(pub Arc<T>);
+                    impl<T: Client> tonic::server::StreamingService<super::Requests>
+                    for ExchangeSvc<T> {
+                        type Response = super::Answers;
+                        type ResponseStream = T::ExchangeStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::Requests>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::exchange(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExchangeSvc(inner);
+                        let codec = crate::codec::client::ClientCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -79,8 +79,8 @@ pub struct Blank {}
 /// One entry of the log. Stored, and sent inside AppendEntriesRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    /// The least that reads what is there: 2 for a batch that holds the empty key or SET with get,
-    /// otherwise 1. A reader refuses a greater version than it knows, and what a version doesn't hold.
+    /// The least that reads what is there: 3 for a batch that holds SET with a condition, else 2 for one
+    /// that holds the empty key or SET with get, otherwise 1. A reader refuses a greater version than it knows, and what a version doesn't hold.
     #[prost(uint32, tag = "1")]
     pub format_version: u32,
     /// Required.
@@ -139,7 +139,7 @@ pub mod operation {
     /// Kinds are only ever added. A field number is never used again.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Kind {
-        /// SET key value.
+        /// `SET key value \[NX | XX\] [GET]`.
         #[prost(message, tag = "1")]
         Set(super::SetOperation),
         /// DEL key \[key ...\].
@@ -147,7 +147,7 @@ pub mod operation {
         Del(super::DelOperation),
     }
 }
-/// SET: binds a key to a value, whatever was there before.
+/// SET: binds a key to a value, whatever was there before, unless it has a condition.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetOperation {
     /// Binary, may be empty, which needs format 2; the upper bound is the proposing node's
@@ -160,6 +160,10 @@ pub struct SetOperation {
     /// Whether the value that is replaced is to be answered (SET key value GET). Needs format 2.
     #[prost(bool, tag = "4")]
     pub get: bool,
+    /// When the key is bound. Needs format 3, unless it is unspecified; a reader refuses one that it
+    /// doesn't know.
+    #[prost(enumeration = "SetCondition", tag = "5")]
+    pub condition: i32,
 }
 /// DEL: removes keys. A key named twice counts once, as in Redis.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -204,10 +208,13 @@ pub mod response {
 /// What SET found.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetResponse {
-    /// The value that was replaced; absent if the key did not exist, or SET did not ask. Empty is a
-    /// value.
+    /// The value before; absent if the key did not exist, or SET did not ask. Empty is a value.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub previous: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Whether SET had a condition that didn't hold, so that nothing was changed. Only such a SET is
+    /// answered so: who knows of no conditions needn't know of this.
+    #[prost(bool, tag = "2")]
+    pub not_set: bool,
 }
 /// What DEL did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -215,6 +222,39 @@ pub struct DelResponse {
     /// How many of the keys existed and are gone now.
     #[prost(uint64, tag = "1")]
     pub deleted: u64,
+}
+/// When SET binds its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SetCondition {
+    /// Always.
+    Unspecified = 0,
+    /// If the key doesn't exist (NX).
+    Absent = 1,
+    /// If the key exists (XX).
+    Present = 2,
+}
+impl SetCondition {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SET_CONDITION_UNSPECIFIED",
+            Self::Absent => "SET_CONDITION_ABSENT",
+            Self::Present => "SET_CONDITION_PRESENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SET_CONDITION_UNSPECIFIED" => Some(Self::Unspecified),
+            "SET_CONDITION_ABSENT" => Some(Self::Absent),
+            "SET_CONDITION_PRESENT" => Some(Self::Present),
+            _ => None,
+        }
+    }
 }
 /// What openraft knows of a snapshot. Closed, as everything here is: a reader refuses it together with
 /// a field that it doesn't know. Travels beside the bytes.

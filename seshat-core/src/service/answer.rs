@@ -78,7 +78,7 @@ impl From<ReadError> for Not {
         match error {
             ReadError::NotLeader(error) => error.into(),
             ReadError::NoQuorum { .. } | ReadError::Stopped(_) => Self::now(error),
-            ReadError::Storage(_) => Self::ever(error),
+            ReadError::TooLong(_) | ReadError::Storage(_) => Self::ever(error),
         }
     }
 }
@@ -143,6 +143,41 @@ impl From<Not> for read_response::Outcome {
                 Self::Refused(proto::Refused { reason, later: true })
             }
         }
+    }
+}
+
+/// A read that may be repeated has no unknown outcome.
+impl Not {
+    fn of_a_read(self) -> Result<proto::NotLeader, proto::Refused> {
+        match self {
+            Self::Leader(not_leader) => Ok(not_leader),
+            Self::Refused(refused) => Err(refused),
+            Self::Unknown(proto::Unknown { reason }) => Err(proto::Refused { reason, later: true }),
+        }
+    }
+}
+
+impl From<Result<proto::Values, Not>> for proto::GetManyResponse {
+    fn from(end: Result<proto::Values, Not>) -> Self {
+        use proto::get_many_response::Outcome;
+        let outcome = match end.map_err(Not::of_a_read) {
+            Ok(values) => Outcome::Values(values),
+            Err(Ok(not_leader)) => Outcome::NotLeader(not_leader),
+            Err(Err(refused)) => Outcome::Refused(refused),
+        };
+        Self { outcome: Some(outcome) }
+    }
+}
+
+impl From<Result<proto::Page, Not>> for proto::ScanResponse {
+    fn from(end: Result<proto::Page, Not>) -> Self {
+        use proto::scan_response::Outcome;
+        let outcome = match end.map_err(Not::of_a_read) {
+            Ok(page) => Outcome::Page(page),
+            Err(Ok(not_leader)) => Outcome::NotLeader(not_leader),
+            Err(Err(refused)) => Outcome::Refused(refused),
+        };
+        Self { outcome: Some(outcome) }
     }
 }
 

@@ -12,7 +12,7 @@ use seshat_core::codec::{
     SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
-use seshat_core::operation::{Batch, Limits, Operation, Response};
+use seshat_core::operation::{Batch, Condition, Limits, Operation, Response, SetOptions};
 use seshat_core::snapshot::Header;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
@@ -54,9 +54,10 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
-    let set = (bytes(), bytes(), any::<bool>()).prop_map(|(key, value, get)| match get {
-        true => Operation::set_get(key, value, &NO_LIMITS),
-        false => Operation::set(key, value, &NO_LIMITS),
+    let condition = option::of(select(vec![Condition::Absent, Condition::Present]));
+    let set = (bytes(), bytes(), condition, any::<bool>());
+    let set = set.prop_map(|(key, value, condition, get)| {
+        Operation::set_with(key, value, SetOptions { condition, get }, &NO_LIMITS)
     });
     let del = vec(bytes(), 1..5).prop_map(|keys| Operation::del(keys, &NO_LIMITS));
     prop_oneof![set, del].prop_map(|made| made.expect("nothing is beyond no limits"))
@@ -70,6 +71,7 @@ pub(crate) fn batch() -> impl Strategy<Value = Batch> {
 pub(crate) fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         option::of(bytes()).prop_map(|previous| Response::Set { previous }),
+        option::of(bytes()).prop_map(|previous| Response::NotSet { previous }),
         number().prop_map(|deleted| Response::Del { deleted }),
     ]
 }

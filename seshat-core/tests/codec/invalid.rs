@@ -57,7 +57,7 @@ fn batch(bytes: &'static [u8]) -> v1::Entry {
 }
 
 fn set(key: &'static str) -> v1::Operation {
-    let set = v1::SetOperation { key: key.into(), value: "value".into(), get: false };
+    let set = v1::SetOperation { key: key.into(), value: "value".into(), ..Default::default() };
     v1::Operation { kind: Some(Kind::Set(set)) }
 }
 
@@ -168,28 +168,28 @@ fn what_is_required_and_missing_is_named(#[case] error: DecodeError, #[case] fie
 
 #[rstest]
 #[case::entry_of_none(invalid::<Entry>(blank(0)), "Entry", 0)]
-#[case::entry_of_3(invalid::<Entry>(blank(3)), "Entry", 3)]
+#[case::entry_of_4(invalid::<Entry>(blank(4)), "Entry", 4)]
 #[case::hard_state_of_none(refused::<HardState>(b""), "HardState", 0)]
 #[case::hard_state_of_2(invalid::<HardState>(hard_state(2)), "HardState", 2)]
 #[case::header_of_none(invalid::<Header>(header(0)), "SnapshotHeader", 0)]
-#[case::header_of_3(invalid::<Header>(header(3)), "SnapshotHeader", 3)]
+#[case::header_of_4(invalid::<Header>(header(4)), "SnapshotHeader", 4)]
 #[case::greatest(invalid::<Entry>(blank(u32::MAX)), "Entry", u32::MAX)]
 #[case::entry_in_a_request(
     invalid::<AppendEntriesRequest>(v1::AppendEntriesRequest {
-        entries: vec![blank(1), blank(3)],
+        entries: vec![blank(1), blank(4)],
         ..append()
     }),
     "Entry",
-    3
+    4
 )]
 // The version is judged before anything that it may have changed.
-#[case::before_the_payload(invalid::<Entry>(entry(3, None)), "Entry", 3)]
+#[case::before_the_payload(invalid::<Entry>(entry(4, None)), "Entry", 4)]
 fn an_unknown_version_is_named_with_the_known_ones(
     #[case] error: DecodeError,
     #[case] message: &str,
     #[case] version: u32,
 ) {
-    let known = if message == "HardState" { 1 } else { 2 };
+    let known = if message == "HardState" { 1 } else { 3 };
     let expected = format!("format version {version}, this build reads 1 to {known}");
     assert_eq!(error.to_string(), format!("{message}.format_version: {expected}"));
 }
@@ -304,10 +304,10 @@ fn ids_that_contradict_are_named(
 
 /// A raise stands alone, in an entry of its own format, and to one that is read here.
 #[rstest]
-#[case::not_read(2, &[0x10, 3], "Batch.format: format version 3, this build reads 1 to 2")]
-#[case::to_none(2, &[0x10, 0], "Batch.format: format version 0, this build reads 1 to 2")]
+#[case::not_read(2, &[0x10, 4], "Batch.format: format version 4, this build reads 1 to 3")]
+#[case::to_none(2, &[0x10, 0], "Batch.format: format version 0, this build reads 1 to 3")]
 #[case::endless(2, &[0x10, 0xff, 0xff, 0xff, 0xff, 0x7f],
-    "Batch.format: format version 4294967295, this build reads 1 to 2")]
+    "Batch.format: format version 4294967295, this build reads 1 to 3")]
 #[case::understated(1, &[0x10, 2],
     "Entry.format_version: format version 1, but what it holds needs 2")]
 #[case::before_an_operation(2, &[0x10, 2, 0x0a, 2, 0x0a, 0],
@@ -325,22 +325,44 @@ fn a_raise_that_is_none_is_refused(
     assert_eq!(invalid::<Entry>(entry).to_string(), expected);
 }
 
-/// Operations that only version 2 of an entry holds.
+fn set_with(get: bool, condition: v1::SetCondition) -> v1::Operation {
+    let (key, value, condition) = ("k".into(), "v".into(), condition.into());
+    v1::Operation { kind: Some(Kind::Set(v1::SetOperation { key, value, get, condition })) }
+}
+
+/// Operations that only newer versions of an entry hold.
 #[rstest]
-#[case::empty_key(set(""))]
-#[case::empty_key_deleted(del(&["key", ""]))]
-#[case::get(v1::Operation {
-    kind: Some(Kind::Set(v1::SetOperation { key: "k".into(), value: "v".into(), get: true })),
-})]
-fn what_a_version_does_not_hold_is_refused_in_it(#[case] new: v1::Operation) {
+#[case::empty_key(set(""), 2)]
+#[case::empty_key_deleted(del(&["key", ""]), 2)]
+#[case::get(set_with(true, v1::SetCondition::Unspecified), 2)]
+#[case::nx(set_with(false, v1::SetCondition::Absent), 3)]
+#[case::xx(set_with(false, v1::SetCondition::Present), 3)]
+#[case::xx_get(set_with(true, v1::SetCondition::Present), 3)]
+fn what_a_version_does_not_hold_is_refused_in_it(#[case] new: v1::Operation, #[case] needs: u32) {
     let batch = v1::Batch { operations: vec![set("key"), new, set("key")], format: 0 };
     let batch = Bytes::from(prost::Message::encode_to_vec(&batch));
     let of = |version| entry(version, Some(Payload::Batch(batch.clone())));
-    assert_eq!(
-        invalid::<Entry>(of(1)).to_string(),
-        "Entry.format_version: format version 1, but what it holds needs 2"
-    );
-    assert!(Entry::decode(prost::Message::encode_to_vec(&of(2)).into()).is_ok());
+    for understated in 1..needs {
+        assert_eq!(
+            invalid::<Entry>(of(understated)).to_string(),
+            format!(
+                "Entry.format_version: format version {understated}, but what it holds needs {needs}"
+            )
+        );
+    }
+    assert!(Entry::decode(prost::Message::encode_to_vec(&of(needs)).into()).is_ok());
+}
+
+/// A condition that isn't known might hold or not.
+#[rstest]
+#[case::the_next(&[0x28, 3], "3")]
+#[case::negative(&[0x28, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "18446744073709551615")]
+#[case::beyond_the_type(&[0x28, 0x81, 0x80, 0x80, 0x80, 0x10], "4294967297")]
+fn a_condition_that_is_not_known_is_refused(#[case] condition: &'static [u8], #[case] got: &str) {
+    let set = [&[0x0a, condition.len() as u8][..], condition].concat();
+    let error = Operation::decode(set.into()).unwrap_err();
+    let expected = format!("SetOperation.condition: {got} is out of range: at most 2");
+    assert_eq!(error.to_string(), expected);
 }
 
 #[rstest]

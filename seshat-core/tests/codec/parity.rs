@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
 use seshat_core::codec::Message;
-use seshat_core::operation::{Batch, Operation};
+use seshat_core::operation::{Batch, Condition, Operation};
 use seshat_core::proto::v1;
 use seshat_core::types::{AppendEntriesRequest, Entry, EntryPayload, LogId, Vote};
 
@@ -22,6 +22,11 @@ fn operation_of(operation: &Operation) -> v1::Operation {
             key: set.key().clone(),
             value: set.value().clone(),
             get: set.get(),
+            condition: match set.condition() {
+                None => 0,
+                Some(Condition::Absent) => 1,
+                Some(Condition::Present) => 2,
+            },
         }),
         Operation::Del(del) => {
             let keys = del.keys().iter().map(Bytes::copy_from_slice).collect();
@@ -75,8 +80,10 @@ fn entry_of(entry: &Entry) -> v1::Entry {
         Operation::Set(set) => set.get() || set.key().is_empty(),
         Operation::Del(del) => del.keys().iter().any(<[u8]>::is_empty),
     };
+    let is_newest = |op: &Operation| matches!(op, Operation::Set(set) if set.condition().is_some());
     let format_version = match &entry.payload {
         EntryPayload::Normal(batch) if batch.raises().is_some() => batch.raises().unwrap(),
+        EntryPayload::Normal(batch) if batch.operations().iter().any(is_newest) => 3,
         EntryPayload::Normal(batch) if batch.operations().iter().any(is_new) => 2,
         _ => 1,
     };

@@ -104,6 +104,7 @@ fn no_entry_is_not_the_entry_of_all_zeros() {
 fn no_previous_value_is_not_the_empty_value() {
     let set = |previous| Response::Set { previous };
     assert_distinguished(set(None), set(Some(Bytes::new())));
+    assert_distinguished(set(None), Response::NotSet { previous: None });
 }
 
 #[test]

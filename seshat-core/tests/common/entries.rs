@@ -8,7 +8,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seshat_core::operation::{Batch, Limits, Operation};
+use seshat_core::operation::{Batch, Condition, Limits, Operation, SetOptions};
 use seshat_core::types::{Entry, EntryPayload, LeaderId, LogId, Membership};
 
 pub(crate) const NO_LIMITS: Limits =
@@ -29,6 +29,16 @@ pub(crate) fn set(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Operation {
 
 pub(crate) fn set_get(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Operation {
     Operation::set_get(key, value, &NO_LIMITS).unwrap()
+}
+
+pub(crate) fn set_if(
+    condition: Condition,
+    get: bool,
+    key: impl Into<Bytes>,
+    value: impl Into<Bytes>,
+) -> Operation {
+    let options = SetOptions { condition: Some(condition), get };
+    Operation::set_with(key, value, options, &NO_LIMITS).unwrap()
 }
 
 pub(crate) fn del<K: Into<Bytes>>(keys: impl IntoIterator<Item = K>) -> Operation {

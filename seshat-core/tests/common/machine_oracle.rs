@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use seshat_core::machine::{Machine, Size};
-use seshat_core::operation::{EntryResponse, Operation, Response};
+use seshat_core::operation::{Condition, EntryResponse, Operation, Response};
 use seshat_core::snapshot;
 use seshat_core::types::{Entry, EntryPayload, LogId, SnapshotMeta, StoredMembership};
 
@@ -41,8 +41,18 @@ impl Oracle {
     fn run(&mut self, operation: &Operation) -> Response {
         match operation {
             Operation::Set(set) => {
-                let previous = self.keys.insert(set.key().clone(), set.value().clone());
-                Response::Set { previous: previous.filter(|_| set.get()) }
+                let before = self.keys.get(set.key()).cloned();
+                let previous = before.clone().filter(|_| set.get());
+                let wanted = match set.condition() {
+                    None => true,
+                    Some(Condition::Absent) => before.is_none(),
+                    Some(Condition::Present) => before.is_some(),
+                };
+                if !wanted {
+                    return Response::NotSet { previous };
+                }
+                self.keys.insert(set.key().clone(), set.value().clone());
+                Response::Set { previous }
             }
             Operation::Del(del) => {
                 let mut deleted = 0;

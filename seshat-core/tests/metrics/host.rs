@@ -20,6 +20,9 @@ use crate::scrape::Scrape;
 /// Longer than anything takes that goes well.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How often to look.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+
 pub(crate) struct Host {
     pub(crate) node: RaftNode,
     server: Arc<GrpcServer>,
@@ -115,7 +118,7 @@ impl Host {
                 return scrape;
             }
             assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.gist());
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(POLL);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use seshat_core::metrics::{ALL, Kind};
 use seshat_core::operation::{Limits, Operation};
 use seshat_core::storage::MemStorage;
+use seshat_core::wal::{Disk, FileSystem};
 
 use crate::disk::{self, Wrong};
 use crate::host::{DEADLINE, Host, Ports};
@@ -130,6 +131,14 @@ fn levels_are_what_they_are_when_they_are_asked_for() {
     host.until("an older entry", |scrape| {
         scrape.sum("seshat_raft_wal_oldest_age_seconds", &[]) > 0.2
     });
+}
+
+/// What this machine's file system says.
+#[test]
+fn a_disk_knows_what_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = Disk::at(dir.path()).unwrap().free().unwrap();
+    assert!(free.is_some_and(|free| free > 0), "{free:?}");
 }
 
 /// A node in memory has no disk, and says nothing of one: 0 bytes free would be an alarm.

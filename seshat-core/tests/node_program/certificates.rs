@@ -124,6 +124,6 @@ async fn a_node_that_is_told_to_reads_its_certificates_again() {
     std::fs::write(authority.path("node-1.key"), "noise").unwrap();
     node.signal("HUP").await;
     node.says("node 1 keeps its certificates: grpc.tls.key").await;
-    let mut client = cluster.client();
+    let client = cluster.client();
     client.set("key", "value").await.unwrap();
 }

@@ -149,7 +149,7 @@ impl Cluster {
 
     /// Starts a node that was a member as a new one: it has forgotten everything.
     pub(crate) async fn rejoin(&mut self, id: u64) {
-        let mut client = self.client();
+        let client = self.client();
         client.remove(id).await.unwrap();
         self.run(id).says("waits to be added").await;
         client.add(id, &self.addresses[&id]).await.unwrap();
@@ -175,7 +175,7 @@ impl Cluster {
 
     /// What those that run say of themselves.
     pub(crate) async fn statuses(&self) -> Vec<StatusResponse> {
-        let mut client = self.client();
+        let client = self.client();
         let mut statuses = Vec::new();
         for id in self.running.keys() {
             statuses.extend(client.status(self.for_clients(*id)).await);

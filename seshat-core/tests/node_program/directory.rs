@@ -82,7 +82,7 @@ async fn a_leader_that_is_killed_comes_back_as_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_directory_is_lost_is_removed_and_added_however_often_it_is_killed() {
     let mut cluster = Cluster::start_on_disk("").await;
-    let mut client = cluster.client();
+    let client = cluster.client();
     client.set("key", "value").await.unwrap();
     let id = 3;
     cluster.kill(id).await;

@@ -18,7 +18,7 @@ const KEYS: u64 = 5;
 
 impl History {
     /// Reads and writes until it is told to stop.
-    pub(crate) async fn work(self, mut client: Client, stopped: watch::Receiver<bool>) {
+    pub(crate) async fn work(self, client: Client, stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
             let called = self.now();
             // Values are unique, and so is the moment.

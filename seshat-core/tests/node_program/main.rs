@@ -14,6 +14,7 @@ mod certificates;
 mod cluster;
 mod directory;
 mod history;
+mod load;
 mod memory;
 mod mistyped;
 mod monitored;
@@ -22,6 +23,8 @@ mod partition;
 mod program;
 #[path = "../common/proxy.rs"]
 mod proxy;
+#[path = "../common/puppet.rs"]
+mod puppet;
 mod quiet;
 mod restarts;
 mod service;

@@ -8,7 +8,7 @@ pub(crate) const SNAPSHOTS: &str =
 
 async fn comes_back_as_a_new_member(settings: &'static str) {
     let mut cluster = Cluster::start(settings).await;
-    let mut client = cluster.client();
+    let client = cluster.client();
     for n in 0..100 {
         client.set(format!("key-{n}"), vec![b'x'; 10_000]).await.unwrap();
     }
@@ -49,7 +49,7 @@ async fn a_killed_node_is_refused_and_comes_back_as_a_new_member_by_a_snapshot()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_the_membership_that_make_no_sense_are_refused() {
     let cluster = Cluster::start("").await;
-    let mut client = cluster.client();
+    let client = cluster.client();
     let refused = client.remove(9).await.unwrap_err().to_string();
     assert!(refused.contains("node 9 is not a member: nodes 1, 2, 3 are"), "{refused}");
     let refused = client.add(1, "127.0.0.1:1").await.unwrap_err().to_string();

@@ -1,131 +1,20 @@
 //! The client sends nothing again that may have been done.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seshat_core::client::{Client, ClientError};
-use seshat_core::proto::client::client_server::{Client as Service, ClientServer};
 use seshat_core::proto::client::propose_response::Outcome;
 use seshat_core::proto::client::{self as proto, Leader, NotLeader, Refused, Unknown};
 use seshat_core::proto::v1;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use crate::program::run;
+use crate::puppet::{Manner, Puppet};
 
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// A node that answers as it was told, over and over the last.
-#[derive(Clone, Default)]
-struct Puppet {
-    asked: Arc<AtomicUsize>,
-    answers: Arc<Mutex<VecDeque<Option<Outcome>>>>,
-}
-
-impl Puppet {
-    async fn listening() -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let puppet = Self::default();
-        let server =
-            tonic::transport::Server::builder().add_service(ClientServer::new(puppet.clone()));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        (puppet, address)
-    }
-
-    fn answers(&self, answers: impl IntoIterator<Item = Option<Outcome>>) {
-        *self.answers.lock().unwrap() = answers.into_iter().collect();
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-#[tonic::async_trait]
-impl Service for Puppet {
-    async fn propose(
-        &self,
-        _: Request<proto::ProposeRequest>,
-    ) -> Result<Response<proto::ProposeResponse>, Status> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let mut answers = self.answers.lock().unwrap();
-        let next = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
-        Ok(Response::new(proto::ProposeResponse { outcome: next.unwrap() }))
-    }
-
-    async fn read(
-        &self,
-        _: Request<proto::ReadRequest>,
-    ) -> Result<Response<proto::ReadResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn status(
-        &self,
-        _: Request<proto::StatusRequest>,
-    ) -> Result<Response<proto::StatusResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn add_member(
-        &self,
-        _: Request<proto::AddMemberRequest>,
-    ) -> Result<Response<proto::ChangeResponse>, Status> {
-        Err(Status::internal("something happened"))
-    }
-
-    async fn remove_member(
-        &self,
-        _: Request<proto::RemoveMemberRequest>,
-    ) -> Result<Response<proto::ChangeResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn transfer_leadership(
-        &self,
-        _: Request<proto::TransferLeadershipRequest>,
-    ) -> Result<Response<proto::TransferLeadershipResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn snapshot(
-        &self,
-        _: Request<proto::SnapshotRequest>,
-    ) -> Result<Response<proto::SnapshotResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn partitions(
-        &self,
-        _: Request<proto::PartitionsRequest>,
-    ) -> Result<Response<proto::PartitionsResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn health(
-        &self,
-        _: Request<proto::HealthRequest>,
-    ) -> Result<Response<proto::HealthResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    type BackupStream = tokio_stream::Empty<Result<proto::BackupPart, Status>>;
-
-    async fn backup(
-        &self,
-        _: Request<proto::BackupRequest>,
-    ) -> Result<Response<Self::BackupStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-}
-
 fn done() -> Option<Outcome> {
-    let kind = v1::response::Kind::Set(v1::SetResponse { previous: None });
+    let kind = v1::response::Kind::Set(v1::SetResponse::default());
     Some(Outcome::Response(v1::Response { kind: Some(kind) }))
 }
 
@@ -149,7 +38,7 @@ async fn what_was_not_done_is_sent_again() {
     // To the next, as another leads.
     one.answers([leader(2)]);
     two.answers([refused(true), done()]);
-    let mut client = client(&[&first, &second]);
+    let client = client(&[&first, &second]);
     assert_eq!(client.set_get("key", "value").await.unwrap(), None);
     assert_eq!((one.asked(), two.asked()), (2, 2));
     // Which it remembers.
@@ -208,27 +97,11 @@ async fn what_may_have_been_done_is_sent_once() {
 /// The key of an operation whose answer is lost.
 const LOST: &str = "the operation whose answer is lost";
 
-/// A node that takes an operation, and then breaks the connection or says nothing more. Returns its
-/// address, and how often the operation came.
-async fn void(breaks: bool) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let count = Arc::new(AtomicUsize::new(0));
-    let came = Arc::clone(&count);
-    tokio::spawn(async move {
-        let mut open = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut all = Vec::new();
-            while stream.read_buf(&mut all).await.is_ok_and(|count| count > 0) {
-                if all.windows(LOST.len()).any(|window| window == LOST.as_bytes()) {
-                    came.fetch_add(1, Ordering::SeqCst);
-                    break;
-                }
-            }
-            open.extend((!breaks).then_some(stream));
-        }
-    });
-    (address, count)
+/// A node that takes an operation, and then breaks the connection or says nothing more.
+async fn void(breaks: bool) -> (Puppet, String) {
+    let (puppet, address) = Puppet::listening().await;
+    puppet.behaves(if breaks { Manner::Breaks } else { Manner::Silent });
+    (puppet, address)
 }
 
 #[tokio::test]
@@ -236,17 +109,17 @@ async fn what_was_sent_into_the_void_is_sent_once() {
     let (two, second) = Puppet::listening().await;
     two.answers([done()]);
     for breaks in [true, false] {
-        let (first, came) = void(breaks).await;
+        let (one, first) = void(breaks).await;
         let end = client(&[&first, &second]).set(LOST, "value").await.unwrap_err();
         assert!(matches!(end, ClientError::Unknown { .. }), "{end}");
-        assert_eq!((came.load(Ordering::SeqCst), two.asked()), (1, 0));
+        assert_eq!((one.asked(), two.asked()), (1, 0));
 
         let arguments = ["client", "--timeout", "1", "--to", &first, "--to", &second, "del", LOST];
         let ended = run(arguments).await;
         assert_eq!(ended.code, Some(4), "{ended:#?}");
         assert!(ended.err.starts_with("seshat: the outcome is unknown: "), "{ended:#?}");
         assert!(ended.err.ends_with("or never; look before you repeat it\n"), "{ended:#?}");
-        assert_eq!((came.load(Ordering::SeqCst), two.asked()), (2, 0));
+        assert_eq!((one.asked(), two.asked()), (2, 0));
     }
 }
 

@@ -17,7 +17,7 @@ async fn three_processes_started_one_after_the_other_elect_a_leader_and_serve() 
 
     let started = Instant::now();
     cluster.run(2);
-    let mut client = cluster.client();
+    let client = cluster.client();
     assert_eq!(client.set_get("a", "1").await.unwrap(), None);
     println!(
         "election: the first write was acknowledged {:?} after the last start",

@@ -32,7 +32,7 @@ fn key(n: u64) -> String {
 }
 
 impl Writer {
-    pub(crate) fn start(mut client: Client) -> Self {
+    pub(crate) fn start(client: Client) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (note, written) = watch::channel(Written::default());
         let task = tokio::spawn(async move {
@@ -70,7 +70,7 @@ impl Writer {
         self.stop.send_replace(true);
         self.task.await.unwrap();
         let written = self.written.borrow().clone();
-        let mut client = cluster.client();
+        let client = cluster.client();
         for (n, _) in &written.acknowledged {
             let value = client.get(key(*n)).await.unwrap();
             assert_eq!(

@@ -209,20 +209,20 @@ fn malformed<M: prost::Message + Default>(bytes: &'static [u8]) -> DecodeReason 
 }
 
 fn version(got: u32) -> DecodeReason {
-    DecodeReason::Version { got, known: 2 }
+    DecodeReason::Version { got, known: 3 }
 }
 
 #[rstest]
 #[case::version_0(
     of_header(v1::SnapshotHeader { format_version: 0, ..header() }),
     ("SnapshotHeader", "format_version", version(0)),
-    "SnapshotHeader.format_version: format version 0, this build reads 1 to 2")]
-#[case::version_3(
-    of_header(v1::SnapshotHeader { format_version: 3, ..header() }),
-    ("SnapshotHeader", "format_version", version(3)),
-    "SnapshotHeader.format_version: format version 3, this build reads 1 to 2")]
+    "SnapshotHeader.format_version: format version 0, this build reads 1 to 3")]
+#[case::version_4(
+    of_header(v1::SnapshotHeader { format_version: 4, ..header() }),
+    ("SnapshotHeader", "format_version", version(4)),
+    "SnapshotHeader.format_version: format version 4, this build reads 1 to 3")]
 #[case::header_without_a_field(seal(&[0]), ("SnapshotHeader", "format_version", version(0)),
-    "SnapshotHeader.format_version: format version 0, this build reads 1 to 2")]
+    "SnapshotHeader.format_version: format version 0, this build reads 1 to 3")]
 #[case::header_malformed(
     seal(&[1, 0xff]),
     ("SnapshotHeader", "*", malformed::<v1::SnapshotHeader>(&[0xff])),
@@ -333,9 +333,9 @@ fn another_membership_than_the_metadata_says_is_refused(#[case] said: StoredMemb
 /// The version decides how to read the rest, the metadata whether to.
 #[test]
 fn version_comes_before_metadata_and_metadata_before_records() {
-    let of_3 = v1::SnapshotHeader { format_version: 3, ..header() };
+    let of_4 = v1::SnapshotHeader { format_version: 4, ..header() };
     let (_, other_meta) = sample();
-    let error = refused(&of_header(of_3), &other_meta);
+    let error = refused(&of_header(of_4), &other_meta);
     assert!(matches!(error, SnapshotError::Decode(_)), "{error:?}");
     let error = refused(&of(2, 2, &[record("b", ""), record("a", "")]), &other_meta);
     assert!(matches!(error, SnapshotError::LastLogId { .. }), "{error:?}");

@@ -113,10 +113,10 @@ impl Cluster {
     /// another one just before the last member came.
     pub(crate) async fn refuses_what_is_new(&self, why: &str) {
         let deadline = Instant::now() + DEADLINE;
-        for command in ["append log x", "absent log x"] {
+        for command in ["append log x", "prepend log x"] {
             loop {
                 let refused = self.lead(command).await.unwrap_err();
-                let begins = "format: SET needs format 3, the cluster writes 2: node ";
+                let begins = "format: SET needs format 4, the cluster writes 3: node ";
                 assert!(refused.starts_with(begins), "{command}: {refused}");
                 if refused.contains(why) {
                     break;

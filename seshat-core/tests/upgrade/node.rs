@@ -94,8 +94,8 @@ async fn answer(node: &RaftNode, command: &str) -> Answer {
             let append = Operation::next_append(key.to_owned(), value.to_owned(), &limits);
             propose(node, append.map_err(no)?).await
         }
-        ["absent", key, value] => {
-            let set = Operation::next_set_if_absent(key.to_owned(), value.to_owned(), &limits);
+        ["prepend", key, value] => {
+            let set = Operation::next_prepend(key.to_owned(), value.to_owned(), &limits);
             propose(node, set.map_err(no)?).await
         }
         ["get", key] => {

@@ -54,7 +54,7 @@ impl Process {
         command.args(["--exact", node::NAME, "--nocapture"]).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_remove("SESHAT_NEXT").env(node::LISTEN, address);
-        let hold = if build == Build::Holding { "max_format = 2\n" } else { "" };
+        let hold = if build == Build::Holding { "max_format = 3\n" } else { "" };
         command.env(node::CONFIG, format!("{hold}{config}"));
         if build != Build::Old {
             command.env("SESHAT_NEXT", "1");

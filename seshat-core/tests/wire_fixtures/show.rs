@@ -8,7 +8,7 @@ use seshat_core::codec::{
     SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
-use seshat_core::operation::{Batch, Operation, Response};
+use seshat_core::operation::{Batch, Condition, Operation, Response};
 use seshat_core::proto::v1;
 use seshat_core::snapshot::Header;
 use seshat_core::types::{
@@ -46,8 +46,13 @@ impl Show for Operation {
     fn show(&self) -> String {
         match self {
             Self::Set(set) => {
+                let condition = match set.condition() {
+                    None => "",
+                    Some(Condition::Absent) => " NX",
+                    Some(Condition::Present) => " XX",
+                };
                 let get = if set.get() { " GET" } else { "" };
-                format!("SET {} {}{get}", set.key().show(), set.value().show())
+                format!("SET {} {}{condition}{get}", set.key().show(), set.value().show())
             }
             Self::Del(del) => {
                 let keys: Vec<Bytes> = del.keys().iter().map(Bytes::copy_from_slice).collect();
@@ -70,6 +75,7 @@ impl Show for Response {
     fn show(&self) -> String {
         match self {
             Self::Set { previous } => format!("SET replaced {}", previous.show()),
+            Self::NotSet { previous } => format!("SET not set, found {}", previous.show()),
             Self::Del { deleted } => format!("DEL deleted {deleted}"),
         }
     }

@@ -8,7 +8,7 @@ use seshat_core::codec::{
     SnapshotOffsetRequest, SnapshotOffsetResponse, StandingRequest, StandingResponse,
 };
 use seshat_core::log::HardState;
-use seshat_core::operation::{Batch, Limits, Operation, Response};
+use seshat_core::operation::{Batch, Condition, Limits, Operation, Response, SetOptions};
 use seshat_core::snapshot::Header;
 use seshat_core::types::{
     AppendEntriesRequest, AppendEntriesResponse, Entry, EntryPayload, InstallSnapshotRequest,
@@ -29,6 +29,11 @@ fn set(key: &'static str, value: impl Into<Bytes>) -> Operation {
 
 fn set_get(key: &'static str, value: &'static str) -> Operation {
     Operation::set_get(key, value, &Limits::default()).expect("within the limits")
+}
+
+fn set_if(condition: Condition, get: bool, value: &'static str) -> Operation {
+    let options = SetOptions { condition: Some(condition), get };
+    Operation::set_with("key", value, options, &Limits::default()).expect("within the limits")
 }
 
 fn del<const N: usize>(keys: [&'static str; N]) -> Operation {
@@ -118,6 +123,18 @@ fn operation() -> Vec<Fixture> {
         fixture("operation/operation_set_empty_key", "SET, the empty key", set("", "value")),
         fixture("operation/operation_set_get", "SET key value GET", set_get("key", "value")),
         fixture("operation/operation_set_get_alone", "SET, both empty, GET", set_get("", "")),
+        fixture("operation/operation_set_nx", "SET key value NX", {
+            set_if(Condition::Absent, false, "value")
+        }),
+        fixture("operation/operation_set_nx_get", "SET key value NX GET", {
+            set_if(Condition::Absent, true, "value")
+        }),
+        fixture("operation/operation_set_xx", "SET key value XX", {
+            set_if(Condition::Present, false, "value")
+        }),
+        fixture("operation/operation_set_xx_get", "SET key value XX GET", {
+            set_if(Condition::Present, true, "value")
+        }),
         fixture("operation/operation_del_empty_key", "DEL, the empty key among others", {
             del(["a", "", "b"])
         }),
@@ -134,6 +151,16 @@ fn operation() -> Vec<Fixture> {
             "operation/response_set",
             "a value was replaced",
             Response::Set { previous: Some("old".into()) },
+        ),
+        fixture(
+            "operation/response_not_set",
+            "the condition didn't hold, nothing was asked for",
+            Response::NotSet { previous: None },
+        ),
+        fixture(
+            "operation/response_not_set_get",
+            "the condition didn't hold, GET",
+            Response::NotSet { previous: Some("old".into()) },
         ),
         fixture("operation/response_del_none", "none deleted", Response::Del { deleted: 0 }),
         fixture("operation/response_del_max", "the most", Response::Del { deleted: u64::MAX }),
@@ -184,6 +211,13 @@ fn log() -> Vec<Fixture> {
         ),
         fixture("log/entry_set_get", "SET ... GET, format 2", {
             normal(id(3, 1, 300), Batch::new([set("key", "value"), set_get("key", "more")]))
+        }),
+        fixture("log/entry_set_nx", "SET ... NX, format 3", {
+            let nx = set_if(Condition::Absent, true, "more");
+            normal(id(3, 1, 300), Batch::new([set("key", "value"), nx]))
+        }),
+        fixture("log/entry_set_xx", "SET ... XX, format 3", {
+            normal(id(3, 1, 301), Batch::new([set_if(Condition::Present, false, "")]))
         }),
         fixture("log/entry_empty_key", "the empty key, format 2", {
             normal(id(3, 1, 300), Batch::new([set("", "value"), del([""])]))

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions};
+pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions, Read};
 pub(crate) use self::serve::{Logs, ServeOptions};
 
 const COMPLETIONS: &str = "\

@@ -3,6 +3,7 @@
 //! Guarantee: no operation is applied twice ([`client`](seshat_core::client)).
 
 mod admin;
+mod load;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seshat_core::client::{Client, ClientError};
+use seshat_core::client::{
+    Behind, Client, ClientError, Condition, Page, ReadLevel, Scan, SetOptions, SetOutcome, Values,
+};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::Failure;
-use crate::arguments::{ClientCommand as Command, ClientOptions, Logs};
+use crate::arguments::{ClientCommand as Command, ClientOptions, Logs, Read};
 use crate::codes::node::{FAILED, UNKNOWN, WRONG_USAGE};
 use crate::running::{self, say};
 
@@ -26,29 +29,115 @@ pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
 async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
     let tls = tls(&options)?;
     let timeout = Duration::from_secs(options.timeout);
-    let mut client = Client::new(options.to.clone(), tls, timeout)?;
+    let client = Client::new(options.to.clone(), tls, timeout)?;
     match options.command {
-        Command::Set { key, value } => {
-            client.set(bytes(key), bytes(value)).await?;
-            say("OK");
+        Command::Set { key, value, nx, xx, get } => {
+            let condition = match (nx, xx) {
+                (true, _) => Some(Condition::Absent),
+                (_, true) => Some(Condition::Present),
+                _ => None,
+            };
+            let options = SetOptions { condition, get };
+            let outcome = client.set_with(bytes(key), bytes(value), options).await?;
+            match outcome {
+                SetOutcome { previous: Some(previous), .. } => print(&previous),
+                SetOutcome { set: true, .. } if !get => say("OK"),
+                _ => say("(nil)"),
+            }
         }
-        Command::Get { key } => match client.get(bytes(key)).await? {
-            Some(value) => print(&value),
-            None => say("(nil)"),
-        },
+        Command::Get { keys, read } => {
+            let keys = keys.into_iter().map(bytes).collect();
+            let Values { values, behind } = client.get_many(keys, level(read)).await?;
+            tell(behind);
+            for value in values {
+                match value {
+                    Some(value) => print(&value),
+                    None => say("(nil)"),
+                }
+            }
+        }
+        Command::Scan { prefix, after, limit, keys, read } => {
+            let (prefix, cursor, level) = (bytes(prefix), after.map(bytes), level(read));
+            let scan = Scan { prefix, cursor, keys_only: keys, level, ..Scan::default() };
+            self::scan(&client, scan, limit.unwrap_or(u64::MAX)).await?;
+        }
+        Command::Load { file } => return load::run(&client, file).await,
         Command::Del { keys } => {
             say(client.del(keys.into_iter().map(bytes).collect()).await?);
         }
-        Command::Admin(command) => return admin::run(command, &mut client, options.to).await,
+        Command::Admin(command) => return admin::run(command, &client, options.to).await,
     }
     tracing::debug!(retries = client.retries(), "done");
     Ok(ExitCode::SUCCESS)
 }
 
+fn level(read: Read) -> ReadLevel {
+    match read {
+        Read::Linearizable => ReadLevel::Linearizable,
+        Read::Leader => ReadLevel::Leader,
+        Read::Local => ReadLevel::Local,
+    }
+}
+
+/// How far what was read is behind, where that was said.
+fn tell(behind: Option<Behind>) {
+    let Some(Behind { applied, committed, heard }) = behind else { return };
+    let index = |index: Option<u64>| index.map_or("nothing".to_owned(), |index| index.to_string());
+    let heard = heard.map_or("nothing of a leader yet".to_owned(), |it| format!("{it:?} ago"));
+    let (applied, committed) = (index(applied), index(committed));
+    let words = format!("applied {applied}, committed {committed}, heard {heard}");
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
+/// Page by page, as long as there are more and they are wanted.
+async fn scan(client: &Client, mut scan: Scan, mut left: u64) -> Result<(), Failure> {
+    while left > 0 {
+        scan.max_keys = u32::try_from(left).unwrap_or(0);
+        let Page { records, next, behind } = client.scan(&scan).await?;
+        tell(behind);
+        left -= (records.len() as u64).min(left);
+        let mut out = io::stdout().lock();
+        for (key, value) in records {
+            let line = match scan.keys_only {
+                true => writeln!(out, "{}", Quoted(&key)),
+                false => writeln!(out, "SET {} {}", Quoted(&key), Quoted(&value)),
+            };
+            // Who closed it has had enough.
+            if line.is_err() {
+                return Ok(());
+            }
+        }
+        let _ = out.flush();
+        match next {
+            Some(next) => scan.cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// As redis-cli quotes it, and takes it.
+struct Quoted<'a>(&'a [u8]);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("\"")?;
+        for byte in self.0 {
+            match byte {
+                b'\'' => f.write_str("'")?,
+                _ => write!(f, "{}", byte.escape_ascii())?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Address { .. } => Self::of(WRONG_USAGE, "--to", error),
+            ClientError::Nobody | ClientError::Address { .. } => {
+                Self::of(WRONG_USAGE, "--to", error)
+            }
             ClientError::Refused { .. } | ClientError::TooLate { .. } => {
                 Self::new(FAILED, error.to_string())
             }

@@ -13,9 +13,25 @@ impl Understood for proto::ProposeRequest {
     }
 }
 
+/// One of many in a message, by itself.
+#[cfg(feature = "grpc")]
+pub(crate) fn read_request(
+    bytes: bytes::Bytes,
+) -> Result<proto::Request, crate::codec::DecodeError> {
+    use crate::codec::{parse, shape};
+    parse(&shape::REQUEST, bytes)
+}
+
 impl Understood for proto::ProposeResponse {}
 impl Understood for proto::ReadRequest {}
 impl Understood for proto::ReadResponse {}
+impl Understood for proto::GetManyRequest {}
+impl Understood for proto::GetManyResponse {}
+impl Understood for proto::ScanRequest {}
+impl Understood for proto::ScanResponse {}
+// Each request in it is understood by itself.
+impl Understood for proto::Requests {}
+impl Understood for proto::Answers {}
 impl Understood for proto::StatusRequest {}
 impl Understood for proto::StatusResponse {}
 impl Understood for proto::AddMemberRequest {}

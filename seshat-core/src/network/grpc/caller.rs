@@ -163,7 +163,7 @@ impl Caller {
     }
 
     /// A call of its was let in: its connection stays where others give way.
-    pub(super) fn was_let_in(&self) {
+    pub(crate) fn was_let_in(&self) {
         let now = self.shared.epoch.elapsed().as_millis();
         self.shared.usage.note(u64::try_from(now).unwrap_or(u64::MAX));
     }

@@ -76,7 +76,13 @@ impl Gate {
         let (limit, from) = (self.limit, caller(request.headers()));
         if rpc == "FullSnapshot" {
             let budget = self.totals.peer_budget(from, LONGEST_PART);
-            let meter = Meter { budget, progress: Progress::default(), single: false, stall: None };
+            let meter = Meter {
+                budget,
+                progress: Progress::default(),
+                single: false,
+                pauses: false,
+                stall: None,
+            };
             let (request, held) = let_in(meter, request);
             let call = self.parts.call(request);
             return Box::pin(async move {
@@ -93,7 +99,13 @@ impl Gate {
             });
         }
         let (budget, progress) = (self.totals.peer_budget(from, self.longest), Progress::default());
-        let meter = Meter { budget, progress: progress.clone(), single: true, stall: Some(limit) };
+        let meter = Meter {
+            budget,
+            progress: progress.clone(),
+            single: true,
+            pauses: false,
+            stall: Some(limit),
+        };
         let (request, held) = let_in(meter, request);
         let call = self.long.call(request);
         // What openraft was given it keeps until it has answered, whether the caller waits or not. So

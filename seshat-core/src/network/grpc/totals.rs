@@ -29,7 +29,8 @@ use tokio::time::timeout;
 use tonic::Status;
 
 pub(super) use self::clients::ClientsLayer;
-pub(super) use self::metered::{Held, Meter};
+pub(crate) use self::metered::Held;
+pub(super) use self::metered::Meter;
 pub(super) use self::seldom::Refusals;
 use super::error::Refusal;
 use super::peer::CONNECTION_WINDOW;
@@ -51,6 +52,8 @@ const PARTS: usize = 16;
 const LEAST_RATE: u64 = 32 << 10;
 /// Watches, and conversations with the reflection service: they last as long as a client likes.
 const STREAMS: usize = 64;
+/// On average, of each connection of a client: exchanges, which last as long as well.
+const EXCHANGES: usize = memory::EXCHANGES as usize;
 
 // What is computed before there is a network is true of this one.
 const _: () = assert!(memory::SHORT == SHORT as u64);
@@ -80,6 +83,7 @@ struct Shared {
     clients: Share,
     /// Of clients, beside all else.
     streams: Total,
+    exchanges: Total,
     members: RwLock<HashMap<NodeId, Arc<Part>>>,
     strangers: Part,
     limit: Duration,
@@ -161,6 +165,7 @@ impl Totals {
             peers: Share::new(grpc.max_peer_calls, peer_bytes),
             clients: Share::new(grpc.max_client_calls, client_bytes),
             streams: Total::new(STREAMS),
+            exchanges: Total::new(grpc.max_connections.saturating_mul(EXCHANGES)),
             members: RwLock::new(others.collect()),
             strangers: part(),
             limit: config.rpc_timeout(),
@@ -170,11 +175,11 @@ impl Totals {
     }
 
     pub(super) fn under_way(&self) -> UnderWay {
-        let Shared { peers, clients, streams, .. } = &*self.shared;
+        let Shared { peers, clients, streams, exchanges, .. } = &*self.shared;
         UnderWay {
             peer_calls: peers.calls.taken(),
             peer_bytes: peers.bytes.taken(),
-            client_calls: clients.calls.taken() + streams.taken(),
+            client_calls: clients.calls.taken() + streams.taken() + exchanges.taken(),
             client_bytes: clients.bytes.taken(),
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use seshat_core::types::NodeId;
 
 use super::NODE_CODES;
@@ -44,10 +44,51 @@ pub(crate) struct ClientOptions {
 pub(crate) enum ClientCommand {
     /// Binds a key to a value
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 set greeting hello")]
-    Set { key: OsString, value: OsString },
-    /// Prints what a key is bound to
+    Set {
+        key: OsString,
+        value: OsString,
+        /// Only if the key doesn't exist; prints (nil) if it does
+        #[arg(long, conflicts_with = "xx")]
+        nx: bool,
+        /// Only if the key exists; prints (nil) if it doesn't
+        #[arg(long)]
+        xx: bool,
+        /// Prints the value before in place of OK, also where nothing is set
+        #[arg(long)]
+        get: bool,
+    },
+    /// Prints what keys are bound to, all at one moment, a line each
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 get greeting")]
-    Get { key: OsString },
+    Get {
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<OsString>,
+        /// Which state to read
+        #[arg(long, value_enum, default_value_t)]
+        read: Read,
+    },
+    /// Prints keys in order, with their values, as SET commands that `load` takes
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 scan --prefix user:")]
+    Scan {
+        /// What the keys begin with
+        #[arg(long, value_name = "PREFIX", default_value = "")]
+        prefix: OsString,
+        /// Only keys after this one
+        #[arg(long, value_name = "KEY")]
+        after: Option<OsString>,
+        /// The most keys; the rest is for another scan, after the last one
+        #[arg(long, value_name = "KEYS")]
+        limit: Option<u64>,
+        /// Keys alone, a line each, as they are quoted in commands
+        #[arg(long)]
+        keys: bool,
+        /// Which state to read, for each page of up to 10000 keys anew
+        #[arg(long, value_enum, default_value_t)]
+        read: Read,
+    },
+    /// Sends a file of commands, or - for standard input, as redis-cli takes them: SET and DEL, a line or a
+    /// RESP array each; prints what became of them
+    #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 load commands.txt")]
+    Load { file: PathBuf },
     /// Removes keys; prints how many there were
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 del greeting farewell")]
     Del {
@@ -56,6 +97,18 @@ pub(crate) enum ClientCommand {
     },
     #[command(flatten)]
     Admin(AdminCommand),
+}
+
+/// Which state a read is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Read {
+    /// One that has all that was acknowledged before, which a quorum confirms
+    #[default]
+    Linearizable,
+    /// What the leader has applied: the same, unless another was elected of which it hasn't heard
+    Leader,
+    /// What the node that is asked has applied; prints on standard error how far that is behind
+    Local,
 }
 
 /// What operators ask for.

@@ -18,7 +18,7 @@ use crate::words::Bytes;
 
 pub(super) async fn run(
     command: Command,
-    client: &mut Client,
+    client: &Client,
     mut to: Vec<String>,
 ) -> Result<ExitCode, Failure> {
     to.sort();
@@ -41,9 +41,9 @@ pub(super) async fn run(
 
 /// What each node answers, or why it doesn't.
 async fn each<T>(
-    client: &mut Client,
+    client: &Client,
     to: Vec<String>,
-    ask: impl AsyncFn(&mut Client, &str) -> Result<T, String>,
+    ask: impl AsyncFn(&Client, &str) -> Result<T, String>,
 ) -> Vec<(String, Result<T, String>)> {
     let mut asked = Vec::new();
     for address in to {
@@ -63,7 +63,7 @@ fn code(good: bool) -> ExitCode {
     ExitCode::from(if good { 0 } else { FAILED })
 }
 
-async fn status(client: &mut Client, to: Vec<String>) -> ExitCode {
+async fn status(client: &Client, to: Vec<String>) -> ExitCode {
     let asked = each(client, to, async |client, at| client.status(at).await).await;
     say(format_args!(
         "{:<5}{:<22}{:<11}{:<9}{:>5}{:>9}{:>10}  digest",
@@ -78,7 +78,7 @@ async fn status(client: &mut Client, to: Vec<String>) -> ExitCode {
     code(asked.iter().any(|(_, answer)| answer.is_ok()))
 }
 
-async fn health(client: &mut Client, to: Vec<String>) -> ExitCode {
+async fn health(client: &Client, to: Vec<String>) -> ExitCode {
     let asked = each(client, to, async |client, at| client.health(at).await).await;
     say(format_args!("{:<5}{:<22}{:<9}why", "node", "address", "health"));
     for (address, answer) in &asked {
@@ -92,7 +92,7 @@ async fn health(client: &mut Client, to: Vec<String>) -> ExitCode {
 }
 
 /// As the leader has them, or, if none answers, as the node does that has heard most.
-async fn members(client: &mut Client, to: Vec<String>) -> Result<ExitCode, Failure> {
+async fn members(client: &Client, to: Vec<String>) -> Result<ExitCode, Failure> {
     let asked = each(client, to, async |client, at| client.partitions(at).await).await;
     let knows =
         |partition: &Partition| (partition.term, partition.role() == Role::Leader, partition.last);
@@ -119,7 +119,7 @@ async fn members(client: &mut Client, to: Vec<String>) -> Result<ExitCode, Failu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn partitions(client: &mut Client, to: Vec<String>) -> ExitCode {
+async fn partitions(client: &Client, to: Vec<String>) -> ExitCode {
     let asked = each(client, to, async |client, at| client.partitions(at).await).await;
     say(format_args!(
         "{:<7}{:<22}{:<11}{:<8}{:>5}{:>9}{:>11}{:>9}{:>10}{:>8}",
@@ -145,7 +145,7 @@ async fn partitions(client: &mut Client, to: Vec<String>) -> ExitCode {
     code(asked.iter().any(|(_, answer)| answer.is_ok()))
 }
 
-async fn snapshot(client: &mut Client, to: Vec<String>) -> ExitCode {
+async fn snapshot(client: &Client, to: Vec<String>) -> ExitCode {
     let asked = each(client, to, async |client, at| client.snapshot(at).await).await;
     say(format_args!("{:<22}{:>9}{:>7}{:>12}  id", "address", "index", "term", "size"));
     for (address, answer) in &asked {

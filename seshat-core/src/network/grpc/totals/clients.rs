@@ -3,7 +3,8 @@
 //! Guarantees: a call has a place until its last answer is taken, or it is refused at once. What it says
 //! is [metered](super::metered); whatever a call waits for from its client must come within `rpc_timeout`,
 //! so a stream of messages from a client must not pause for longer. Streams that last as long as a client
-//! likes, those of health and reflection, have places of their own.
+//! likes, those of health and reflection, have places of their own; and so have exchanges, which carry many
+//! calls, and pause between messages, but not in one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -52,11 +53,20 @@ fn is_stream(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch" || path.starts_with("/grpc.reflection.")
 }
 
+/// Whether it carries many.
+fn is_exchange(path: &str) -> bool {
+    path == "/seshat.client.v1.Client/Exchange"
+}
+
 impl Totals {
     /// A place for a client's call.
     fn client(&self, path: &str) -> Result<Place, Status> {
         let shared = &*self.shared;
-        let calls = if is_stream(path) { &shared.streams } else { &shared.clients.calls };
+        let calls = match path {
+            _ if is_exchange(path) => &shared.exchanges,
+            _ if is_stream(path) => &shared.streams,
+            _ => &shared.clients.calls,
+        };
         match calls.take(1) {
             Some(place) => Ok(Place { _permits: [Some(place), None, None] }),
             None => Err(busy(format!("there are {} calls, as many as may be", calls.most))),
@@ -88,14 +98,19 @@ where
             }
         };
         let refusals = refusals.clone();
-        let (head, body) = request.into_parts();
+        let pauses = is_exchange(path);
+        let (mut head, body) = request.into_parts();
         let meter = Meter {
             budget: totals.client_budget(),
             progress: Progress::default(),
             single: false,
+            pauses,
             stall: Some(totals.shared.limit),
         };
         let (body, held) = meter.let_in(body);
+        if pauses {
+            head.extensions.insert(held.clone());
+        }
         let answer = self.inner.call(Request::from_parts(head, body));
         Box::pin(async move {
             let answer = answer.await?;

@@ -24,7 +24,7 @@ use crate::network::grpc::progress::Progress;
 /// What a call has room for: its first message, and the one that is on its way. The first may be kept as
 /// long as the call lasts, and is where there is but one. Clones are the same.
 #[derive(Clone, Default)]
-pub(in crate::network::grpc) struct Held(Arc<Mutex<[Option<Room>; 2]>>);
+pub(crate) struct Held(Arc<Mutex<[Option<Room>; 2]>>);
 
 impl Held {
     /// Instead of what was there for the message before, unless that was the first.
@@ -34,6 +34,12 @@ impl Held {
         let slot = if first.is_none() { first } else { current };
         let before = slot.replace(room);
         drop(rooms);
+        drop(before);
+    }
+
+    /// Nothing is left of the messages that were read.
+    pub(crate) fn release(&self) {
+        let before = std::mem::take(&mut *self.lock());
         drop(before);
     }
 
@@ -50,6 +56,8 @@ pub(in crate::network::grpc) struct Meter {
     pub(in crate::network::grpc) progress: Progress,
     /// Whether there is one message, and no more.
     pub(in crate::network::grpc) single: bool,
+    /// Whether its sender may pause between messages for as long as it likes.
+    pub(in crate::network::grpc) pauses: bool,
     /// How long nothing may move; `None` where the reader sees to that.
     pub(in crate::network::grpc) stall: Option<Duration>,
 }
@@ -108,6 +116,9 @@ impl Metered {
             return Err(Refusal::Garbled.status("a second message, where there is one"));
         }
         self.messages += 1;
+        if self.meter.pauses {
+            (self.begun, self.bytes) = (Instant::now(), 0);
+        }
         self.bytes = self.bytes.saturating_add(len.into());
         if len as usize <= SHORT {
             self.announced.begin(len);
@@ -130,6 +141,10 @@ impl Metered {
 
     /// Nothing came. Ready when that has been so for too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        if self.meter.pauses && self.announced == Announced::default() {
+            self.alarm = None;
+            return Poll::Pending;
+        }
         let every = self.meter.stall.unwrap_or(self.meter.budget.limit);
         loop {
             let alarm = match &mut self.alarm {

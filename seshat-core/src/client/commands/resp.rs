@@ -1,68 +1,53 @@
-//! A stream of RESP arrays of bulk strings, the one that `redis-cli --pipe` takes.
+//! One command as a RESP array of bulk strings, as `redis-cli --pipe` sends it.
 //!
-//! As strict as a Redis server: lines end in `\r\n`, numbers have no sign and no leading zero,
-//! nothing stands between commands. Stricter in that it takes no inline commands among the
-//! arrays, and no empty ones. An error names the first byte that does not fit.
+//! As strict as a Redis server: lines end in `\r\n`, numbers have no leading zero, and only a count of strings
+//! has a sign: one that is negative, or 0, is of no command. An error names the first byte that does not fit.
 
 use std::io::BufRead;
 
 use bytes::Bytes;
 
 use super::error::Expected;
-use super::{ErrorKind, Limits, Located, Place, ReadError, with_buffer};
+use super::{ErrorKind, Limits, Located, Place, Position, ReadError, with_buffer};
 
-/// Where a RESP stream has been read to.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
-    /// The command that is being read, counted from 1.
-    number: u64,
-    offset: u64,
-}
-
-impl Stream {
-    /// The strings of the next command, `None` at the end of `input`.
-    pub(super) fn next<R: BufRead>(
-        &mut self,
-        input: &mut R,
-        limits: Limits,
-    ) -> Result<Option<Located<Vec<Bytes>>>, ReadError> {
-        self.number += 1;
-        let stream = self;
-        let mut cursor = Cursor { stream, input };
-        let at = cursor.place();
-        if cursor.peek()?.is_none() {
-            return Ok(None);
-        }
-        let count = cursor.header(b'*')?;
-        if count > limits.words as u64 {
-            let limit = limits.words;
-            let kind = ErrorKind::TooManyWords { limit };
-            return Err(ReadError { at, kind });
-        }
-        let mut value = Vec::new();
-        let mut room = limits.command;
-        for _ in 0..count {
-            let string = cursor.bulk_string(limits.string, room)?.ok_or_else(|| {
-                let limit = limits.command;
-                let kind = ErrorKind::CommandTooLong { limit };
-                ReadError { at, kind }
-            })?;
-            room -= string.len();
-            value.push(string);
-        }
-        Ok(Some(Located { at, value }))
+/// The strings of the next array: none if it is empty, or null.
+pub(super) fn next<R: BufRead>(
+    input: &mut R,
+    position: &mut Position,
+    limits: Limits,
+) -> Result<Located<Vec<Bytes>>, ReadError> {
+    let mut cursor = Cursor { position, input };
+    let at = cursor.place();
+    let count = cursor.count()?;
+    if count > limits.words as u64 {
+        let limit = limits.words;
+        let kind = ErrorKind::TooManyWords { limit };
+        return Err(ReadError { at, kind });
     }
+    let mut value = Vec::new();
+    let mut room = limits.command;
+    for _ in 0..count {
+        let string = cursor.bulk_string(limits.string, room)?.ok_or_else(|| {
+            let limit = limits.command;
+            let kind = ErrorKind::CommandTooLong { limit };
+            ReadError { at, kind }
+        })?;
+        room -= string.len();
+        value.push(string);
+    }
+    Ok(Located { at, value })
 }
 
 /// Reads on and counts what it reads.
 struct Cursor<'a, R> {
-    stream: &'a mut Stream,
+    position: &'a mut Position,
     input: &'a mut R,
 }
 
 impl<R: BufRead> Cursor<'_, R> {
     fn place(&self) -> Place {
-        Place::Command { number: self.stream.number, offset: self.stream.offset }
+        let Position { commands, offset, .. } = *self.position;
+        Place::Command { number: commands + 1, offset }
     }
 
     fn fault(&self, kind: ErrorKind) -> ReadError {
@@ -84,7 +69,7 @@ impl<R: BufRead> Cursor<'_, R> {
 
     fn advance(&mut self, count: usize) {
         self.input.consume(count);
-        self.stream.offset += count as u64;
+        self.position.offset += count as u64;
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), ReadError> {
@@ -99,12 +84,32 @@ impl<R: BufRead> Cursor<'_, R> {
 
     fn line_end(&mut self) -> Result<(), ReadError> {
         self.expect(b'\r')?;
-        self.expect(b'\n')
+        self.expect(b'\n')?;
+        self.position.lines += 1;
+        Ok(())
+    }
+
+    /// How many strings follow: none for a number below 0.
+    fn count(&mut self) -> Result<u64, ReadError> {
+        self.expect(b'*')?;
+        if self.peek()? != Some(b'-') {
+            return self.number();
+        }
+        self.advance(1);
+        if self.peek()? == Some(b'0') {
+            return Err(self.unexpected(Expected::Digit, Some(b'0')));
+        }
+        self.number().map(|_| 0)
     }
 
     /// A line of `mark` and a number.
     fn header(&mut self, mark: u8) -> Result<u64, ReadError> {
         self.expect(mark)?;
+        self.number()
+    }
+
+    /// A number, and the end of its line.
+    fn number(&mut self) -> Result<u64, ReadError> {
         let mut number = self.digit(Expected::Digit)?;
         // string2ll of Redis takes no zero before other digits.
         while number != 0 && self.peek()? != Some(b'\r') {
@@ -142,11 +147,12 @@ impl<R: BufRead> Cursor<'_, R> {
         let mut string = Vec::new();
         while string.len() < length {
             let missing = length - string.len();
-            let count = self.buffer(|buffer| {
+            let (count, lines) = self.buffer(|buffer| {
                 let arrived = buffer.get(..missing).unwrap_or(buffer);
                 string.extend_from_slice(arrived);
-                arrived.len()
+                (arrived.len(), arrived.iter().filter(|byte| **byte == b'\n').count())
             })?;
+            self.position.lines += lines as u64;
             if count == 0 {
                 return Err(self.unexpected(Expected::MoreBytes(missing), None));
             }

@@ -1,4 +1,4 @@
-//! The command reader of the `cluster` example.
+//! The reader of commands.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -7,10 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rstest::rstest;
 
-#[path = "../examples/cluster/commands.rs"]
-mod commands;
-
-use commands::{Command, Limits, Located, Place, Reader};
+use seshat_core::client::commands::{Command, Limits, Located, Place, Reader};
+use seshat_core::client::{Condition, SetOptions};
 
 const SMALL: Limits = Limits { string: 16, command: 24, words: 4 };
 
@@ -18,6 +16,7 @@ fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Command {
     Command::Set {
         key: Bytes::copy_from_slice(key.as_ref()),
         value: Bytes::copy_from_slice(value.as_ref()),
+        options: SetOptions::default(),
     }
 }
 
@@ -48,7 +47,7 @@ fn read_in_parts(input: &[u8], capacity: usize) -> (Vec<Command>, Option<String>
 
 fn words_of(command: &Command) -> Vec<&[u8]> {
     match command {
-        Command::Set { key, value } => vec![b"SET", key, value],
+        Command::Set { key, value, .. } => vec![b"SET", key, value],
         Command::Del { keys } => {
             [b"DEL".as_slice()].into_iter().chain(keys.iter().map(AsRef::as_ref)).collect()
         }
@@ -137,6 +136,8 @@ fn a_resp_command_knows_its_number_and_offset() {
 #[case::zero_byte("SET k \"\0\"", "a zero byte, which a line cannot hold (expected \"\\x00\" within double quotes)")]
 #[case::set_alone("SET", "SET takes 2 arguments, got 0")]
 #[case::set_key("set k", "SET takes 2 arguments, got 1")]
+#[case::set_both("set k v nx xx", "SET takes NX or XX, got both")]
+#[case::set_more_options("set k v nx EX 10", "SET takes 2 arguments, got 5 (options such as EX are not supported)")]
 #[case::set_options("set k v EX 10", "SET takes 2 arguments, got 4 (options such as EX are not supported)")]
 #[case::del_alone("Del", "DEL takes at least 1 argument, got 0")]
 fn a_faulty_line_says_why(#[case] input: &str, #[case] fault: &str) {
@@ -187,13 +188,13 @@ fn a_cut_stream_says_what_it_lacks(#[case] input: &str, #[case] lacks: &str) {
 #[rustfmt::skip] // One case a line.
 #[rstest]
 #[case::bad_count("*x", 1, "expected a digit, got 'x'")]
-#[case::null_array("*-1\r\n", 1, "expected a digit, got '-'")]
+#[case::minus_alone("*-\r\n", 2, "expected a digit, got '\\r'")]
+#[case::minus_zero("*-0\r\n", 2, "expected a digit, got '0'")]
 #[case::signed("*+1\r\n", 1, "expected a digit, got '+'")]
 #[case::leading_zero("*01\r\n", 2, "expected '\\r', got '1'")]
 #[case::line_feed_only("*1\n$3\nDEL\n", 2, "expected a digit or '\\r', got '\\n'")]
 #[case::no_line_feed("*1\r$3", 3, "expected '\\n', got '$'")]
 #[case::endless_count("*99999999999999999999999\r\n", 21, "expected a length, got a number over 18446744073709551615")]
-#[case::empty_array("*0\r\n", 0, "expected SET or DEL, got a command without a name")]
 #[case::not_a_string("*1\r\n+OK\r\n", 4, "expected '$', got '+'")]
 #[case::null_string("*1\r\n$-1\r\n", 5, "expected a digit, got '-'")]
 #[case::too_short_a_length("*1\r\n$2\r\nDEL\r\n", 10, "expected '\\r', got 'L'")]
@@ -212,11 +213,50 @@ fn a_faulty_stream_says_why(#[case] input: &str, #[case] offset: usize, #[case] 
     assert_eq!(got, Some(format!("command 2 at byte {offset}: {fault}")));
 }
 
+/// What a server takes and people send: inputs that were refused once.
+#[rstest]
+#[case::empty_lines_between(include_bytes!("../../fixtures/commands/crlf-then-resp.txt"), &["a 1", "b 2"])]
+#[case::mixed(include_bytes!("../../fixtures/commands/mixed.txt"), &["a 1", "b 2", "c 3"])]
+#[case::empty_key(include_bytes!("../../fixtures/commands/empty-key.txt"), &[" v"])]
+#[case::null_array(include_bytes!("../../fixtures/commands/null-array.txt"), &["a 1"])]
+#[case::empty_array(include_bytes!("../../fixtures/commands/empty-array.txt"), &["a 1"])]
+#[case::null_array_of_any_size(b"*-7\r\nSET a 1\r\n*-1\r\n", &["a 1"])]
+fn what_a_server_takes_is_taken(#[case] input: &[u8], #[case] expected: &[&str]) {
+    let pairs = expected.iter().map(|pair| pair.split_once(' ').unwrap());
+    let expected: Vec<_> = pairs.map(|(key, value)| set(key, value)).collect();
+    assert_eq!(read(input), (expected.clone(), None));
+    assert_eq!(read_in_parts(input, 1), (expected, None));
+}
+
+#[rustfmt::skip] // One case a line.
+#[rstest]
+#[case::nx("nx", Some(Condition::Absent), false)]
+#[case::xx_get("Xx gEt", Some(Condition::Present), true)]
+#[case::get_nx("GET NX", Some(Condition::Absent), true)]
+#[case::twice("NX NX GET GET", Some(Condition::Absent), true)]
+fn options_are_taken_in_any_case_and_order(
+    #[case] words: &str,
+    #[case] condition: Option<Condition>,
+    #[case] get: bool,
+) {
+    let expected = Command::Set { key: "k".into(), value: "v".into(), options: SetOptions { condition, get } };
+    let line = format!("SET k v {words}");
+    assert_eq!(read(line.as_bytes()), (vec![expected.clone()], None));
+    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    assert_eq!(read(&to_resp(&words)), (vec![expected], None));
+}
+
+/// In a stream of both, lines are counted as an editor counts them, and commands as a server does.
 #[test]
-fn nothing_but_a_command_follows_a_command() {
-    let error = read(b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\nSET k v\r\n").1;
-    let expected = "command 2 at byte 20: expected '*', got 'S'";
-    assert_eq!(error.as_deref(), Some(expected));
+fn places_are_right_where_formats_alternate() {
+    let input =
+        b"\nDEL a\n*0\r\n*2\r\n$3\r\nDEL\r\n$3\r\n\n\n\n\r\n\r\nDEL b\r\n*2\r\n$3\r\nDEL\r\n$x";
+    let mut reader = Reader::new(&input[..]);
+    let places: Vec<_> = reader.by_ref().map_while(Result::ok).map(|read| read.at).collect();
+    let resp = Place::Command { number: 2, offset: 11 };
+    assert_eq!(places, [Place::Line(2), resp, Place::Line(13)]);
+    let (_, error) = read(input);
+    assert_eq!(error.as_deref(), Some("command 4 at byte 56: expected a digit, got 'x'"));
 }
 
 #[rustfmt::skip] // One case a line.
@@ -380,5 +420,28 @@ proptest! {
         let (_, error) = read_all(Reader::with_limits(&input[..], limits));
         let text = error.unwrap_or_default();
         prop_assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text}");
+    }
+}
+
+proptest! {
+    /// Whatever format each command has.
+    #[test]
+    fn formats_alternate(
+        commands in vec((any_command(), any::<bool>(), 0_u8..3), 0..8),
+        capacity in 1_usize..64,
+    ) {
+        let mut input = Vec::new();
+        for (command, resp, style) in &commands {
+            let words = words_of(command);
+            if *resp {
+                input.extend(to_resp(&words));
+            } else {
+                let words: Vec<_> = words.into_iter().map(|word| quote(word, *style)).collect();
+                input.extend(words.join(&b' '));
+                input.extend(b"\r\n*-1\r\n\n*0\r\n");
+            }
+        }
+        let commands = commands.into_iter().map(|(command, ..)| command).collect();
+        prop_assert_eq!(read_in_parts(&input, capacity), (commands, None));
     }
 }

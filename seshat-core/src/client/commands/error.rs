@@ -11,17 +11,17 @@ use bytes::Bytes;
 /// A fault of the stream, or of reading it.
 #[derive(Debug, thiserror::Error)]
 #[error("{at}: {kind}")]
-pub(crate) struct ReadError {
+pub struct ReadError {
     /// The faulty line; or the byte at which RESP stops making sense; or the start of a RESP
     /// command that makes no sense as a whole.
-    pub(crate) at: Place,
+    pub at: Place,
     /// What is wrong there.
-    pub(crate) kind: ErrorKind,
+    pub kind: ErrorKind,
 }
 
 /// A place in a stream of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// A line, counted from 1, blank ones included.
     Line(u64),
     /// A byte of a RESP stream.
@@ -44,51 +44,94 @@ impl fmt::Display for Place {
 
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ErrorKind {
+pub enum ErrorKind {
+    /// The input itself fails.
     #[error("cannot read: {0}")]
     Io(io::Error),
 
+    /// A quote is open where the line ends.
     #[error("unbalanced quotes")]
     UnbalancedQuotes,
+    /// Where a quote closes the word ends.
     #[error("expected a space or the end of the line after a closing quote, got {}", Byte(*got))]
-    TextAfterQuote { got: u8 },
+    TextAfterQuote {
+        /// What follows it.
+        got: u8,
+    },
     /// redis-cli drops the rest of such a line without a word.
     #[error("a zero byte, which a line cannot hold (expected \"\\x00\" within double quotes)")]
     ZeroByte,
+    /// See [`Limits::string`](super::Limits::string).
     #[error("the line is longer than the limit of {limit} bytes")]
-    LineTooLong { limit: usize },
+    LineTooLong {
+        /// Bytes allowed.
+        limit: usize,
+    },
 
+    /// Something else stands there.
     #[error("expected {expected}, got {}", Got(*got))]
     Unexpected {
+        /// What should.
         expected: Expected,
         /// `None` at the end of the stream.
         got: Option<u8>,
     },
+    /// No length is that long.
     #[error("expected a length, got a number over {}", u64::MAX)]
     LengthOverflow,
+    /// See [`Limits::string`](super::Limits::string).
     #[error("a bulk string of {got} bytes is over the limit of {limit}")]
-    StringTooLong { got: u64, limit: usize },
+    StringTooLong {
+        /// Bytes that it says it has.
+        got: u64,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// See [`Limits::command`](super::Limits::command).
     #[error("the command is longer than the limit of {limit} bytes")]
-    CommandTooLong { limit: usize },
+    CommandTooLong {
+        /// Bytes allowed.
+        limit: usize,
+    },
 
+    /// See [`Limits::words`](super::Limits::words).
     #[error("the command has more than {limit} strings, its name included")]
-    TooManyWords { limit: usize },
-    #[error("expected SET or DEL, got a command without a name")]
-    NoName,
+    TooManyWords {
+        /// Strings allowed.
+        limit: usize,
+    },
+    /// Any but SET and DEL.
     #[error("unknown command {} (expected SET or DEL)", Quoted(name))]
-    UnknownCommand { name: Bytes },
+    UnknownCommand {
+        /// Its name.
+        name: Bytes,
+    },
+    /// No key, or no value.
     #[error("SET takes 2 arguments, got {got}")]
-    SetTooFew { got: usize },
+    SetTooFew {
+        /// Arguments that there are.
+        got: usize,
+    },
+    /// Behind the value stands an option that isn't known here.
     #[error("SET takes 2 arguments, got {got} (options such as EX are not supported)")]
-    SetTooMany { got: usize },
+    SetTooMany {
+        /// Arguments that there are.
+        got: usize,
+    },
+    /// As a Redis server has it.
+    #[error("SET takes NX or XX, got both")]
+    SetBoth,
+    /// DEL needs something to delete.
     #[error("DEL takes at least 1 argument, got 0")]
     DelWithoutKey,
 }
 
 /// What a RESP stream of commands holds at a place where something else stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expected {
+pub enum Expected {
+    /// That byte.
     Byte(u8),
+    /// A digit.
     Digit,
     /// A number goes on or its line ends.
     DigitOrReturn,

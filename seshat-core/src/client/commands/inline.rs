@@ -14,48 +14,38 @@ use std::io::{BufRead, Read};
 
 use bytes::Bytes;
 
-use super::{ErrorKind, Limits, Located, Place, ReadError};
+use super::{ErrorKind, Limits, Located, Place, Position, ReadError};
 
-/// Where a stream of lines has been read to.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    number: u64,
-    /// Kept from line to line for its allocation.
-    line: Vec<u8>,
-}
-
-impl Lines {
-    /// The words of the next line that has any, `None` at the end of `input`.
-    pub(super) fn next<R: BufRead>(
-        &mut self,
-        input: &mut R,
-        limits: Limits,
-    ) -> Result<Option<Located<Vec<Bytes>>>, ReadError> {
-        // One more than the limit: a full line's `\n`, or the byte that proves it too long.
-        let most = (limits.string as u64).saturating_add(1);
-        loop {
-            self.number += 1;
-            let at = Place::Line(self.number);
-            let fault = |kind| ReadError { at, kind };
-
-            self.line.clear();
-            let got = Read::take(&mut *input, most)
-                .read_until(b'\n', &mut self.line)
-                .map_err(|error| fault(ErrorKind::Io(error)))?;
-            if got == 0 {
-                return Ok(None);
-            }
-            let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-            if line.len() > limits.string {
-                let limit = limits.string;
-                return Err(fault(ErrorKind::LineTooLong { limit }));
-            }
-            let value = split(line, limits.words).map_err(fault)?;
-            if !value.is_empty() {
-                return Ok(Some(Located { at, value }));
-            }
+/// The words of the next line, of which there is at least a byte: none if it is blank. `line` is kept for its
+/// allocation.
+pub(super) fn next<R: BufRead>(
+    input: &mut R,
+    position: &mut Position,
+    line: &mut Vec<u8>,
+    limits: Limits,
+) -> Result<Located<Vec<Bytes>>, ReadError> {
+    let at = Place::Line(position.lines + 1);
+    let fault = |kind| ReadError { at, kind };
+    // One more than the limit: a full line's `\n`, or the byte that proves it too long.
+    let most = (limits.string as u64).saturating_add(1);
+    line.clear();
+    let got = Read::take(input, most)
+        .read_until(b'\n', line)
+        .map_err(|error| fault(ErrorKind::Io(error)))?;
+    position.offset += got as u64;
+    let line = match line.strip_suffix(b"\n") {
+        Some(line) => {
+            position.lines += 1;
+            line
         }
+        None => line,
+    };
+    if line.len() > limits.string {
+        let limit = limits.string;
+        return Err(fault(ErrorKind::LineTooLong { limit }));
     }
+    let value = split(line, limits.words).map_err(fault)?;
+    Ok(Located { at, value })
 }
 
 fn split(line: &[u8], limit: usize) -> Result<Vec<Bytes>, ErrorKind> {

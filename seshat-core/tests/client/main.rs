@@ -1,0 +1,20 @@
+//! Clients of a cluster that make many calls at once, and what serves them: nodes over gRPC in this process.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod at_once;
+mod cluster;
+mod exchange;
+mod garbled;
+#[path = "../common/proxy.rs"]
+#[allow(dead_code, reason = "links need all of it")]
+mod proxy;
+#[path = "../common/puppet.rs"]
+mod puppet;
+mod reads;
+
+use std::time::Duration;
+
+/// Longer than anything takes that goes well, on a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(20);
