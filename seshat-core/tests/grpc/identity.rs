@@ -157,7 +157,7 @@ async fn who_leads_names_its_successor_and_speaks_for_nobody_else() {
             unary::<_, v1::VoteResponse>(channel, rpc, asked).await.map(drop)
         } else {
             // As node/handover.rs makes a voter take a vote.
-            let nowhere = (!committed).then(|| v1::LogId { term, node_id, index: u64::MAX - 1 });
+            let nowhere = (!committed).then_some(v1::LogId { term, node_id, index: u64::MAX - 1 });
             let asked =
                 v1::AppendEntriesRequest { vote, prev_log_id: nowhere, ..Default::default() };
             let asked = from(Some(&called), asked);
