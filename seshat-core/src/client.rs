@@ -498,12 +498,15 @@ struct Course<'a> {
     at_once: usize,
     /// Pauses that were made.
     pauses: u32,
+    /// Why it wasn't done at the last attempt.
+    last: String,
 }
 
 impl<'a> Course<'a> {
     fn new(shared: &'a Shared) -> Self {
         let at_once = shared.nodes.len().saturating_sub(1);
-        Self { shared, deadline: Instant::now() + shared.timeout, at: 0, at_once, pauses: 0 }
+        let last = "no time was left to ask".to_owned();
+        Self { shared, deadline: Instant::now() + shared.timeout, at: 0, at_once, pauses: 0, last }
     }
 
     /// Whom to ask next.
@@ -529,17 +532,23 @@ impl<'a> Course<'a> {
 
     /// What came of an attempt, if that is the end; else it is time for the next.
     async fn after<T>(&mut self, attempt: Attempt<T>) -> Option<Result<T, ClientError>> {
-        let address = self.current().map(|node| node.address().to_owned()).unwrap_or_default();
+        let node = self.current();
+        let address = || node.map(|node| node.address().to_owned()).unwrap_or_default();
         let (reason, elsewhere) = match attempt {
             Attempt::Done(done) => return Some(Ok(done)),
-            Attempt::Refused(reason) => return Some(Err(ClientError::Refused { address, reason })),
+            Attempt::Refused(reason) => {
+                return Some(Err(ClientError::Refused { address: address(), reason }));
+            }
             Attempt::Unknown(reason) => {
                 self.shared.turn(self.at);
-                return Some(Err(ClientError::Unknown { address, reason }));
+                return Some(Err(ClientError::Unknown { address: address(), reason }));
             }
             Attempt::Elsewhere(reason) => (reason, true),
             Attempt::NotDone(reason) => (reason, false),
         };
+        if !reason.is_empty() {
+            self.last = format!("{}: {reason}", address());
+        }
         self.shared.retries.fetch_add(1, Ordering::Relaxed);
         self.shared.turn(self.at);
         // One of the others leads, unless they don't agree yet.
@@ -550,7 +559,7 @@ impl<'a> Course<'a> {
         let pause = pause(self.pauses);
         // Behind the pause there would be too little left.
         if Instant::now() + pause + LEAST >= self.deadline {
-            let last = format!("{address}: {reason}");
+            let last = std::mem::take(&mut self.last);
             return Some(Err(ClientError::TooLate { waited: self.shared.timeout, last }));
         }
         tokio::time::sleep(pause).await;
@@ -568,8 +577,9 @@ impl Shared {
     }
 }
 
+/// Without words, as what came before says more.
 fn too_late<T>() -> Attempt<T> {
-    Attempt::NotDone("no time was left to ask".to_owned())
+    Attempt::NotDone(String::new())
 }
 
 fn stub(channel: Channel) -> Stub {

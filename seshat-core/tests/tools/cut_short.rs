@@ -38,6 +38,23 @@ impl Client for Sends {
         Err(Status::unimplemented("not asked for"))
     }
 
+    async fn get_many(&self, _: Request<proto::GetManyRequest>) -> Answer<proto::GetManyResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn scan(&self, _: Request<proto::ScanRequest>) -> Answer<proto::ScanResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    type ExchangeStream = ReceiverStream<Result<proto::Answers, Status>>;
+
+    async fn exchange(
+        &self,
+        _: Request<tonic::Streaming<proto::Requests>>,
+    ) -> Answer<Self::ExchangeStream> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn status(&self, _: Request<proto::StatusRequest>) -> Answer<proto::StatusResponse> {
         Err(Status::unimplemented("not asked for"))
     }
