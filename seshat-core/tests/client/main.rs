@@ -8,7 +8,6 @@ mod cluster;
 mod exchange;
 mod garbled;
 #[path = "../common/proxy.rs"]
-#[allow(dead_code, reason = "links need all of it")]
 mod proxy;
 #[path = "../common/puppet.rs"]
 mod puppet;
