@@ -98,23 +98,6 @@ impl Client for Sends {
         Err(Status::unimplemented("not asked for"))
     }
 
-    async fn get_many(&self, _: Request<proto::GetManyRequest>) -> Answer<proto::GetManyResponse> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn scan(&self, _: Request<proto::ScanRequest>) -> Answer<proto::ScanResponse> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    type ExchangeStream = ReceiverStream<Result<proto::Answers, Status>>;
-
-    async fn exchange(
-        &self,
-        _: Request<tonic::Streaming<proto::Requests>>,
-    ) -> Answer<Self::ExchangeStream> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
     type BackupStream = ReceiverStream<Result<BackupPart, Status>>;
 
     async fn backup(&self, _: Request<proto::BackupRequest>) -> Answer<Self::BackupStream> {
