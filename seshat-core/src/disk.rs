@@ -84,6 +84,7 @@ pub mod salvage;
 pub mod seed;
 mod snapshots;
 mod stream;
+mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -87,6 +87,26 @@ impl Log {
         self.indexes().is_empty()
     }
 
+    /// A log whose entries are elsewhere, and in `cold`: there is one unless that is empty. `reigns` are the ids of
+    /// those that each of their leaders began with.
+    ///
+    /// # Errors
+    /// A leader is no newer than the one before.
+    fn resume(
+        cold: Range<u64>,
+        reigns: Vec<LogId>,
+        purged: Option<LogId>,
+    ) -> Result<Self, AppendError> {
+        let mut log = Self { first: cold.start, hot: cold.end, purged, ..Self::default() };
+        let mut last = purged;
+        for got in reigns {
+            check_append(last, got, got.index)?;
+            log.leaders.push(got);
+            last = Some(got);
+        }
+        Ok(log)
+    }
+
     /// The entries of `range` that exist, in order (R40, R41), but for [cold](Log::cold) ones.
     ///
     /// Any kind of bound is understood; an empty or inverted range has no entries.

@@ -109,9 +109,7 @@ struct Inner<R> {
     batcher: Batcher,
     proposals: Arc<metrics::Proposals>,
     #[cfg(feature = "metrics")]
-    collected: Arc<Collected>,
-    #[cfg(feature = "metrics")]
-    ways: Ways,
+    collected: Collected,
     changes: Arc<Changes>,
     driver: Mutex<Option<JoinHandle<()>>>,
     /// Once a shutdown has begun: how it ended, once it has.
@@ -203,16 +201,12 @@ impl<R: StateReader> RaftNode<R> {
             tokio::spawn(elections.clone().end_probation()),
             tokio::spawn(leaderships.watch()),
         ];
-        #[cfg(feature = "metrics")]
-        let (tasks, collected) = {
-            let collected = Arc::new(Collected::default());
-            let watch = Arc::clone(&collected).watch(raft.metrics(), config.heartbeat_interval());
-            (tasks.into_iter().chain([tokio::spawn(watch)]).collect(), collected)
-        };
         let driver = Mutex::new(Some(tokio::spawn(driver)));
         tracing::info!(node_id, members = ?config.members(), "node started");
         Ok(Self {
             inner: Arc::new(Inner {
+                #[cfg(feature = "metrics")]
+                collected: Collected::begin(&config, &raft, ways),
                 config,
                 elections,
                 intake,
@@ -221,10 +215,6 @@ impl<R: StateReader> RaftNode<R> {
                 reader,
                 batcher,
                 proposals,
-                #[cfg(feature = "metrics")]
-                collected,
-                #[cfg(feature = "metrics")]
-                ways,
                 changes,
                 driver,
                 shutdown: OnceLock::new(),

@@ -258,6 +258,11 @@ impl<F: FileSystem> Wal<F> {
         self.core().groups().cloned().collect()
     }
 
+    /// Where a group's newest entries begin that take so many bytes here, give or take a record; or all of them.
+    pub(crate) fn tail(&self, group: u32, bytes: u64) -> u64 {
+        self.core().group(group).map_or(0, |held| held.tail(bytes))
+    }
+
     /// How much room there is for segments to come, as far as is known.
     pub fn space(&self) -> Space {
         self.core().queue.space()

@@ -48,9 +48,9 @@ const OPENRAFT: &[&str] = &[
 #[case::metrics(&[" ::metrics"], &["metrics"])]
 #[case::tonic(&["tonic"], &["codec/client", "proto/client", "network/grpc", "service", "client"])]
 // A snapshot's handle has the traits of its readers and writers; what is generated has tokio's streams.
-#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "network", "node", "proto/client", "service", "client"])]
+#[case::tokio(&["tokio"], &["snapshot/data", "log/store", "machine/store", "storage", "disk/log", "disk/waiting", "network", "node", "proto/client", "service", "client"])]
 #[case::locks(&["Mutex", "RwLock"], &["log/store", "storage", "wal.rs", "machine/kept", "machine/store", "disk/log", "disk/snapshots", "network", "node", "service", "client"])]
-#[case::clocks(&["Instant::now", "SystemTime"], &["metrics", "machine/store", "network", "node", "client"])]
+#[case::clocks(&["Instant::now", "SystemTime"], &["metrics", "machine/store", "disk/waiting", "network", "node", "client"])]
 #[case::files(&["std::fs"], &["wal/fs", "disk/draft", "disk/seed", "legacy/import/frames", "network/grpc"])]
 #[case::events(&["tracing"], &["log/store", "wal.rs", "wal/open", "wal/upkeep", "machine/kept", "machine/store", "disk", "network", "node", "service"])]
 fn only_faces_know(#[case] words: &[&str], #[case] faces: &[&str]) {

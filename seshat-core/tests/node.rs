@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, PATIENCE, config};
-use seshat_core::error::{InitializeError, MembershipError, ProposeError, ReadError, Stopped};
+use seshat_core::codec::FORMAT;
+use seshat_core::error::{
+    BuildError, InitializeError, MembershipError, ProposeError, ReadError, Stopped,
+};
 use seshat_core::network::StubNetwork;
 use seshat_core::node::{Handover, RaftNode};
 use seshat_core::operation::{LimitError, Limits, Operation, Response};
@@ -28,6 +31,31 @@ async fn a_single_node_elects_itself_and_serves() {
     assert_eq!(node.del(["k", "absent"]).await.unwrap(), Response::Del { deleted: 1 });
     assert_eq!(node.read(b"k").await.unwrap(), None);
     assert_eq!(node.shutdown().await, Handover::Failed(seshat_core::error::HandoverError::Alone));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_asked_for_holds_what_was_applied_before_and_is_built_once() {
+    let node = RaftNode::start(config(1, &[1]), MemStorage::new(), StubNetwork).await.unwrap();
+    let none = node.build_snapshot().await.unwrap_err();
+    assert_eq!(none, BuildError::NothingApplied { node_id: 1 });
+    node.initialize().await.unwrap();
+    node.wait_for_leader(PATIENCE).await.unwrap();
+    // So that nothing is applied but what is set.
+    while node.format() < FORMAT {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for value in ["1", "2"] {
+        node.set("k", value).await.unwrap();
+        let applied = node.last_applied();
+        let built = node.build_snapshot().await.unwrap();
+        assert!(built.meta.last_log_id >= applied && !built.snapshot.is_empty());
+        // Nothing was applied since, so that is it still.
+        let same = node.build_snapshot().await.unwrap();
+        assert_eq!(same.meta, built.meta);
+    }
+    node.stop().await;
+    let stopped = node.build_snapshot().await.unwrap_err();
+    assert_eq!(stopped, BuildError::Stopped(Stopped::ShutDown));
 }
 
 #[tokio::test]

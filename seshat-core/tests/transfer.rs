@@ -219,6 +219,19 @@ async fn one_transfer_at_a_time_and_who_comes_second_finds_another_leader() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_of_the_membership_that_does_not_end_keeps_leadership_where_it_is() {
+    let (cluster, leader) = cluster_of(3).await;
+    let [to, other] = cluster.others(leader.id())[..] else { unreachable!() };
+    cluster.switchboard.isolate(&leader.id());
+    let mut change = Box::pin(leader.remove_voters([other].into(), false));
+    assert!(poll_once(&mut change).await.is_pending());
+    let waited = leader.config().propose_timeout();
+    let refused = leader.transfer_leadership(to).await.unwrap_err();
+    assert_eq!(refused, TransferError::Busy { waited });
+    cluster.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transfer_that_nobody_waits_for_goes_on_to_its_end() {
     let (cluster, leader) = cluster_of(3).await;
     let [to, _] = cluster.others(leader.id())[..] else { unreachable!() };

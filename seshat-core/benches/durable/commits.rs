@@ -66,7 +66,12 @@ pub(crate) fn by_turns<const N: usize>(
     load: Load,
     scale: Scale,
 ) -> [f64; N] {
-    let (slices, times) = if scale.rounds == 1 { (10, 10) } else { (300, 20) };
+    let (slices, times) = match (scale.rounds, load.outstanding) {
+        (1, _) => (10, 10),
+        (_, 1) => (300, 20),
+        // Each is a group of commits, and takes some logs a thousand times as long.
+        _ => (100, 20),
+    };
     let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..slices {
         for (log, taken) in logs.iter_mut().zip(&mut taken) {

@@ -164,7 +164,7 @@ impl Means {
             return client.status(StatusRequest { digest: true }).await.ok().map(drop);
         }
         let key = Bytes::from_static(b"anything");
-        client.read(ReadRequest { key, ..Default::default() }).await.ok().map(drop)
+        client.read(ReadRequest { key, ..ReadRequest::default() }).await.ok().map(drop)
     }
 
     async fn state(&self, node: usize, n: usize) -> Option<()> {

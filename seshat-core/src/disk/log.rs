@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 
 use super::GROUP;
 use super::error::EntryError;
 use super::home::Home;
 use super::reading::Reading;
 use super::restore::{Held, decode};
+use super::waiting::{Quickness, on_disk};
 use crate::log::{
     AppendError, Gone, HardState, PURGED_AT_ONCE, Purge, PurgeError, REPLICATION_BYTES,
     TruncateError, skip_purged,
@@ -32,7 +33,7 @@ const FREED_AT_ONCE: usize = 16;
 ///
 /// Clones share the log, as those of [`LogStore`](crate::log::LogStore) do. Calls that write return when it
 /// is durable, but for what is committed; on a runtime with several threads they let its other tasks go on
-/// meanwhile, which tokio doesn't let tasks of a `LocalSet` do: they panic there.
+/// meanwhile, unless the disk is quick, which tokio doesn't let tasks of a `LocalSet` do: they panic there.
 pub struct DiskLog<F: FileSystem = Disk> {
     shared: Arc<Shared<F>>,
 }
@@ -40,6 +41,7 @@ pub struct DiskLog<F: FileSystem = Disk> {
 struct Shared<F: FileSystem> {
     home: Arc<Home<F>>,
     held: Mutex<Held>,
+    appends: Quickness,
 }
 
 impl<F: FileSystem> Clone for DiskLog<F> {
@@ -74,7 +76,13 @@ enum WriteError {
 
 impl<F: FileSystem> DiskLog<F> {
     pub(super) fn new(home: Arc<Home<F>>, held: Held) -> Self {
-        Self { shared: Arc::new(Shared { home, held: Mutex::new(held) }) }
+        Self {
+            shared: Arc::new(Shared {
+                home,
+                held: Mutex::new(held),
+                appends: Quickness::default(),
+            }),
+        }
     }
 
     pub(super) fn home(&self) -> &Arc<Home<F>> {
@@ -310,7 +318,7 @@ impl<F: FileSystem> RaftLogStorage<TypeConfig> for DiskLog<F> {
         I::IntoIter: OptionalSend,
     {
         let entries = entries.into_iter().collect();
-        match on_disk(|| self.append_all(entries)) {
+        match self.shared.appends.wait(|| self.append_all(entries)) {
             Ok(()) => {
                 callback.log_io_completed(Ok(()));
                 Ok(())
@@ -373,17 +381,6 @@ impl<F: FileSystem> Room for WalRoom<F> {
 fn unreadable(error: EntryError) -> StorageError {
     tracing::error!(%error, "entries can't be read");
     StorageIOError::read_logs(&error).into()
-}
-
-/// Waits for the disk on this thread, without keeping the runtime's other tasks waiting where it has other
-/// threads for them.
-fn on_disk<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current() {
-        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
-            tokio::task::block_in_place(work)
-        }
-        _ => work(),
-    }
 }
 
 /// What takes long to free goes elsewhere.

@@ -2,7 +2,10 @@
 //!
 //! Guarantees: the state is that of a snapshot from which the log goes on, so that openraft, which applies what
 //! is committed before a node does anything, comes to the state that was there; the log holds in memory no
-//! more than it may, however long it is, also while it is read.
+//! more than it may, however long it is, also while it is read. What it won't hold isn't read again here: every
+//! byte was verified when the log was opened, and is again whenever it is read.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -46,8 +49,7 @@ pub(super) fn restore<F: FileSystem>(
     let purged = log_id(state.purged, "what is purged")?;
     state.probation.map(Probation::try_from).transpose().map_err(invalid("a probation"))?;
     let (snapshots, machine) = find(wal.file_system(), state.snapshot.as_ref(), purged)?;
-    let mut log = BoundedLog::new(state.first_index, purged, hot_bytes);
-    replay(wal, &state, &mut log)?;
+    let log = restore_log(wal, &state, purged, hot_bytes)?;
     let index = |id: Option<LogId>| id.map(|id| id.index);
     tracing::info!(
         snapshot = index(machine.last_applied()),
@@ -59,13 +61,19 @@ pub(super) fn restore<F: FileSystem>(
     Ok(Restored { log: Held { log, vote, committed }, machine, snapshots })
 }
 
-/// Reads the log once, into memory as far as it may be there.
-fn replay<F: FileSystem>(
+/// Reads the newest entries into memory, as far as they may be there, and of the others whose they are.
+fn restore_log<F: FileSystem>(
     wal: &Wal<F>,
     state: &v1::GroupState,
-    log: &mut BoundedLog,
-) -> Result<(), OpenError> {
-    let mut next = state.first_index;
+    purged: Option<LogId>,
+    hot_bytes: usize,
+) -> Result<BoundedLog, OpenError> {
+    // In memory they take more than on the disk, as long as they are small.
+    let hot = wal.tail(GROUP, hot_bytes as u64);
+    let cold = state.first_index..hot.max(state.first_index);
+    let mut next = cold.end;
+    let reigns = reigns(wal, cold.clone())?;
+    let mut log = BoundedLog::resume(cold, reigns, purged, hot_bytes)?;
     while next < state.next_index {
         let read = wal.read(GROUP, next..state.next_index, AT_ONCE);
         let entries = decode(read.map_err(EntryError::from)?, next)?;
@@ -74,7 +82,33 @@ fn replay<F: FileSystem>(
         log.append(entries)?;
         log.cool(&mut Gone::default());
     }
-    Ok(())
+    Ok(log)
+}
+
+/// The ids of the entries that each leader began with, in order. Leaders never descend, so that between two
+/// entries of one leader there is no other's: few entries tell.
+fn reigns<F: FileSystem>(wal: &Wal<F>, range: Range<u64>) -> Result<Vec<LogId>, EntryError> {
+    let id = |index: u64| {
+        let read = wal.read(GROUP, index..index + 1, AT_ONCE)?;
+        let entry = decode(read, index)?.into_iter().next();
+        entry.map(|entry| entry.log_id).ok_or(EntryError::Absent { index })
+    };
+    if range.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut now, last) = (id(range.start)?, id(range.end - 1)?);
+    let mut found = vec![now];
+    while now.leader_id != last.leader_id {
+        let (mut of_now, mut of_next) = (now, last);
+        while of_now.index + 1 < of_next.index {
+            let middle = id(of_now.index.midpoint(of_next.index))?;
+            let same = middle.leader_id == now.leader_id;
+            *(if same { &mut of_now } else { &mut of_next }) = middle;
+        }
+        now = of_next;
+        found.push(now);
+    }
+    Ok(found)
 }
 
 /// Entries that were read from `first` on, of which there must be one.

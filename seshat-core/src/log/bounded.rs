@@ -4,6 +4,8 @@
 //! a [`Log`]'s; after [`BoundedLog::cool`] the payloads in memory take no more than the bound, and those that
 //! are there are the newest.
 
+use std::ops::Range;
+
 use super::payload::Payload;
 use super::weight::{batch_of, weight};
 use super::{AppendError, BeginError, Log, Purge, PurgeError, TruncateError};
@@ -36,10 +38,14 @@ fn taken(batch: Option<&Batch>) -> usize {
 }
 
 impl BoundedLog {
-    /// A log without entries whose first will be `first`.
-    pub(crate) fn new(first: u64, purged: Option<LogId>, bound: usize) -> Self {
-        let log = Log { first, hot: first, purged, ..Log::default() };
-        Self { log, held: 0, bound }
+    /// A log whose entries, `cold`, are elsewhere. See [`Log::resume`].
+    pub(crate) fn resume(
+        cold: Range<u64>,
+        reigns: Vec<LogId>,
+        purged: Option<LogId>,
+        bound: usize,
+    ) -> Result<Self, AppendError> {
+        Ok(Self { log: Log::resume(cold, reigns, purged)?, held: 0, bound })
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -127,7 +133,7 @@ mod tests {
     /// Whatever is done to it, what it says that it holds is what it holds, and within the bound.
     #[test]
     fn it_holds_no_more_than_the_bound_and_counts_right() {
-        let mut log = BoundedLog::new(0, None, 5_000);
+        let mut log = BoundedLog::resume(0..0, Vec::new(), None, 5_000).unwrap();
         let mut index = 0;
         for round in 0..50_u64 {
             let entries = (0..4).map(|n| entry(index + n, 100 * (round as usize % 7)));

@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use openraft::{LogIdOptionExt, ServerState};
-use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::RaftNode;
 use super::ages::Ages;
 use super::health::Look;
+use crate::config::NodeConfig;
 use crate::metrics::{Lag, Levels};
-use crate::types::{NodeId, RaftMetrics};
+use crate::network::Ways;
+use crate::types::{NodeId, Raft, RaftMetrics};
 
-/// What a node's levels need to be known before they are asked for.
-#[derive(Debug, Default)]
-pub(super) struct Collected(Mutex<State>);
+/// What a node's levels need to be known before they are asked for. Looks how old entries are for as long as it
+/// lives, and the node does.
+#[derive(Debug)]
+pub(super) struct Collected {
+    state: Arc<Mutex<State>>,
+    ways: Ways,
+    watch: JoinHandle<()>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -24,27 +30,32 @@ struct State {
     ages: Ages,
 }
 
+// Every change under the lock is a single step.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Collected {
-    // Every change under the lock is a single step.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn begin(config: &NodeConfig, raft: &Raft, ways: Ways) -> Self {
+        let (state, reports) = (Arc::<Mutex<State>>::default(), raft.metrics());
+        let (looking, every) = (Arc::clone(&state), config.heartbeat_interval());
+        let watch = tokio::spawn(async move {
+            while reports.has_changed().is_ok() {
+                {
+                    let now = reports.borrow();
+                    let (first, last) = (now.purged.next_index(), now.last_log_index);
+                    lock(&looking).ages.look(first, last, Instant::now());
+                }
+                tokio::time::sleep(every).await;
+            }
+        });
+        Self { state, ways, watch }
     }
+}
 
-    fn look(&self, now: &RaftMetrics) {
-        let first = now.purged.next_index();
-        self.lock().ages.look(first, now.last_log_index, Instant::now());
-    }
-
-    /// Looks how old entries are, until the node stops.
-    pub(super) async fn watch(
-        self: Arc<Self>,
-        reports: watch::Receiver<RaftMetrics>,
-        every: Duration,
-    ) {
-        while reports.has_changed().is_ok() {
-            self.look(&reports.borrow());
-            tokio::time::sleep(every).await;
-        }
+impl Drop for Collected {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 
@@ -54,7 +65,7 @@ impl<R> RaftNode<R> {
     /// future leaves some of it as it was.
     pub async fn collect(&self) {
         let look = self.look().await;
-        let mut state = self.inner.collected.lock();
+        let mut state = lock(&self.inner.collected.state);
         let State { levels, ages } = &mut *state;
         levels.disk_full.set(flag(look.full.is_some()));
         levels.poisoned.set(flag(look.poisoned()));
@@ -83,7 +94,7 @@ impl<R> RaftNode<R> {
         let lag = |(id, matched): (&NodeId, &Option<_>)| {
             let lacks = matched.next_index();
             let since = (lacks < last).then(|| ages.since(lacks)).flatten();
-            let heard = self.inner.ways.heard(*id);
+            let heard = self.inner.collected.ways.heard(*id);
             let lag = Lag {
                 entries: last.saturating_sub(lacks),
                 seconds: since.map_or(0.0, |since| since.elapsed().as_secs_f64()),

@@ -23,6 +23,9 @@
 //! lease and an election timeout. If it fails on the way, the voters elect somebody after an
 //! election timeout, as if L had just stopped.
 //!
+//! Between nodes with certificates L speaks for S in steps 2 to 4: who follows L takes that from L, for the next term
+//! and no other (`statement/named.rs`).
+//!
 //! Where a successor was [named](super::transfer), step 1 asks nobody else.
 //!
 //! A leader that a change of the membership takes the vote from leaves in the same way, but it counts

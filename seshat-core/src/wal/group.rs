@@ -169,6 +169,18 @@ impl Group {
         }
     }
 
+    /// The first entry of the last frames that take so many bytes, or of all; one past the last if there is none.
+    pub(super) fn tail(&self, bytes: u64) -> u64 {
+        let mut taken = 0;
+        let newest = self.frames.iter().rev().take_while(|frame| {
+            let before = taken;
+            taken += u64::from(frame.place.len);
+            before < bytes
+        });
+        let Range { start, end } = self.indexes();
+        newest.last().map_or(end, |frame| frame.first.max(start))
+    }
+
     /// The frames that entries of `range` lie in, each with the indexes that are to be taken from it.
     pub(super) fn frames(&self, range: Range<u64>) -> impl Iterator<Item = (FrameAt, Range<u64>)> {
         let indexes = self.indexes();

@@ -244,9 +244,12 @@ fn data_dir(#[case] dir: &str, #[case] expected: &str) {
 #[case("127.0.0.1:9379", "")]
 #[case("[::]:9379", "")]
 #[case("seshat-1:9379", "")]
-#[case("127.0.0.1", "metrics_address: \"127.0.0.1\": PORT")]
-#[case("seshat-1:0", "metrics_address: \"seshat-1:0\": PORT")]
-#[case("http://n:9379", "metrics_address: \"http://n:9379\": HOST")]
+#[case("127.0.0.1", "metrics_address: \"127.0.0.1\": a port in 1..=65535")]
+#[case("seshat-1:0", "metrics_address: \"seshat-1:0\": a port in 1..=65535")]
+#[case(
+    "http://n:9379",
+    "metrics_address: \"http://n:9379\": a host name or an IP address (IPv6 in brackets if a port follows)"
+)]
 fn metrics_address(#[case] address: &str, #[case] expected: &str) {
     assert_eq!(said(valid().metrics_address(address)), expected);
 }

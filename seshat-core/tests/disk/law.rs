@@ -53,6 +53,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Two of them in each term, as openraft allows.
+fn leader(rank: u64) -> LeaderId {
+    LeaderId::new(rank / 2, rank % 2)
+}
+
+fn rank(leader: LeaderId) -> u64 {
+    leader.term * 2 + leader.node_id
+}
+
 fn entry(number: u64, log_id: LogId, len: usize) -> Entry {
     match number % 7 {
         0 => blank(log_id),
@@ -65,32 +74,32 @@ async fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let sim = Sim::new(512);
     let (mut disk, mut machine) = open(sim.clone()).unwrap();
     let mut memory = LogStore::default();
-    let mut term = 1;
+    let mut last = 2;
     for (number, step) in steps.into_iter().enumerate() {
         let state = memory.get_log_state().await.unwrap();
         let first = state.last_purged_log_id.map_or(0, |purged| purged.index + 1);
         match step {
             Step::Append(count, len, next, skew) => {
-                term += u64::from(next);
+                last += u64::from(next);
                 let begin = state.last_log_id.map_or(0, |last| last.index + 1);
                 let begin = begin.saturating_add_signed(skew);
-                let id = |n| LogId::new(LeaderId::new(term, 1), begin + n);
+                let id = |n| LogId::new(leader(last), begin + n);
                 let entries: Vec<Entry> =
                     (0..count).map(|n| entry(number as u64 + n, id(n), len)).collect();
                 let expected = memory.blocking_append(entries.clone()).await.is_ok();
                 prop_assert_eq!(disk.blocking_append(entries).await.is_ok(), expected);
             }
             Step::Truncate(since) => {
-                let since = LogId::new(LeaderId::new(term, 1), since);
+                let since = LogId::new(leader(last), since);
                 let expected = memory.truncate(since).await.is_ok();
                 prop_assert_eq!(disk.truncate(since).await.is_ok(), expected);
             }
             Step::Purge(n, other) => {
                 let there = memory.try_get_log_entries(first + n..=first + n).await.unwrap();
-                let leader = there.first().map_or(LeaderId::new(term, 1), |it| it.log_id.leader_id);
-                let leader = LeaderId::new(leader.term + u64::from(other), 1);
-                term = term.max(leader.term);
-                let upto = LogId::new(leader, first + n);
+                let its = there.first().map_or(last, |it| rank(it.log_id.leader_id));
+                let its = its + u64::from(other);
+                last = last.max(its);
+                let upto = LogId::new(leader(its), first + n);
                 let expected = memory.purge(upto).await.is_ok();
                 prop_assert_eq!(disk.purge(upto).await.is_ok(), expected);
             }
@@ -108,7 +117,7 @@ async fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 disk.save_vote(&vote).await.unwrap();
             }
             Step::Committed(index) => {
-                let committed = Some(LogId::new(LeaderId::new(term, 1), index));
+                let committed = Some(LogId::new(leader(last), index));
                 memory.save_committed(committed).await.unwrap();
                 disk.save_committed(committed).await.unwrap();
             }

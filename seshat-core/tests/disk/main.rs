@@ -24,3 +24,4 @@ mod refused;
 mod run;
 mod snapshots;
 mod streams;
+mod waiting;

@@ -136,6 +136,56 @@ async fn a_message_is_from_whom_its_call_is(
     host.node.set("key", "value").await.unwrap();
 }
 
+/// The leader that a node follows speaks for the successor that it has named, until that one leads, and for nobody
+/// else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leads_names_its_successor_and_speaks_for_nobody_else() {
+    let authority = Authority::new();
+    let (host, address) = single(&authority, &["node-1.seshat"]).await;
+    let channels: Vec<Channel> = [3, 4]
+        .map(|id| {
+            let tls = authority.certify(&[&format!("node-{id}.seshat")]);
+            encrypted(&address, "node-1.seshat", &tls, true)
+        })
+        .into();
+    let says = async |by: u64, rpc: &str, term: u64, node_id: u64, committed: bool| {
+        let (channel, called) = (channels[by as usize - 3].clone(), by.to_string());
+        let vote = Some(v1::Vote { term, node_id, committed });
+        let said = if rpc == "Vote" {
+            let asked = v1::VoteRequest { vote, last_log_id: None };
+            let asked = from(Some(&called), asked);
+            unary::<_, v1::VoteResponse>(channel, rpc, asked).await.map(drop)
+        } else {
+            // As node/handover.rs makes a voter take a vote.
+            let nowhere = (!committed).then_some(v1::LogId { term, node_id, index: u64::MAX - 1 });
+            let asked =
+                v1::AppendEntriesRequest { vote, prev_log_id: nowhere, ..Default::default() };
+            let asked = from(Some(&called), asked);
+            unary::<_, v1::AppendEntriesResponse>(channel, rpc, asked).await.map(drop)
+        };
+        said.map_err(|refused| refused.message().to_owned())
+    };
+    let refused = |by: u64, said: u64| Err(format!("node {by} can't speak for node {said}"));
+
+    // Node 3 leads, and has named nobody.
+    says(3, "AppendEntries", 99, 3, true).await.unwrap();
+    assert_eq!(says(3, "Vote", 100, 2, true).await, refused(3, 2));
+    // Node 4 leads nobody.
+    assert_eq!(says(4, "AppendEntries", 100, 2, false).await, refused(4, 2));
+    // Another term is nobody's to give away.
+    assert_eq!(says(3, "AppendEntries", 101, 2, false).await, refused(3, 2));
+
+    says(3, "AppendEntries", 100, 2, false).await.unwrap();
+    says(3, "Vote", 100, 2, false).await.unwrap();
+    // It doesn't lead in its successor's name, nor name another.
+    assert_eq!(says(3, "AppendEntries", 100, 2, true).await, refused(3, 2));
+    assert_eq!(says(3, "Vote", 101, 2, false).await, refused(3, 2));
+    assert_eq!(says(3, "AppendEntries", 101, 4, false).await, refused(3, 4));
+    assert_eq!(says(4, "Vote", 100, 2, false).await, refused(4, 2));
+    let vote = host.node.metrics().borrow().vote;
+    assert_eq!(vote, Vote::new(100, 2));
+}
+
 /// One connection speaks for all the nodes that its certificate names, in turn, and for no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_speaks_for_itself() {

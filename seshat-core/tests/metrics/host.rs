@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -12,15 +13,19 @@ use seshat_core::network::grpc::{GrpcServer, GrpcTransport};
 use seshat_core::node::RaftNode;
 use seshat_core::storage::Storage;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use crate::scrape::Scrape;
 
 /// Longer than anything takes that goes well.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How often to look.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+
 pub(crate) struct Host {
     pub(crate) node: RaftNode,
-    _server: GrpcServer,
+    server: Arc<GrpcServer>,
     recorder: PrometheusHandle,
     runtime: Option<Runtime>,
 }
@@ -42,10 +47,10 @@ impl Host {
             listener.set_nonblocking(true).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let server = GrpcServer::start(&node, &transport, listener, None).await.unwrap();
-            (node, server)
+            (node, Arc::new(server))
         });
         let (node, server) = runtime.block_on(started).unwrap();
-        Self { node, _server: server, recorder, runtime: Some(runtime) }
+        Self { node, server, recorder, runtime: Some(runtime) }
     }
 
     fn runtime(&self) -> &Runtime {
@@ -54,15 +59,27 @@ impl Host {
 
     /// Lets the nodes take part: as many as there are, at once.
     pub(crate) fn admit(hosts: &[Self]) {
-        std::thread::scope(|threads| {
-            for host in hosts {
-                threads.spawn(|| {
-                    let admitted =
-                        async { tokio::time::timeout(DEADLINE, host._server.admit()).await };
-                    host.runtime().block_on(admitted).expect("in time").unwrap();
-                });
-            }
+        let admitted = hosts.iter().map(|host| {
+            let server = Arc::clone(&host.server);
+            host.spawn(async move { tokio::time::timeout(DEADLINE, server.admit()).await })
         });
+        let admitted: Vec<_> = admitted.collect();
+        for (host, admitted) in hosts.iter().zip(admitted) {
+            host.runtime().block_on(admitted).unwrap().expect("in time").unwrap();
+        }
+    }
+
+    /// Waits until it leads.
+    pub(crate) fn leads(&self) {
+        self.until("it to lead", |scrape| scrape.sum("seshat_raft_is_leader", &[]) == 1.0);
+    }
+
+    /// Begins that where the node runs.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime().spawn(task)
     }
 
     /// Runs that where the node runs.
@@ -70,8 +87,7 @@ impl Host {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        let runtime = self.runtime();
-        runtime.block_on(runtime.spawn(task)).unwrap()
+        self.runtime().block_on(self.spawn(task)).unwrap()
     }
 
     /// What it says when it is asked now.
@@ -86,16 +102,23 @@ impl Host {
         self.recorder.render()
     }
 
+    /// As much of it as a person reads.
+    pub(crate) fn gist(&self) -> String {
+        let text = self.text();
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+        lines.filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+    }
+
     /// Scrapes until that is so.
-    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Scrape) -> bool) -> Scrape {
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut(&Scrape) -> bool) -> Scrape {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let scrape = self.scrape();
             if is_so(&scrape) {
                 return scrape;
             }
-            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
+            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.gist());
+            std::thread::sleep(POLL);
         }
     }
 
@@ -133,31 +156,47 @@ fn runtime() -> (Runtime, PrometheusHandle) {
     (threads.build().unwrap(), recorder.handle())
 }
 
-/// Where nodes 1 to `count` listen.
-pub(crate) struct Ports(BTreeMap<u64, (TcpListener, String)>);
+/// Where nodes 1 to `count` listen, and where others find them.
+pub(crate) struct Ports {
+    bound: BTreeMap<u64, String>,
+    found: BTreeMap<u64, String>,
+    listeners: BTreeMap<u64, TcpListener>,
+}
 
 impl Ports {
     pub(crate) fn of(count: u64) -> Self {
-        let bind = |id| {
+        let (mut bound, mut listeners) = (BTreeMap::new(), BTreeMap::new());
+        for id in 1..=count {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            (id, (listener, address))
-        };
-        Self((1..=count).map(bind).collect())
+            bound.insert(id, listener.local_addr().unwrap().to_string());
+            listeners.insert(id, listener);
+        }
+        Self { found: bound.clone(), bound, listeners }
+    }
+
+    pub(crate) fn address(&self, id: u64) -> &str {
+        &self.bound[&id]
+    }
+
+    /// Others find node `id` there.
+    pub(crate) fn found_at(&mut self, id: u64, address: impl ToString) {
+        self.found.insert(id, address.to_string());
     }
 
     /// Of a node among all of them.
     pub(crate) fn config(&self, id: u64) -> NodeConfigBuilder {
-        // So patient that the other tests beside it cost no leader its place.
+        // So patient that neither what is done to a leader nor the other tests cost it its place.
         let config = NodeConfig::builder(id)
             .heartbeat_interval(Duration::from_millis(100))
-            .election_timeout_min(Duration::from_millis(800))
-            .election_timeout_max(Duration::from_millis(1600));
-        let config = if self.0.len() == 1 { config.single_node() } else { config };
-        self.0.iter().fold(config, |config, (id, (_, address))| config.member(*id, address))
+            .election_timeout_min(Duration::from_millis(3000))
+            .election_timeout_max(Duration::from_millis(3500));
+        let config = if self.found.len() == 1 { config.single_node() } else { config };
+        self.found.iter().fold(config, |config, (id, address)| config.member(*id, address))
     }
 
-    pub(crate) fn listener(&self, id: u64) -> TcpListener {
-        self.0[&id].0.try_clone().unwrap()
+    /// For a node that starts, or starts again.
+    pub(crate) fn listener(&mut self, id: u64) -> TcpListener {
+        let bind = || TcpListener::bind(&self.bound[&id]).unwrap();
+        self.listeners.remove(&id).unwrap_or_else(bind)
     }
 }

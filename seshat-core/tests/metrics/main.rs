@@ -9,6 +9,13 @@
     reason = "a test"
 )]
 
+mod dashboard;
+mod disk;
+mod faults;
 mod host;
+mod machine;
+#[path = "../common/proxy.rs"]
+mod proxy;
 mod recorded;
+mod rules;
 mod scrape;

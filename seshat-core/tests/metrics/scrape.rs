@@ -1,12 +1,16 @@
 //! What a node says when it is scraped, as a parser of Prometheus' text reads it.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use prometheus_parse::{LineInfo, Sample, Value};
 
 /// One answer to one scrape.
 #[derive(Debug)]
-pub(crate) struct Scrape(Vec<Sample>);
+pub(crate) struct Scrape {
+    pub(crate) at: Instant,
+    samples: Vec<Sample>,
+}
 
 impl Scrape {
     /// Reads all of it, or says which line isn't Prometheus' text.
@@ -17,14 +21,22 @@ impl Scrape {
             assert!(is_read, "not Prometheus' text: {line:?}");
         }
         let lines = text.lines().map(|line| Ok(line.to_owned()));
-        Self(prometheus_parse::Scrape::parse(lines).unwrap().samples)
+        Self {
+            at: Instant::now(),
+            samples: prometheus_parse::Scrape::parse(lines).unwrap().samples,
+        }
+    }
+
+    /// What Prometheus adds: whether there was an answer.
+    pub(crate) fn up(answers: bool) -> Self {
+        Self::of(&format!("up{{job=\"seshat\"}} {}\n", u8::from(answers)))
     }
 
     /// Every series of that name, with its labels. Of a histogram the series are the sum and the count, by
     /// their own names, and `_bucket`, with how many are no greater than `le`.
     pub(crate) fn series(&self, name: &str) -> Vec<(BTreeMap<String, String>, f64)> {
         let mut found = Vec::new();
-        for sample in &self.0 {
+        for sample in &self.samples {
             let labels: BTreeMap<_, _> = (*sample.labels).clone().into_iter().collect();
             match &sample.value {
                 Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => {

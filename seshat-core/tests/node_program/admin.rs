@@ -32,7 +32,7 @@ async fn operators_see_the_members_the_partitions_and_whether_all_are_ready() {
     assert_eq!(members.code, Some(0), "{members:#?}");
     let expected = IDS.map(|id| {
         let mut row = vec![id.to_string(), cluster.address(id).to_owned(), "voter".to_owned()];
-        row.extend((id == leader).then(|| "yes".to_owned()));
+        row.push(if id == leader { "yes" } else { "-" }.to_owned());
         row
     });
     assert_eq!(rows(&members.out), expected);

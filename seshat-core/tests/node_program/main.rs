@@ -17,6 +17,7 @@ mod history;
 mod load;
 mod memory;
 mod mistyped;
+mod monitored;
 mod once;
 mod partition;
 mod program;

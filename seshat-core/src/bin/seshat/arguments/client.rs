@@ -128,13 +128,24 @@ pub(crate) enum AdminCommand {
     Partitions,
     /// Makes a node that waits to be added a voter; other nodes reach it at ADDRESS
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 add 4 10.0.0.4:7379")]
-    Add { id: NodeId, address: String },
+    Add {
+        /// Its id, as its configuration has it
+        id: NodeId,
+        /// Where the other nodes reach it
+        address: String,
+    },
     /// Makes a node a member no more
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 remove 4")]
-    Remove { id: NodeId },
+    Remove {
+        /// Its id
+        id: NodeId,
+    },
     /// Makes a voter the leader; who led follows it
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 transfer 2")]
-    Transfer { id: NodeId },
+    Transfer {
+        /// Its id
+        id: NodeId,
+    },
     /// Has every node that --to names build a snapshot now
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 snapshot")]
     Snapshot,

@@ -114,7 +114,7 @@ async fn members(client: &Client, to: Vec<String>) -> Result<ExitCode, Failure> 
     for Member { id, address, voter } in &known.members {
         let leads = known.leader.as_ref().is_some_and(|leader| leader.id == *id);
         let votes = if *voter { "voter" } else { "learner" };
-        say(format_args!("{id:<5}{address:<22}{votes:<9}{}", if leads { "yes" } else { "" }));
+        say(format_args!("{id:<5}{address:<22}{votes:<9}{}", if leads { "yes" } else { "-" }));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -85,8 +85,8 @@ fn metered(budget: Budget, single: bool) -> (mpsc::Sender<bytes::Bytes>, tonic::
         Ok::<_, Status>(http_body::Frame::data(data))
     });
     let body = tonic::body::Body::new(StreamBody::new(frames));
-    let meter =
-        Meter { budget, progress: Progress::default(), single, pauses: false, stall: Some(LIMIT) };
+    let progress = Progress::default();
+    let meter = Meter { budget, progress, single, pauses: false, stall: Some(LIMIT) };
     let (body, held) = meter.let_in(body);
     (sender, body, held)
 }
