@@ -112,7 +112,7 @@ metrics! {
         "Length of the latest snapshot that was built or installed since the process started";
     SNAPSHOT_RESTORE_SECONDS = "snapshot_restore_seconds" Gauge, ["group"],
         "How long it took to install the latest snapshot from another node; 0 if none was";
-    SNAPSHOT_SENDS = "snapshot_sends_total" Counter, ["group", "peer", "outcome"],
+    SNAPSHOT_SENDS = "snapshot_sends_total" Counter, ["group", "outcome", "peer"],
         "Snapshots sent to another node: done, or failed, which may go on with another attempt";
     SNAPSHOT_SENT_BYTES = "snapshot_sent_bytes_total" Counter, ["peer"],
         "Bytes of snapshots sent to another node over gRPC";

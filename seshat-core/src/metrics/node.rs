@@ -293,7 +293,7 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn new(peer: u64, heartbeat: Duration) -> Self {
         let sends = |outcome: &str| {
-            Counter::of(&SNAPSHOT_SENDS, &[THE_GROUP, (PEER, &peer), ("outcome", &outcome)])
+            Counter::of(&SNAPSHOT_SENDS, &[THE_GROUP, ("outcome", &outcome), (PEER, &peer)])
         };
         let (done, failed, late) = (sends("done"), sends("failed"), counter(&HEARTBEAT_LATE));
         Self { done, failed, late, heartbeat, pause: Pause::default() }
