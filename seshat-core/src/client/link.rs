@@ -344,3 +344,6 @@ impl Stream for Packs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
