@@ -4,7 +4,7 @@
 //! the first who meets a disk that is slow all of a sudden; and that is waited for in one place of several.
 //!
 //! To hand them over takes another thread that wakes up, and one that finds its way back: with a disk that syncs
-//! in a tenth of a millisecond that is half of what an entry takes. So where the disk was quick, again and
+//! in a tenth of a millisecond that is a good part of what an entry takes. So where the disk was quick, again and
 //! again, appends wait for it as they would for a long computation.
 
 use std::sync::atomic::{AtomicU32, Ordering};
