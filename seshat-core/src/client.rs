@@ -41,7 +41,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 
 use self::attempt::{Answer, Attempt, was_done, words};
 use self::node::Node;
@@ -49,6 +49,8 @@ pub use crate::condition::{Condition, SetOptions};
 use crate::proto::client::client_client::ClientClient;
 use crate::proto::client::{self as proto, answer, request};
 use crate::proto::v1::{self, operation::Kind, response};
+/// What a client shows, and whom it trusts: tonic's own.
+pub use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 type Stub = ClientClient<Channel>;
 

@@ -31,22 +31,25 @@ async fn clients_do_what_their_certificates_say() {
     serves_by_role(authority.path("").as_path()).await;
 }
 
-/// What the README says to do makes such certificates.
+/// The recipe of `config`, and what it adds later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_recipe_works() {
     if Command::new("openssl").arg("version").output().is_err() {
         println!("there is no openssl to try the recipe with");
         return;
     }
-    let readme = include_str!("../../../README.md");
-    let (_, from) = readme.split_once("```sh\n# Certificates").expect("the recipe");
-    let (recipe, _) = from.split_once("```").unwrap();
     let directory = TempDir::new().unwrap();
-    let mut shell = Command::new("sh");
-    shell.args(["-ec", &format!("# {recipe}\ncertify nobody DNS:somebody.example")]);
-    let made = shell.current_dir(directory.path()).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-    serves_by_role(&directory.path().join("certificates")).await;
+    let certificates = directory.path().join("certificates");
+    let made = |more: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/config/certificates.sh"));
+        let made = shell.arg(&certificates).arg("seshat").args(more).output().unwrap();
+        assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+        std::fs::read(certificates.join("node-1.pem")).unwrap()
+    };
+    let first = made(&[]);
+    assert_eq!(made(&["nobody=DNS:somebody.example", "node-1=DNS:other"]), first, "made again");
+    serves_by_role(&certificates).await;
 }
 
 async fn serves_by_role(certificates: &Path) {

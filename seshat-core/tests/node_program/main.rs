@@ -26,6 +26,7 @@ mod proxy;
 #[path = "../common/puppet.rs"]
 mod puppet;
 mod quiet;
+mod readme;
 mod restarts;
 mod service;
 mod signals;
