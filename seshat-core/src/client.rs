@@ -27,6 +27,7 @@
 
 mod admin;
 mod attempt;
+mod calls;
 pub mod commands;
 mod link;
 mod node;
