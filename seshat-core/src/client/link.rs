@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
-use super::Stub;
-use super::attempt::words;
+use super::connect::Stub;
+use super::error::words;
 use crate::proto::client::{self as proto, answer, request};
 
 /// Calls that wait to be packed; who finds no place waits for one.
