@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE};
 use futures::{in_order, poll_once};
+use futures_util::future::join_all;
 use load::{QUEUE_BYTES, assert_nothing_is_taken, propose, small_queue, value_for};
 use seshat_core::config::NodeConfigBuilder;
 use seshat_core::error::{HandoverError, ProposeError, Stopped};
@@ -74,6 +75,32 @@ async fn proposals_that_wait_for_a_place_get_it_in_turn() {
     for (i, answer) in answers.into_iter().enumerate() {
         assert_eq!(answer, set(i.checked_sub(1).map(previous).as_deref()), "{i}");
     }
+    cluster.shutdown().await;
+}
+
+/// Who gets in when nothing else is under way proposes alone, and keeps its place for as long as that takes.
+#[tokio::test(start_paused = true)]
+async fn who_proposes_alone_keeps_nobody_at_the_door() {
+    const LONGEST: usize = QUEUE_BYTES / 17;
+    let stalled = Stalled::start(|builder| {
+        let limits = Limits { max_value_bytes: LONGEST, ..Limits::default() };
+        small_queue(builder).limits(limits)
+    })
+    .await;
+    // Fifteen fit into the queue, for the answers that they ask for. Nobody looks after the others until
+    // those are done.
+    let node = stalled.leader.clone();
+    let ask = async |n| set_get(&node, &format!("key-{n}"), "v").await;
+    let mut asked: Vec<_> = (0..30).map(|n| Box::pin(ask(n))).collect();
+    for proposal in &mut asked {
+        assert!(poll_once(proposal).await.is_pending());
+    }
+    let (cluster, leader) = stalled.go_on().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(join_all(asked).await.iter().all(Result::is_ok));
+    let batches = cluster.batches(leader.id()).await;
+    let asked: Vec<_> = batches.iter().map(|batch| batch.operations).collect();
+    assert_eq!(asked, [1, 15, 1, 14], "by entry");
     cluster.shutdown().await;
 }
 

@@ -144,7 +144,7 @@ async fn who_cannot_be_reached_does_not_take_over_and_the_leader_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn who_lags_catches_up_first_and_proposals_are_taken_meanwhile() {
     let (cluster, leader) = cluster_of(3).await;
-    let [lagging, _] = cluster.others(leader.id())[..] else { unreachable!() };
+    let [lagging, other] = cluster.others(leader.id())[..] else { unreachable!() };
     cluster.switchboard.isolate(&lagging);
     for i in 0..50 {
         leader.set(format!("key-{i}"), "v").await.unwrap();
@@ -153,8 +153,12 @@ async fn who_lags_catches_up_first_and_proposals_are_taken_meanwhile() {
         let leader = leader.clone();
         async move { leader.transfer_leadership(lagging).await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    after_the_others().await;
+    // It has begun, and goes on: another has to wait for its turn until time is up.
+    let other = tokio::time::timeout(Duration::from_millis(1), leader.transfer_leadership(other));
+    assert!(other.await.is_err(), "nothing is being transferred");
     assert_eq!(leader.set("meanwhile", "1").await, set(None));
+    assert!(!transferring.is_finished());
     cluster.switchboard.heal();
     transferring.await.unwrap().unwrap();
     let new = &cluster.nodes[&lagging];

@@ -6,7 +6,7 @@ use crate::proto::client::{
     self as proto, change_response, propose_response, read_response, transfer_leadership_response,
 };
 use crate::proto::v1;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) enum Attempt<T> {
     Done(T),
     /// Not done; another node leads, and would.
     Elsewhere(String),
+    /// Not done; who is there doesn't know the call, as an older node, and another may.
+    Older(String),
     /// Not done; another node may, or the same one later.
     NotDone(String),
     /// Not done, and nobody would.
@@ -27,6 +29,7 @@ impl<T> Attempt<T> {
         match self {
             Self::Done(it) => Attempt::Done(done(it)),
             Self::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Self::Older(reason) => Attempt::Older(reason),
             Self::NotDone(reason) => Attempt::NotDone(reason),
             Self::Refused(reason) => Attempt::Refused(reason),
             Self::Unknown(reason) => Attempt::Unknown(reason),
@@ -37,6 +40,7 @@ impl<T> Attempt<T> {
         match self.map(done) {
             Attempt::Done(attempt) => attempt,
             Attempt::Elsewhere(reason) => Attempt::Elsewhere(reason),
+            Attempt::Older(reason) => Attempt::Older(reason),
             Attempt::NotDone(reason) => Attempt::NotDone(reason),
             Attempt::Refused(reason) => Attempt::Refused(reason),
             Attempt::Unknown(reason) => Attempt::Unknown(reason),
@@ -156,26 +160,14 @@ impl<T> From<proto::Refused> for Attempt<T> {
     }
 }
 
-/// Whether a call that ended so may have done something; `None` if it didn't, and wouldn't anywhere.
-pub(super) fn was_done(status: &Status) -> Option<bool> {
+/// Whether a call ended so for want of a connection: nothing was asked for.
+pub(super) fn is_unconnected(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {
         if error.is::<tonic::ConnectError>() {
-            return Some(false);
+            return true;
         }
         source = error.source();
     }
-    match status.code() {
-        // The server's codec, before there was a message: too long, or no such call.
-        Code::OutOfRange | Code::Unimplemented => None,
-        _ => Some(true),
-    }
-}
-
-/// What a status says, for people.
-pub(super) fn words(status: &Status) -> String {
-    match status.source() {
-        Some(source) => super::chain(source),
-        None => format!("{:?}: {}", status.code(), status.message()),
-    }
+    false
 }

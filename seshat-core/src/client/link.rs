@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
-use super::Stub;
-use super::attempt::words;
 use super::calls::{AROUND, Calls, Heard, Lost};
+use super::connect::Stub;
+use super::error::words;
 use crate::proto::client::{self as proto, answer, request};
 
 /// See the [module](self). Dropped, it ends the stream.

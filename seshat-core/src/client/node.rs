@@ -5,11 +5,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Error};
+use tonic::{Code, Status};
 
-use super::attempt::words;
+use super::attempt::Attempt;
+use super::connect::{endpoint, stub};
+use super::error::{ClientError, chain, words};
 use super::link::Link;
-use super::{chain, stub};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -27,9 +29,36 @@ struct Connected {
     link: Option<Arc<Link>>,
 }
 
+/// Why there is no stream. Nothing was asked for.
+pub(super) enum NoLink {
+    Unconnected(Error),
+    Failed(Status),
+}
+
+impl<T> From<NoLink> for Attempt<T> {
+    fn from(error: NoLink) -> Self {
+        match error {
+            NoLink::Unconnected(error) => Self::NotDone(chain(&error)),
+            NoLink::Failed(status) if status.code() == Code::Unimplemented => {
+                Self::Older(format!("Exchange: {}", words(&status)))
+            }
+            NoLink::Failed(status) => Self::NotDone(words(&status)),
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn new(address: String, endpoint: Endpoint) -> Self {
-        Self { address, endpoint, connected: Mutex::default(), connecting: Default::default() }
+    /// Connects to nobody yet.
+    pub(super) fn new(address: String, tls: Option<&ClientTlsConfig>) -> Result<Self, ClientError> {
+        match endpoint(&address, tls) {
+            Ok(endpoint) => Ok(Self {
+                address,
+                endpoint,
+                connected: Mutex::default(),
+                connecting: Default::default(),
+            }),
+            Err(source) => Err(ClientError::Address { address, source }),
+        }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -46,14 +75,14 @@ impl Node {
         self.lock().link.clone().filter(|link| link.is_open())
     }
 
-    /// Opens a stream, unless that was done meanwhile. Whatever fails here, nothing was asked for.
-    pub(super) async fn connect(&self) -> Result<Arc<Link>, String> {
+    /// Opens a stream, unless that was done meanwhile.
+    pub(super) async fn connect(&self) -> Result<Arc<Link>, NoLink> {
         let _turn = self.connecting.lock().await;
         if let Some(link) = self.link() {
             return Ok(link);
         }
-        let channel = self.endpoint.connect().await.map_err(|error| chain(&error))?;
-        let link = Link::open(stub(channel.clone())).await.map_err(|status| words(&status))?;
+        let channel = self.endpoint.connect().await.map_err(NoLink::Unconnected)?;
+        let link = Link::open(stub(channel.clone())).await.map_err(NoLink::Failed)?;
         let link = Arc::new(link);
         let before = std::mem::replace(
             &mut *self.lock(),
@@ -64,12 +93,12 @@ impl Node {
     }
 
     /// A connection for calls of their own.
-    pub(super) async fn channel(&self) -> Result<Channel, String> {
+    pub(super) async fn channel(&self) -> Result<Channel, Error> {
         let _turn = self.connecting.lock().await;
         if let Some(channel) = self.lock().channel.clone() {
             return Ok(channel);
         }
-        let channel = self.endpoint.connect().await.map_err(|error| chain(&error))?;
+        let channel = self.endpoint.connect().await?;
         self.lock().channel = Some(channel.clone());
         Ok(channel)
     }

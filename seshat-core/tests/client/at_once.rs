@@ -198,3 +198,18 @@ async fn calls_that_are_given_up_are_in_nobodys_way() {
     }
     assert_eq!(client.get("key").await.unwrap(), Some("value".into()));
 }
+
+/// Each asks for room for the longest value, and the queue has some for 63.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_that_ask_for_the_value_before_are_all_done() {
+    let cluster = Cluster::start(3).await;
+    let client = cluster.client();
+    for round in 0..3 {
+        let name = |n| format!("key-{n}");
+        let calls = (0..1000).map(|n| client.set_get(name(n), format!("{round}-{n}")));
+        for (n, end) in join_all(calls).await.into_iter().enumerate() {
+            let before = (round > 0).then(|| format!("{}-{n}", round - 1).into());
+            assert_eq!(end.unwrap(), before, "{}", name(n));
+        }
+    }
+}

@@ -3,10 +3,12 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod asked;
 mod at_once;
 mod cluster;
 mod exchange;
 mod garbled;
+mod older;
 #[path = "../common/proxy.rs"]
 mod proxy;
 #[path = "../common/puppet.rs"]

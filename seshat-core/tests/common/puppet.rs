@@ -30,6 +30,8 @@ pub(crate) enum Manner {
     NeverBegins,
     /// Answers these, whatever it was asked.
     Says(Vec<proto::Answer>),
+    /// Knows of no streams, as an older node.
+    Older,
     /// Ends the stream, and says that it took requests up to this one.
     Closes(u64),
 }
@@ -41,6 +43,7 @@ pub(crate) struct Puppet {
     messages: Arc<AtomicUsize>,
     answers: Arc<Mutex<VecDeque<Option<Outcome>>>>,
     manner: Arc<Mutex<Manner>>,
+    snapshot: Arc<Mutex<Option<proto::SnapshotResponse>>>,
 }
 
 impl Puppet {
@@ -60,6 +63,11 @@ impl Puppet {
 
     pub(crate) fn behaves(&self, manner: Manner) {
         *self.manner.lock().unwrap() = manner;
+    }
+
+    /// What it says of a snapshot that it is asked for.
+    pub(crate) fn snapshots(&self, answer: proto::SnapshotResponse) {
+        *self.snapshot.lock().unwrap() = Some(answer);
     }
 
     /// How often it was asked for something, in either way.
@@ -98,7 +106,7 @@ impl Puppet {
                     said.answers.push(proto::Answer { id: request.id, kind: Some(kind) });
                     continue;
                 }
-                Manner::Silent | Manner::NeverBegins => {}
+                Manner::Silent | Manner::NeverBegins | Manner::Older => {}
                 Manner::Says(answers) => said.answers.extend(answers),
                 Manner::Breaks => {
                     self.asked.fetch_add(1, Ordering::SeqCst);
@@ -154,6 +162,9 @@ impl Service for Puppet {
         &self,
         request: Request<Streaming<proto::Requests>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
+        if matches!(self.manner(), Manner::Older) {
+            return Err(Status::unimplemented(""));
+        }
         let (out, said) = mpsc::channel(1);
         let (puppet, mut requests) = (self.clone(), request.into_inner());
         tokio::spawn(async move {
@@ -206,7 +217,8 @@ impl Service for Puppet {
         &self,
         _: Request<proto::SnapshotRequest>,
     ) -> Result<Response<proto::SnapshotResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let answer = self.snapshot.lock().unwrap().clone();
+        answer.map(Response::new).ok_or_else(|| Status::unimplemented(""))
     }
 
     async fn partitions(

@@ -43,15 +43,20 @@ pub(super) struct Door {
     limits: Limits,
 }
 
-/// A proposal's place, and the right to use it before those who are at the door still. Given back when
-/// dropped.
+/// A proposal's place, and, until it is in, the right to use it before those who are at the door still.
+/// Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     permit: SemaphorePermit<'a>,
-    _front: Option<(MutexGuard<'a, ()>, Waits<'a>)>,
+    front: Option<(MutexGuard<'a, ()>, Waits<'a>)>,
 }
 
 impl Pass<'_> {
+    /// It is in: whoever is behind it at the door may come, however long this one keeps its place.
+    pub(super) fn is_in(&mut self) {
+        self.front = None;
+    }
+
     /// The bytes that it is for, to be made a [place](Door::place) again: while a proposal is queued that
     /// is all it keeps, since there are many.
     pub(super) fn into_bytes(self) -> usize {
@@ -85,7 +90,7 @@ impl Door {
             return Ok(None);
         }
         match self.space.try_acquire_many(self.weight(operation)) {
-            Ok(permit) => Ok(Some(Pass { permit, _front: None })),
+            Ok(permit) => Ok(Some(Pass { permit, front: None })),
             Err(TryAcquireError::Closed) => Err(Stopped::ShutDown),
             Err(TryAcquireError::NoPermits) => Ok(None),
         }
@@ -103,7 +108,7 @@ impl Door {
         let place = async {
             let front = self.front.lock().await;
             let permit = self.space.acquire_many(self.weight(operation)).await;
-            permit.map(|permit| Pass { permit, _front: Some((front, waits)) })
+            permit.map(|permit| Pass { permit, front: Some((front, waits)) })
         };
         match tokio::time::timeout_at(deadline, place).await {
             Ok(Ok(pass)) => Ok(pass),

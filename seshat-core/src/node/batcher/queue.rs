@@ -139,7 +139,7 @@ impl Queue {
     /// asked: the driver asks when it comes to the operation.
     pub(super) fn enter<'a>(
         &'a self,
-        pass: Pass<'a>,
+        mut pass: Pass<'a>,
         operation: Operation,
         (now, deadline): (Instant, Instant),
         refusal: impl FnOnce() -> Option<ProposeError>,
@@ -160,6 +160,7 @@ impl Queue {
         if inbox.rests() {
             inbox.turns += 1;
             inbox.holder = Holder::Alone(inbox.turns);
+            pass.is_in();
             return Ok(Entered::Alone(Turn::new(self, inbox.turns, pass), operation));
         }
         let (reply, answered) = oneshot::channel();

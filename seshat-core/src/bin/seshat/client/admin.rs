@@ -5,7 +5,7 @@
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
-use seshat_core::client::Client;
+use seshat_core::client::{AskError, Client, Unanswered};
 use seshat_core::proto::client::{
     HealthResponse, Member, Partition, Role, SnapshotBuilt, StatusResponse,
 };
@@ -43,18 +43,18 @@ pub(super) async fn run(
 async fn each<T>(
     client: &Client,
     to: Vec<String>,
-    ask: impl AsyncFn(&Client, &str) -> Result<T, String>,
-) -> Vec<(String, Result<T, String>)> {
+    ask: impl AsyncFn(&Client, &str) -> Result<T, AskError>,
+) -> Vec<(String, Result<T, Unanswered>)> {
     let mut asked = Vec::new();
     for address in to {
         let answer = ask(client, &address).await;
-        asked.push((address, answer));
+        asked.push((address, answer.map_err(|error| error.why)));
     }
     asked
 }
 
 /// No node is known by an address that nobody answers at.
-fn no_answer(address: &str, reason: &str) {
+fn no_answer(address: &str, reason: &Unanswered) {
     say(format_args!("{:<5}{address:<22}no answer: {reason}", "?"));
 }
 
@@ -103,7 +103,10 @@ async fn members(client: &Client, to: Vec<String>) -> Result<ExitCode, Failure> 
     let Some((address, known)) = known.max_by_key(|(_, partition)| knows(partition)) else {
         let reasons: Vec<String> = asked
             .iter()
-            .map(|(at, answer)| format!("{at}: {}", answer.as_ref().err().map_or("", |it| it)))
+            .map(|(at, answer)| match answer {
+                Ok(_) => format!("{at}: it takes part in no partition"),
+                Err(reason) => format!("{at}: {reason}"),
+            })
             .collect();
         return Err(Failure::new(FAILED, format!("no node answers:\n{}", reasons.join("\n"))));
     };
