@@ -17,7 +17,7 @@ pub(crate) struct Rule {
     pub(crate) alert: String,
     expression: Expression,
     /// For so many seconds it has to be true.
-    held: f64,
+    pub(crate) held: f64,
     /// What people are told.
     words: String,
 }

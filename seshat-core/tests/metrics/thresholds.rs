@@ -171,6 +171,25 @@ fn one_restart_is_no_fault() {
     }
 }
 
+/// Some count what has been, or are certain as soon as they are true. No other is about what is over in a moment.
+#[test]
+fn which_alerts_wait_for_nothing_and_how_long_the_others() {
+    let at_once: Vec<String> =
+        all().into_iter().filter(|rule| rule.held == 0.0).map(|rule| rule.alert).collect();
+    let expected = [
+        "SeshatRestarts",
+        "SeshatLeaderChanges",
+        "SeshatProposalsUnknown",
+        "SeshatReadsUnconfirmed",
+        "SeshatSnapshotsFail",
+        "SeshatDiskFull",
+        "SeshatPoisoned",
+        "SeshatChecksumFailures",
+    ];
+    assert_eq!(at_once, expected);
+    assert!(all().iter().all(|rule| rule.held <= 900.0));
+}
+
 /// For how long it has to be true, to the scrape.
 #[test]
 fn an_alert_waits_as_long_as_it_says() {
