@@ -229,7 +229,12 @@ pub struct FrozenMachine {
 impl FrozenMachine {
     /// A page of what was there. Looks at every key, so call it off the runtime's worker threads.
     pub fn scan(&self, scan: &Scan) -> Page {
-        scan::page(self.keys.records(), scan)
+        self.scan_each(std::slice::from_ref(scan)).pop().unwrap_or_default()
+    }
+
+    /// A page for each.
+    fn scan_each(&self, scans: &[Scan]) -> Vec<Page> {
+        scan::pages(self.keys.records(), scans)
     }
 }
 

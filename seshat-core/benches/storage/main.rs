@@ -19,6 +19,7 @@
 mod common;
 mod log;
 mod machine;
+mod scan;
 mod snapshot;
 
 use common::measure::{self, Measure, Scale, medians};
@@ -60,6 +61,9 @@ const MEASURES: &[(&str, Measure)] = &[
     ("apply/limit", machine::apply_limit),
     ("held/naive", machine::held_naive),
     ("held/ours", machine::held_ours),
+    ("pages/naive", scan::pages_naive),
+    ("pages/ours", scan::pages_ours),
+    ("pages/limit", scan::pages_limit),
     ("build/naive", snapshot::build_naive),
     ("build/ours", snapshot::build_ours),
     ("files", snapshot::write_files),
@@ -82,6 +86,7 @@ fn main() {
     log_tables(scale);
     let overwrite_limit = apply_table(scale);
     held_table(scale, overwrite_limit);
+    scan_table(scale);
     snapshot_table(scale);
 }
 
@@ -161,6 +166,16 @@ fn held_table(scale: Scale, overwrite_limit: f64) {
         row("ms longest apply of 256 SETs after", at(4, None), Aim::None),
     ];
     table::print("Apply beside snapshots, random overwrites (limit: the map, no snapshot)", &rows);
+}
+
+fn scan_table(scale: Scale) {
+    let [naive, ours, limit] = medians(scale, ["pages/naive", "pages/ours", "pages/limit"]);
+    let pages = scale.keys.div_ceil(scan::MANY as u64);
+    let rows = [
+        row("a page of 1000 keys", [Some(naive[0]), Some(ours[0]), Some(limit[0])], Aim::None),
+        row(format!("all keys, {pages} pages"), [None, Some(ours[1]), Some(limit[1])], Aim::None),
+    ];
+    table::print("Pages of keys in order, ms (limit: a look at each key of a map, a page)", &rows);
 }
 
 fn snapshot_table(scale: Scale) {

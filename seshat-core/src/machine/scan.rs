@@ -5,16 +5,16 @@
 //! was there throughout once, and each that came or went meanwhile once or never. Where to read on is a
 //! key, so that it means the same to every node, and for ever.
 //!
-//! The keys are in a hash table, so a page costs a look at each of them, however many it holds; what it
-//! takes beside that is the page alone. An index in order would cost each write more, and each key some
+//! The keys are in a hash table, so a page costs a look at each of them, however many it holds, which may
+//! be for several pages together; what it takes beside that is the page alone. An index in order would cost each write more, and each key some
 //! 60 bytes.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::hint::black_box;
 
 use bytes::Bytes;
 
 use super::Record;
+use super::keyspace::GROUP;
 
 /// Which keys, and how many of them at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,76 +47,86 @@ pub struct Page {
     pub more: bool,
 }
 
-/// The page among `records`, which have each key once.
-pub(super) fn page<'a>(records: impl Iterator<Item = &'a Record>, scan: &Scan) -> Page {
-    let mut chosen = Chosen { scan, least: BinaryHeap::new(), bytes: 0, end: None };
-    for record in records {
-        let key = record.key();
-        let wanted = key.starts_with(&scan.prefix)
-            && scan.after.as_ref().is_none_or(|after| key > after.as_ref());
-        if wanted {
-            chosen.offer(record);
+/// The page of each scan among `records`, which have each key once.
+pub(super) fn pages<'a>(
+    mut records: impl Iterator<Item = &'a Record>,
+    scans: &'a [Scan],
+) -> Vec<Page> {
+    let mut all: Vec<Chosen<'a>> = scans.iter().map(Chosen::new).collect();
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        group.extend(records.by_ref().take(GROUP));
+        if group.is_empty() {
+            break;
         }
+        // All that the looks at them read, at once, as one look would wait for the next.
+        black_box(group.iter().map(|record: &&Record| record.touch()).fold(0, u8::wrapping_add));
+        for chosen in &mut all {
+            group.iter().for_each(|record| chosen.offer(record));
+        }
+        group.clear();
     }
-    let more = chosen.end.is_some();
-    let copied = |ByKey(record): ByKey<'_>| {
-        let (key, value) = record.split();
-        let value = if scan.values { Bytes::copy_from_slice(value) } else { Bytes::new() };
-        (Bytes::copy_from_slice(key), value)
-    };
-    Page { records: chosen.least.into_sorted_vec().into_iter().map(copied).collect(), more }
+    all.into_iter().map(Chosen::page).collect()
 }
 
-/// The least of the records that were offered, as many as there is room for.
+/// The least of the records that were offered, as many as there is room for; until it is settled up to as many more.
 struct Chosen<'a> {
     scan: &'a Scan,
-    /// Its greatest on top.
-    least: BinaryHeap<ByKey<'a>>,
+    least: Vec<&'a Record>,
     bytes: usize,
     /// The least key that there was no room for, so that none behind it belongs to the page either.
     end: Option<&'a [u8]>,
 }
 
 impl<'a> Chosen<'a> {
+    fn new(scan: &'a Scan) -> Self {
+        Self { scan, least: Vec::new(), bytes: 0, end: None }
+    }
+
+    fn page(mut self) -> Page {
+        self.settle();
+        let copied = |record: &Record| {
+            let (key, value) = record.split();
+            let value = if self.scan.values { Bytes::copy_from_slice(value) } else { Bytes::new() };
+            (Bytes::copy_from_slice(key), value)
+        };
+        Page { more: self.end.is_some(), records: self.least.into_iter().map(copied).collect() }
+    }
+
     fn offer(&mut self, record: &'a Record) {
-        if self.end.is_some_and(|end| record.key() >= end) {
+        let Scan { prefix, after, max_keys, max_bytes, .. } = self.scan;
+        let key = record.key();
+        if self.end.is_some_and(|end| key >= end)
+            || !key.starts_with(prefix)
+            || after.as_ref().is_some_and(|after| key <= after.as_ref())
+        {
             return;
         }
-        self.bytes += self.weight(record);
-        self.least.push(ByKey(record));
-        while self.least.len() > 1
-            && (self.least.len() > self.scan.max_keys || self.bytes > self.scan.max_bytes)
-            && let Some(ByKey(greatest)) = self.least.pop()
+        self.least.push(record);
+        self.bytes = self.bytes.saturating_add(self.weight(record));
+        if self.least.len() > max_keys.saturating_mul(2) || self.bytes > max_bytes.saturating_mul(2)
         {
-            self.bytes -= self.weight(greatest);
-            self.end = Some(greatest.key());
+            self.settle();
         }
+    }
+
+    /// Puts them in order, and lets go what there is no room for.
+    fn settle(&mut self) {
+        self.least.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        let (mut kept, mut bytes) = (0, 0_usize);
+        for record in &self.least {
+            let more = bytes.saturating_add(self.weight(record));
+            if kept > 0 && (kept >= self.scan.max_keys || more > self.scan.max_bytes) {
+                self.end = Some(record.key());
+                break;
+            }
+            (kept, bytes) = (kept + 1, more);
+        }
+        self.least.truncate(kept);
+        self.bytes = bytes;
     }
 
     fn weight(&self, record: &Record) -> usize {
         if self.scan.values { record.bytes().len() } else { record.key().len() }
     }
 }
-
-/// In the order of their keys.
-struct ByKey<'a>(&'a Record);
-
-impl Ord for ByKey<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.key().cmp(other.0.key())
-    }
-}
-
-impl PartialOrd for ByKey<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ByKey<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for ByKey<'_> {}

@@ -2,6 +2,8 @@
 //!
 //! Volatile, unless a [`Kept`] of its maker's keeps the snapshots: nothing else outlives the process.
 
+mod pages;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinError;
 use tracing::Instrument;
 
+use self::pages::Pages;
 use super::kept::{InMemory, Kept, KeptError, Made, Whole};
 use super::{FrozenMachine, Machine, Page, Scan, Size, TooLong};
 use crate::operation::EntryResponse;
@@ -45,8 +48,7 @@ struct Shared {
     /// The latest. Who computes the next has the lock.
     digest: Arc<tokio::sync::Mutex<Option<Digest>>>,
     digests: AtomicU64,
-    /// Whose turn it is to look at every key for a page.
-    scans: Arc<tokio::sync::Mutex<()>>,
+    pages: Arc<Pages>,
     /// Tells the snapshot ids of this store from those of any other.
     store_id: u64,
     snapshots_built: AtomicU64,
@@ -79,7 +81,7 @@ impl Default for Shared {
             installed: AtomicU64::new(0),
             digest: Arc::default(),
             digests: AtomicU64::new(0),
-            scans: Arc::default(),
+            pages: Arc::default(),
             // The standard library's only source of randomness.
             store_id: RandomState::new().hash_one(0),
             snapshots_built: AtomicU64::new(0),
@@ -155,21 +157,16 @@ impl MachineReader {
         self.shared.read().get_many(keys, max_bytes)
     }
 
-    /// A page of a state no older than the call, chosen on a thread of its own while `apply` goes on; one at
-    /// a time, as each looks at every key. Needs a tokio runtime.
+    /// A page of a state no older than the call, chosen on a thread of its own while `apply` goes on. Each key is
+    /// looked at for all who wait, up to sixteen together, and for no others at that time. Needs a tokio runtime.
     ///
-    /// Dropping the future before its turn has come does nothing; after, the page is chosen for nobody.
+    /// Dropping the future leaves the others alone; what isn't being chosen yet never is.
     ///
     /// # Errors
     /// The runtime stops.
     pub async fn scan(&self, scan: Scan) -> Result<Page, JoinError> {
-        let turn = Arc::clone(&self.shared.scans).lock_owned().await;
         let reader = self.clone();
-        let choose = move || {
-            let _turn = turn;
-            reader.freeze().scan(&scan)
-        };
-        tokio::task::spawn_blocking(choose).await
+        self.shared.pages.page(scan, move || reader.freeze()).await
     }
 
     /// How much is stored.

@@ -1,18 +1,19 @@
 //! What is looked up when it is asked for.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use super::names::{
     APPLIED_INDEX, COMMITTED_INDEX, DISK_FREE_BYTES, DISK_FULL, HAS_LEADER, IS_LEADER, LOG_ENTRIES,
     Metric, PEER_LAG_ENTRIES, PEER_LAG_SECONDS, PEER_LAST_CONTACT, POISONED, PROPOSALS_PENDING,
-    PURGED_INDEX, ROLE, SNAPSHOT_INDEX, TERM, WAL_BYTES, WAL_OLDEST_AGE, WAL_SEGMENTS,
+    PURGED_INDEX, ROLE, SNAPSHOT_INDEX, START_TIME, TERM, WAL_BYTES, WAL_OLDEST_AGE, WAL_SEGMENTS,
 };
 use super::{Gauge, PEER, THE_GROUP};
 
 /// What a node may be.
 const ROLES: [&str; 5] = ["learner", "follower", "candidate", "leader", "stopped"];
 
-/// The gauges of a node.
+/// The gauges of a node, which starts when they are made.
 #[derive(Debug)]
 pub(crate) struct Levels {
     pub(crate) has_leader: Gauge,
@@ -46,6 +47,8 @@ impl Default for Levels {
     fn default() -> Self {
         let of_group = |metric: &Metric| Gauge::of(metric, &[THE_GROUP]);
         let of_node = |metric: &Metric| Gauge::of(metric, &[]);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        of_node(&START_TIME).set(now.as_secs_f64());
         Self {
             has_leader: of_group(&HAS_LEADER),
             is_leader: of_group(&IS_LEADER),

@@ -69,6 +69,8 @@ metrics! {
         "How often the node learned of another leader than before";
     ELECTIONS = "elections_total" Counter, ["group"], "Elections that the node stood for";
 
+    START_TIME = "start_time_seconds" Gauge, [], "When the node started, in seconds since 1970";
+
     PROPOSALS = "proposals_total" Counter, ["group", "outcome"],
         "Operations proposed here: applied, refused (nothing was proposed), or unknown (may be applied or not)";
     PROPOSALS_FAILED = "proposals_failed_total" Counter, ["group", "reason"],

@@ -109,6 +109,7 @@ mod server;
 mod services;
 mod standing;
 mod tls;
+mod told;
 mod totals;
 mod transmission;
 

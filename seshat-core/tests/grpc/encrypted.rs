@@ -121,7 +121,7 @@ fn files_that_hold_something_else() {
     }
     let another = authority.certify(&["another.example"]);
     let error = refused(TlsConfig { key: another.key, ..tls });
-    assert!(matches!(error, TransportError::Certificates(_)), "{error:?}");
+    assert!(matches!(error, TransportError::NotItsKey { .. }), "{error:?}");
 }
 
 /// Who has other members for peers, or is to have, must be known to them.

@@ -19,3 +19,4 @@ mod proxy;
 mod recorded;
 mod rules;
 mod scrape;
+mod thresholds;

@@ -1,37 +1,32 @@
-//! The alert rules that ship with the crate, as far as it takes to see whether one is true: each is one of four
-//! simple shapes, which is checked here, and evaluated as Prometheus does from two scrapes.
+//! The alert rules that ship with the crate, understood as far as they go, and evaluated as Prometheus does: whether
+//! and when each would fire.
+
+pub(crate) mod expression;
+pub(crate) mod history;
 
 use std::collections::BTreeMap;
 
+use self::expression::{Expression, Selector, seconds};
+use self::history::{Course, History, Labels, STEP};
 use crate::scrape::Scrape;
 
 const RULES: &str = include_str!("../../operations/alerts.yaml");
 
-pub(crate) type Labels = BTreeMap<String, String>;
-
-/// A metric, and the labels that it must have.
-#[derive(Debug)]
-pub(crate) struct Selector {
-    pub(crate) name: String,
-    pub(crate) labels: Labels,
-}
-
-#[derive(Debug)]
-pub(crate) enum Shape {
-    Level(Selector),
-    Difference(Selector, Selector),
-    Increase(Selector),
-    Rate(Selector),
-    /// Of the rate of a histogram's buckets.
-    Quantile(f64, Selector),
-}
-
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) alert: String,
-    shape: Shape,
-    compares: fn(f64, f64) -> bool,
-    with: f64,
+    expression: Expression,
+    /// For so many seconds it has to be true.
+    pub(crate) held: f64,
+    /// What people are told.
+    words: String,
+}
+
+/// When an alert fired, in scrapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fired {
+    pub(crate) first: usize,
+    pub(crate) last: usize,
 }
 
 /// All of them. A line that isn't understood here fails.
@@ -48,17 +43,17 @@ pub(crate) fn all() -> Vec<Rule> {
             Some(value)
         };
         let alert = line.strip_prefix("- alert: ").expect(line).to_owned();
-        let expr = key("expr").expect(&alert);
-        let held = key("for");
-        assert!(held.is_none_or(|held| held.ends_with('m')), "{alert}: {held:?}");
+        let expression = Expression::of(key("expr").expect(&alert));
+        let held = key("for").map_or(0.0, seconds);
         let severity = key("labels").expect(&alert);
         assert!(matches!(severity, "{severity: page}" | "{severity: ticket}"), "{alert}");
         assert_eq!(key("annotations"), Some(""), "{alert}");
-        for said in ["summary", "description"] {
+        let words = ["summary", "description"].map(|said| {
             let words = key(said).and_then(|words| words.strip_prefix('"')?.strip_suffix('"'));
-            assert!(words.is_some_and(|words| !words.is_empty()), "{alert}: {said}");
-        }
-        rules.push(Rule::of(alert, expr));
+            words.filter(|words| !words.is_empty()).unwrap_or_else(|| panic!("{alert}: {said}"))
+        });
+        assert!(words[0].contains("{{ $labels.instance }}"), "{alert}: where?");
+        rules.push(Rule { alert, expression, held, words: words.join("\n") });
     }
     rules
 }
@@ -68,144 +63,79 @@ pub(crate) fn named(alert: &str) -> Rule {
 }
 
 impl Rule {
-    fn of(alert: String, expr: &str) -> Self {
-        let mut parts = expr.rsplitn(3, ' ');
-        let with = parts.next().unwrap().parse().expect(expr);
-        let compares: fn(f64, f64) -> bool = match parts.next() {
-            Some(">") => |is, with| is > with,
-            Some("<") => |is, with| is < with,
-            Some("==") => |is, with| is == with,
-            other => panic!("{alert}: {other:?}"),
-        };
-        Self { shape: Shape::of(parts.next().expect(expr)), alert, compares, with }
-    }
-
     /// The metrics that it needs.
     pub(crate) fn selectors(&self) -> Vec<&Selector> {
-        match &self.shape {
-            Shape::Level(of) | Shape::Increase(of) | Shape::Rate(of) | Shape::Quantile(_, of) => {
-                vec![of]
-            }
-            Shape::Difference(from, less) => vec![from, less],
+        self.expression.selectors().into_iter().map(|(selector, _)| selector).collect()
+    }
+
+    /// Whether it fires where what came between these two scrapes of one node stays so, or goes on at that pace; if
+    /// it has nothing to wait for, by that alone.
+    pub(crate) fn fires(&self, before: &Scrape, after: &Scrape) -> bool {
+        self.lives(before, after, self.lasts()).is_some()
+    }
+
+    /// Whether it fires by what happens once.
+    fn at_once(&self) -> bool {
+        self.held == 0.0 && self.expression.counts()
+    }
+
+    /// A fault that is as long as it takes, and what comes before and behind it.
+    fn lasts(&self) -> Course {
+        let window = (self.expression.window() / STEP) as usize;
+        let (well, held) = (window + 20, (self.held / STEP) as usize);
+        // One that waits for nothing has all that it counts at once.
+        let ill = if self.at_once() { 1 } else { window + held + 2 };
+        Course { well, ill, again: well }
+    }
+
+    fn lives(&self, before: &Scrape, after: &Scrape, course: Course) -> Option<Fired> {
+        let seconds = (after.at - before.at).as_secs_f64().max(0.001);
+        let pace = if self.at_once() || course.ill == 1 { 1.0 } else { STEP / seconds };
+        let mut history = History::default();
+        for (selector, grows) in self.expression.selectors() {
+            history.add(&selector.name, [before, after], grows.then_some(pace), course);
         }
+        self.evaluate(&history)
     }
 
-    /// Whether it is true of any series, between these two scrapes of one node.
-    pub(crate) fn holds(&self, earlier: &Scrape, later: &Scrape) -> bool {
-        self.values(earlier, later).into_iter().any(|value| (self.compares)(value, self.with))
+    /// Of a fault for which it [fires](Self::fires): for none that is over by the next scrape, where it says how long;
+    /// not before it has lasted so long, and not for ever.
+    pub(crate) fn check(&self, before: &Scrape, after: &Scrape) {
+        let (alert, lasts) = (&self.alert, self.lasts());
+        let once = self.lives(before, after, Course { ill: 1, ..lasts });
+        assert_eq!(once.is_some(), self.at_once(), "{alert}, of one scrape with a fault: {once:?}");
+        let Fired { first, last } = self.lives(before, after, lasts).expect("it fires");
+        let held = (self.held / STEP) as usize;
+        assert!(first >= lasts.well + held, "{alert} fires too soon: {first} of {lasts:?}");
+        assert!(last + 1 < lasts.len(), "{alert} never ends: {last} of {lasts:?}");
     }
 
-    fn values(&self, earlier: &Scrape, later: &Scrape) -> Vec<f64> {
-        let seconds = (later.at - earlier.at).as_secs_f64();
-        match &self.shape {
-            Shape::Level(of) => of.of(later).into_values().collect(),
-            Shape::Difference(from, less) => {
-                let less = less.of(later);
-                let both = from.of(later).into_iter();
-                both.filter_map(|(labels, value)| Some(value - less.get(&labels)?)).collect()
-            }
-            Shape::Increase(of) => increase(of, earlier, later).into_values().collect(),
-            Shape::Rate(of) => {
-                let grown = increase(of, earlier, later);
-                grown.into_values().map(|grown| grown / seconds).collect()
-            }
-            Shape::Quantile(quantile, of) => {
-                let mut histograms: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
-                for (mut labels, count) in increase(of, earlier, later) {
-                    let le = labels.remove("le").expect("a bucket").parse().unwrap();
-                    histograms.entry(labels).or_default().push((le, count));
+    /// When it fires first and last, of any series.
+    pub(crate) fn evaluate(&self, history: &History) -> Option<Fired> {
+        let (mut pending, mut fired) = (BTreeMap::<Labels, usize>::new(), None::<Fired>);
+        for at in 0..history.len() {
+            let before = std::mem::take(&mut pending);
+            for labels in self.expression.at(history, at) {
+                let since = before.get(&labels).copied().unwrap_or(at);
+                if (at - since) as f64 * STEP >= self.held {
+                    self.says(&labels);
+                    fired = Some(Fired { first: fired.map_or(at, |fired| fired.first), last: at });
                 }
-                let samples = histograms.into_values();
-                samples.filter_map(|buckets| value_at(*quantile, buckets)).collect()
+                pending.insert(labels, since);
             }
         }
+        fired
     }
-}
 
-impl Shape {
-    fn of(text: &str) -> Self {
-        if let Some((from, less)) = text.split_once(" - ") {
-            return Self::Difference(Selector::read(from), Selector::read(less));
-        }
-        let Some((function, rest)) = text.split_once('(') else {
-            return Self::Level(Selector::read(text));
-        };
-        let arguments = rest.strip_suffix(')').expect(text);
-        match function {
-            "increase" => Self::Increase(over_time(arguments)),
-            "rate" => Self::Rate(over_time(arguments)),
-            "histogram_quantile" => {
-                let (quantile, of) = arguments.split_once(", ").expect(text);
-                let Self::Rate(of) = Self::of(of) else { panic!("not of a rate: {text}") };
-                assert!(of.name.ends_with("_bucket"), "{text}");
-                Self::Quantile(quantile.parse().unwrap(), of)
-            }
-            other => panic!("{other} is no function of these rules: {text}"),
+    /// What it says of a series names only labels that the series has.
+    fn says(&self, labels: &Labels) {
+        for template in self.words.split("{{ ").skip(1) {
+            let (name, _) = template.split_once(" }}").expect(&self.words);
+            let known = match name.strip_prefix("$labels.") {
+                Some(label) => labels.contains_key(label),
+                None => name == "$value",
+            };
+            assert!(known, "{} says {name}, and has {labels:?}", self.alert);
         }
     }
-}
-
-/// Scrapes of a test are closer together than any window.
-fn over_time(text: &str) -> Selector {
-    let (of, window) = text.strip_suffix(']').expect(text).split_once('[').expect(text);
-    let count = window.strip_suffix(['m', 'h']).expect(text);
-    assert!(count.parse::<u32>().is_ok_and(|count| count > 0), "{text}");
-    Selector::read(of)
-}
-
-impl Selector {
-    pub(crate) fn read(text: &str) -> Self {
-        let (name, inner) = match text.split_once('{') {
-            Some((name, inner)) => (name, inner.strip_suffix('}').expect(text)),
-            None => (text, ""),
-        };
-        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{text:?}");
-        let labels = inner.split(", ").filter(|label| !label.is_empty()).map(|label| {
-            let (name, value) = label.split_once('=').expect(text);
-            (name.to_owned(), value.trim_matches('"').to_owned())
-        });
-        Self { name: name.to_owned(), labels: labels.collect() }
-    }
-
-    fn of(&self, scrape: &Scrape) -> BTreeMap<Labels, f64> {
-        let series = scrape.series(&self.name).into_iter();
-        let has =
-            |labels: &Labels| self.labels.iter().all(|(name, is)| labels.get(name) == Some(is));
-        series.filter(|(labels, _)| has(labels)).collect()
-    }
-}
-
-/// Of series that are in both: of one that begins, Prometheus sees no increase.
-fn increase(of: &Selector, earlier: &Scrape, later: &Scrape) -> BTreeMap<Labels, f64> {
-    let (before, after) = (of.of(earlier), of.of(later));
-    let both = after.into_iter();
-    both.filter_map(|(labels, value)| Some((labels.clone(), value - before.get(&labels)?)))
-        .collect()
-}
-
-/// Between the bounds of its bucket as if samples were spread evenly; of the last, its lower bound.
-fn value_at(quantile: f64, mut buckets: Vec<(f64, f64)>) -> Option<f64> {
-    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let all = buckets.last().filter(|(le, count)| le.is_infinite() && *count > 0.0)?.1;
-    let rank = quantile * all;
-    let at = buckets.partition_point(|(_, count)| *count < rank);
-    let (lower, below) = at.checked_sub(1).map_or((0.0, 0.0), |before| buckets[before]);
-    let (upper, count) = buckets[at];
-    if upper.is_infinite() {
-        return Some(lower);
-    }
-    Some(lower + (upper - lower) * (rank - below) / (count - below))
-}
-
-#[rstest::rstest]
-#[case::in_the_middle(0.5, &[(1.0, 0.0), (2.0, 10.0), (f64::INFINITY, 10.0)], Some(1.5))]
-#[case::in_the_first(0.5, &[(1.0, 10.0), (2.0, 10.0), (f64::INFINITY, 10.0)], Some(0.5))]
-#[case::beyond_all(0.99, &[(1.0, 0.0), (2.0, 0.0), (f64::INFINITY, 10.0)], Some(2.0))]
-#[case::of_nothing(0.99, &[(1.0, 0.0), (2.0, 0.0), (f64::INFINITY, 0.0)], None)]
-fn a_quantile_is_where_prometheus_has_it(
-    #[case] quantile: f64,
-    #[case] buckets: &[(f64, f64)],
-    #[case] expected: Option<f64>,
-) {
-    assert_eq!(value_at(quantile, buckets.to_vec()), expected);
 }

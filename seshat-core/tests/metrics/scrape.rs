@@ -29,7 +29,7 @@ impl Scrape {
 
     /// What Prometheus adds: whether there was an answer.
     pub(crate) fn up(answers: bool) -> Self {
-        Self::of(&format!("up{{job=\"seshat\"}} {}\n", u8::from(answers)))
+        Self::of(&format!("up {}\n", u8::from(answers)))
     }
 
     /// Every series of that name, with its labels. Of a histogram the series are the sum and the count, by

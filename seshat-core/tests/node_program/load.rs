@@ -66,6 +66,13 @@ async fn commands_are_loaded_and_keys_are_read() {
         states.push(shell.prints(&["scan"]).await);
     }
     assert_eq!(states[0], states[1]);
+    // One after the other, and as many at once as there may be.
+    for in_flight in ["1", "4096"] {
+        let small = fixture("small.txt");
+        let said = shell.prints(&["load", &small, "--in-flight", in_flight]).await;
+        assert!(said.starts_with("1000 commands sent: "), "{said}");
+        assert_eq!(shell.prints(&["scan"]).await, states[0], "{in_flight}");
+    }
 
     // What scan prints is what load takes, from standard input too.
     let keys = shell.prints(&["scan", "--keys"]).await;

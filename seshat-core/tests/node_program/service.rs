@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, IDS};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_started_one_after_the_other_elect_a_leader_and_serve() {
@@ -31,4 +31,24 @@ async fn three_processes_started_one_after_the_other_elect_a_leader_and_serve() 
     assert_eq!(client.get("b").await.unwrap().as_deref(), Some(&b""[..]));
     let statuses = cluster.settled().await;
     assert!(statuses.iter().all(|it| it.keys == 1 && it.bytes == 1), "{statuses:#?}");
+}
+
+/// Whatever it has come to, it ends: by its own account, or before it listens for signals by the system's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_are_told_to_end_while_they_start_do() {
+    let mut cluster = Cluster::start_on_disk("").await;
+    for id in IDS {
+        let node = cluster.take(id);
+        node.signal("TERM").await;
+        assert_eq!(node.ended().await.code, Some(0));
+    }
+    for millis in [0, 3, 6, 12, 25, 50, 100, 200] {
+        cluster.run(1);
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let node = cluster.take(1);
+        node.signal("TERM").await;
+        let ended = node.ended().await;
+        assert!(matches!(ended.code, Some(0) | None), "{ended:#?}");
+        assert!(ended.code.is_none() || ended.out.contains("node 1 shuts down"), "{ended:#?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The unit of systemd, `config/seshat.service`: what it says is so.
 
+use std::process::Command;
+
 use crate::cluster::{file, port};
 use crate::program::{Program, run};
 
@@ -51,4 +53,20 @@ async fn it_leaves_alone_what_the_program_says_needs_a_person() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert_eq!(codes.join(" "), said("RestartPreventExitStatus"), "{help}");
+}
+
+/// Where there is a systemd, it knows every key.
+#[test]
+fn systemd_understands_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let unit = UNIT.replace("/usr/local/bin/seshat", env!("CARGO_BIN_EXE_seshat"));
+    let unit = file(directory.path(), "seshat.service", &unit);
+    let Ok(verified) = Command::new("systemd-analyze").args(["verify", &unit]).output() else {
+        println!("there is no systemd to ask");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    // It may have something to say of the machine's other units.
+    let of_it: Vec<_> = said.lines().filter(|line| line.contains("seshat.service")).collect();
+    assert!(of_it.is_empty(), "{of_it:#?}");
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::authority::Authority;
 use crate::cluster::{self, port};
 use crate::program::run;
 
@@ -25,6 +26,31 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
     let joining =
         "node_id = 4\njoining = true\nmembers = [{ id = 1, address = \"127.0.0.1:7379\" }]";
     let joining = file("joining.toml", joining);
+    let with = |line: &str, address: &str| format!("{}\n{line}", NODE.replace("ADDRESS", address));
+    let here = format!("127.0.0.1:{}", port());
+    let same = file("same.toml", &with(&format!("metrics_address = \"{here}\""), &here));
+    let below = format!("data_dir = {:?}", directory.path().join("not.toml/data"));
+    let below_a_file = file("below.toml", &with(&below, &here));
+    let a_file = format!("data_dir = {:?}", directory.path().join("not.toml"));
+    let a_file = file("a_file.toml", &with(&a_file, &here));
+    let authority = Authority::new();
+    let [mine, other] = [(); 2].map(|()| authority.certify(&["node-1.seshat", "127.0.0.1"]));
+    for (name, path) in [
+        ("ca.pem", &mine.ca),
+        ("my.pem", &mine.cert),
+        ("my.key", &mine.key),
+        ("other.key", &other.key),
+    ] {
+        std::fs::copy(path, directory.path().join(name)).unwrap();
+    }
+    let path = |name: &str| directory.path().join(name).into_os_string().into_string().unwrap();
+    let [ca, cert, key] = ["ca.pem", "my.pem", "other.key"].map(path);
+    let tls = |cert: &str, key: &str| {
+        let tls = format!("[grpc.tls]\nca = {ca:?}\ncert = {cert:?}\nkey = {key:?}");
+        with(&tls, &here)
+    };
+    let misfit = file("misfit.toml", &tls(&cert, &key));
+    let swapped = file("swapped.toml", &tls(&key, &cert));
     let no_certificate =
         format!("{}\n[grpc.tls]\nca = \"ca\"\ncert = \"cert\"\nkey = \"key\"", NODE);
     let no_certificate = file("tls.toml", &no_certificate.replace("ADDRESS", "127.0.0.1:7379"));
@@ -43,6 +69,14 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
         &["serve", "--config", &node, "--listen", "nowhere"],
         &["serve", "--config", &free, "--listen-clients", &address],
         &["serve", "--config", &free, "--listen-clients", "nowhere"],
+        &["serve", "--config", &free, "--listen-metrics", &address],
+        &["serve", "--config", &free, "--listen-metrics", "nowhere"],
+        &["serve", "--config", &free, "--listen-metrics", "127.0.0.1:99999"],
+        &["serve", "--config", &same],
+        &["serve", "--config", &below_a_file],
+        &["serve", "--config", &a_file],
+        &["serve", "--config", &misfit],
+        &["serve", "--config", &swapped],
         &["serve", "--config", &node, "--via", "2:127.0.0.1"],
         &["serve", "--config", &node, "--log", "xml"],
         &["client", "get", "key"],
@@ -51,6 +85,15 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
         &["client", "--to", &address, "add", "one", "127.0.0.1:7382"],
         &["client", "--to", &address, "--timeout", "0", "get", "key"],
         &["client", "--to", &address, "--ca", "no/such/file", "get", "key"],
+        &["client", "--to", &address, "--ca", &not_toml, "get", "key"],
+        &["client", "--to", &address, "--ca", &ca, "--cert", &cert, "get", "key"],
+        &["client", "--to", &address, "--ca", &ca, "--cert", &cert, "--key", &key, "get", "key"],
+        &["client", "--to", &address, "--ca", &ca, "--cert", &key, "--key", &cert, "get", "key"],
+        &["backup", "--to", &address, "--ca", &ca, "--cert", &cert, "--key", &key, "file"],
+        &["client", "--to", &address, "load", "no/such/file"],
+        &["client", "--to", &address, "load", "--in-flight", "0", &not_toml],
+        &["client", "--to", &address, "load", "--in-flight", "4097", &not_toml],
+        &["client", "--to", &address, "load", "--in-flight", "all", &not_toml],
         &["client", "--to", &nobody, "--timeout", "1", "set", "key", "value"],
         &["client", "--to", &nobody, "status"],
     ];
@@ -65,7 +108,8 @@ async fn wrong_input_is_named_with_its_place_and_a_way_on() {
     let transcript = transcript
         .replace(&format!("{folder}/"), "")
         .replace(&address, "TAKEN")
-        .replace(&nobody, "NOBODY");
+        .replace(&nobody, "NOBODY")
+        .replace(&here, "HERE");
     insta::assert_snapshot!(transcript);
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod reach;
 mod serve;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use self::client::{AdminCommand, ClientCommand, ClientOptions, Read};
+pub(crate) use self::reach::Reach;
 pub(crate) use self::serve::{Logs, ServeOptions};
 
 const COMPLETIONS: &str = "\
@@ -172,9 +174,8 @@ pub(crate) struct SalvageOptions {
      admin.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupOptions {
-    /// Where a node listens for clients; give that of all nodes, as any of them may lead
-    #[arg(long, value_name = "ADDRESS", required = true)]
-    pub(crate) to: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
     /// The file to write; must not be there
     pub(crate) file: PathBuf,
     /// Take it from the first node that answers, whether it leads or not: what was acknowledged last may be
@@ -185,15 +186,6 @@ pub(crate) struct BackupOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
-    /// Certificates of the authorities that sign the nodes'; without them there is no TLS
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// This client's certificate, where nodes ask for one
-    #[arg(long, value_name = "FILE", requires = "key", requires = "ca")]
-    pub(crate) cert: Option<PathBuf>,
-    /// The key to it
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

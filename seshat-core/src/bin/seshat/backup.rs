@@ -15,7 +15,7 @@ use seshat_core::disk::seed::check_file;
 use seshat_core::proto::client::client_client::ClientClient;
 use seshat_core::proto::client::{BackupPart, BackupRequest, backup_part::Part};
 use tokio::time::{Instant, timeout};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
 use crate::arguments::BackupOptions;
@@ -58,7 +58,7 @@ pub(crate) fn run(options: BackupOptions, out: &mut dyn Write) -> Result<ExitCod
 }
 
 fn endpoints(options: &BackupOptions) -> Result<Vec<(String, Endpoint)>, Failure> {
-    let tls = tls(options)?;
+    let tls = options.reach.tls(WRONG_USAGE)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let endpoint = |address: &String| {
         let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
@@ -71,28 +71,11 @@ fn endpoints(options: &BackupOptions) -> Result<Vec<(String, Endpoint)>, Failure
     let wrong = |address, error| {
         Failure::of(WRONG_USAGE, format!("--to {address} is not an address (HOST:PORT)"), error)
     };
-    let each = options.to.iter().map(|address| {
+    let each = options.reach.to.iter().map(|address| {
         let endpoint = endpoint(address).map_err(|error| wrong(address, error))?;
         Ok((address.clone(), endpoint))
     });
     each.collect()
-}
-
-fn tls(options: &BackupOptions) -> Result<Option<ClientTlsConfig>, Failure> {
-    let read = |option: &str, path: &Path| {
-        fs::read(path).map_err(|error| {
-            let words = format!("{option} {} can't be read", path.display());
-            Failure::of(WRONG_USAGE, words, error)
-        })
-    };
-    let Some(ca) = &options.ca else { return Ok(None) };
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("--ca", ca)?));
-    Ok(Some(match (&options.cert, &options.key) {
-        (Some(cert), Some(key)) => {
-            tls.identity(Identity::from_pem(read("--cert", cert)?, read("--key", key)?))
-        }
-        _ => tls,
-    }))
 }
 
 /// Why a node has sent no backup.

@@ -7,7 +7,6 @@ mod load;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use bytes::Bytes;
 use seshat_core::client::{
     Behind, Client, ClientError, Condition, Page, ReadLevel, Scan, SetOptions, SetOutcome, Values,
 };
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::Failure;
 use crate::arguments::{ClientCommand as Command, ClientOptions, Logs, Read};
@@ -27,9 +25,9 @@ pub(crate) fn run(options: ClientOptions) -> Result<ExitCode, Failure> {
 }
 
 async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
-    let tls = tls(&options)?;
+    let tls = options.reach.tls(WRONG_USAGE)?;
     let timeout = Duration::from_secs(options.timeout);
-    let client = Client::new(options.to.clone(), tls, timeout)?;
+    let client = Client::new(options.reach.to.clone(), tls, timeout)?;
     match options.command {
         Command::Set { key, value, nx, xx, get } => {
             let condition = match (nx, xx) {
@@ -61,11 +59,13 @@ async fn ask(options: ClientOptions) -> Result<ExitCode, Failure> {
             let scan = Scan { prefix, cursor, keys_only: keys, level, ..Scan::default() };
             self::scan(&client, scan, limit.unwrap_or(u64::MAX)).await?;
         }
-        Command::Load { file } => return load::run(&client, file).await,
+        Command::Load { file, in_flight } => {
+            return load::run(&client, &file, in_flight.into()).await;
+        }
         Command::Del { keys } => {
             say(client.del(keys.into_iter().map(bytes).collect()).await?);
         }
-        Command::Admin(command) => return admin::run(command, &client, options.to).await,
+        Command::Admin(command) => return admin::run(command, &client, options.reach.to).await,
     }
     tracing::debug!(retries = client.retries(), "done");
     Ok(ExitCode::SUCCESS)
@@ -148,23 +148,6 @@ impl From<ClientError> for Failure {
             }
         }
     }
-}
-
-fn tls(options: &ClientOptions) -> Result<Option<ClientTlsConfig>, Failure> {
-    let Some(ca) = &options.ca else { return Ok(None) };
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file("--ca", ca)?));
-    Ok(Some(match (&options.cert, &options.key) {
-        (Some(cert), Some(key)) => {
-            tls.identity(Identity::from_pem(file("--cert", cert)?, file("--key", key)?))
-        }
-        _ => tls,
-    }))
-}
-
-fn file(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        Failure::of(WRONG_USAGE, format!("{option} {} can't be read", path.display()), error)
-    })
 }
 
 /// As they were typed.

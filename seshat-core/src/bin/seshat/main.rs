@@ -27,6 +27,7 @@ mod directory;
 mod dump;
 mod inspect;
 mod json;
+mod reach;
 mod report;
 mod restore;
 mod running;

@@ -48,7 +48,15 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let deaf = |error| Failure::of(FAILED, "signals can't be listened for", error);
     let mut signals = Signals::new().map_err(deaf)?;
     let hangups = Hangups::new().map_err(deaf)?;
-    let program = Program::start(config, options).await?;
+    let program = tokio::select! {
+        biased;
+        // What it keeps may take long to read, and bears that nobody waits for it.
+        _ = signals.next() => {
+            say(format_args!("node {node_id} shuts down, before it has started"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        started = Program::start(config, options) => started?,
+    };
 
     tokio::select! {
         failure = program.take_part() => return Err(failure),
@@ -77,14 +85,32 @@ fn read(path: &Path) -> Result<NodeConfig, Failure> {
     })
 }
 
+/// Each where nobody else listens, or the system would say that somebody does.
+fn distinct(node_id: NodeId, places: &[(&str, Option<&str>)]) -> Result<(), Failure> {
+    let given = places.iter().filter_map(|(option, address)| Some((option, (*address)?)));
+    // Of those that the system chooses none is the same.
+    let fixed: Vec<_> = given.filter(|(_, address)| !address.ends_with(":0")).collect();
+    for (at, (option, address)) in fixed.iter().enumerate() {
+        if let Some((other, _)) = fixed.iter().take(at).find(|(_, before)| before == address) {
+            let words = format!(
+                "node {node_id} can't listen at {address} for two things: give another address with \
+                 {other} or {option}"
+            );
+            return Err(Failure::new(WRONG_USAGE, words));
+        }
+    }
+    Ok(())
+}
+
 async fn listen(node_id: NodeId, address: &str, option: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        let words = format!(
-            "node {node_id} can't listen at {address}: end what listens there, or give another \
-             address with {option}"
-        );
-        let wrong = error.kind() == ErrorKind::InvalidInput;
-        Failure::of(if wrong { WRONG_USAGE } else { FAILED }, words, error)
+        let (code, way) = match error.kind() {
+            ErrorKind::InvalidInput => (WRONG_USAGE, "give HOST:PORT"),
+            ErrorKind::AddrInUse => (FAILED, "end what listens there, or give another address"),
+            _ => (FAILED, "give an address of this machine, and a port that this user may have"),
+        };
+        let words = format!("node {node_id} can't listen at {address}: {way} with {option}");
+        Failure::of(code, words, error)
     })
 }
 
@@ -128,7 +154,16 @@ impl Program {
             Failure::new(WRONG_USAGE, format!("node {node_id} {words} --listen ADDRESS"))
         })?;
         let metrics_address = config.metrics_address().map(str::to_owned);
-        let monitored = match options.listen_metrics.or(metrics_address) {
+        let for_metrics = options.listen_metrics.or(metrics_address);
+        distinct(
+            node_id,
+            &[
+                ("--listen", Some(&address)),
+                ("--listen-clients", options.listen_clients.as_deref()),
+                ("--listen-metrics", for_metrics.as_deref()),
+            ],
+        )?;
+        let monitored = match for_metrics {
             Some(address) => {
                 let listener = listen(node_id, &address, "--listen-metrics").await?;
                 let nowhere = |error| Failure::of(FAILED, "metrics can't be kept", error);

@@ -317,6 +317,16 @@ pub enum TransportError {
         /// What it is for, and what it should be for.
         source: NotNamed,
     },
+    /// The key is another certificate's, or none that is understood.
+    #[error("grpc.tls.key ({}) is not the key to grpc.tls.cert ({})", key.display(), cert.display())]
+    NotItsKey {
+        /// The certificate.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What is wrong with both.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The certificates don't go together.
     #[error("the certificates of grpc.tls can't be used")]
     Certificates(#[source] Box<dyn Error + Send + Sync>),

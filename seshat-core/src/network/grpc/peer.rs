@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 use super::error::{CallError, Cause};
 use super::tls::{Tls, is_loopback};
+use super::told::Told;
 use crate::metrics;
 use crate::statement::answer::Acknowledged;
 use crate::types::NodeId;
@@ -98,6 +100,7 @@ pub(super) struct Peer {
     channels: Mutex<Result<Channels, Cause>>,
     /// Calls of each sort without an answer since the last one that had one.
     failures: [AtomicU64; 3],
+    told: Mutex<[Told; 3]>,
     bulk: Traffic,
     pub(super) meters: metrics::Peer,
     acknowledged: Mutex<Acknowledged>,
@@ -140,6 +143,7 @@ impl Peer {
             address: address.to_owned(),
             channels: Mutex::new(ways.to(id, address)),
             failures: Default::default(),
+            told: Mutex::default(),
             bulk: Traffic::default(),
             meters: metrics::Peer::new(id),
             acknowledged: Mutex::default(),
@@ -187,7 +191,7 @@ impl Peer {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how a call ended, and tells of a change once.
+    /// Notes how a call ended, and [tells](Told) of a change.
     pub(super) fn note<T>(
         &self,
         rpc: &'static str,
@@ -200,7 +204,8 @@ impl Peer {
             Sort::Entries => entries,
             Sort::Snapshot => snapshots,
         };
-        if end.is_ok() && failures.swap(0, Ordering::Relaxed) > 0 {
+        if end.is_ok() && failures.swap(0, Ordering::Relaxed) > 0 && self.told(sort, Told::succeeds)
+        {
             let (peer, address) = (self.id, &self.address);
             tracing::info!(peer, address, ?sort, "calls to peer succeed again");
         }
@@ -209,10 +214,22 @@ impl Peer {
             let attempt = failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let address = self.address.clone();
             let error = CallError { rpc, target: self.id, address, attempt, cause };
-            if attempt == 1 {
+            if self.told(sort, |told| told.fails(Instant::now())) {
                 tracing::warn!(peer = self.id, address = self.address, %error, "calls to peer fail");
             }
             error
+        })
+    }
+
+    /// Asks what to tell of calls of that sort.
+    fn told(&self, sort: Sort, ask: impl FnOnce(&mut Told) -> bool) -> bool {
+        // Every change under the lock is a single assignment.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let [short, entries, snapshots] = &mut *told;
+        ask(match sort {
+            Sort::Short => short,
+            Sort::Entries => entries,
+            Sort::Snapshot => snapshots,
         })
     }
 }

@@ -118,9 +118,9 @@ impl Read {
                 TransportError::NotItsName { path, source }
             })?;
         }
-        let peers = server(&files, true).map(Arc::new)?;
+        let peers = server(&files, config, true).map(Arc::new)?;
         let clients =
-            if config.mutual { Arc::clone(&peers) } else { server(&files, false)?.into() };
+            if config.mutual { Arc::clone(&peers) } else { server(&files, config, false)?.into() };
         let client = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(&files.ca))
             .identity(Identity::from_pem(&files.cert, &files.key))
@@ -132,7 +132,7 @@ impl Read {
 }
 
 /// Nothing is resumed: who was let in once shows its certificate again, and it is looked at.
-fn server(files: &Files, mutual: bool) -> Result<ServerConfig, TransportError> {
+fn server(files: &Files, tls: &TlsConfig, mutual: bool) -> Result<ServerConfig, TransportError> {
     let default = || Arc::new(ring::default_provider());
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(default);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -147,7 +147,12 @@ fn server(files: &Files, mutual: bool) -> Result<ServerConfig, TransportError> {
         builder.with_no_client_auth()
     };
     let key = PrivateKeyDer::from_pem_slice(files.key.as_bytes()).map_err(unusable)?;
-    let mut config = builder.with_single_cert(certificates(&files.cert)?, key).map_err(unusable)?;
+    let config = builder.with_single_cert(certificates(&files.cert)?, key);
+    let mut config = config.map_err(|error| TransportError::NotItsKey {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        source: Box::new(error),
+    })?;
     config.alpn_protocols.push(b"h2".to_vec());
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

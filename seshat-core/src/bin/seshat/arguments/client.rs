@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use seshat_core::types::NodeId;
 
-use super::NODE_CODES;
+use super::{NODE_CODES, Reach};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,22 +20,12 @@ the answer is lost, there is no telling whether it was applied: exit code 4.";
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{GUARANTEE}\n\n{NODE_CODES}"))]
 pub(crate) struct ClientOptions {
-    /// Where a node listens for clients; give that of all nodes, as any of them may lead
-    #[arg(long, value_name = "ADDRESS", required = true)]
-    pub(crate) to: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
     /// Seconds after which to give up
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
-    /// Certificates of the authorities that sign the nodes'; without them there is no TLS
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// This client's certificate, where nodes ask for one
-    #[arg(long, value_name = "FILE", requires = "key", requires = "ca")]
-    pub(crate) cert: Option<PathBuf>,
-    /// The key to it
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(crate) key: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: ClientCommand,
 }
@@ -88,7 +78,13 @@ pub(crate) enum ClientCommand {
     /// Sends a file of commands, or - for standard input, as redis-cli takes them: SET and DEL, a line or a
     /// RESP array each; prints what became of them
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 load commands.txt")]
-    Load { file: PathBuf },
+    Load {
+        file: PathBuf,
+        /// The most commands under way; with 1 each waits for the one before
+        #[arg(long, value_name = "COMMANDS", default_value_t = 512)]
+        #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
+        in_flight: u16,
+    },
     /// Removes keys; prints how many there were
     #[command(after_help = "Example:\n  seshat client --to 10.0.0.1:7479 del greeting farewell")]
     Del {

@@ -5,28 +5,25 @@
 //! done; what was sent before it is waited for, and counted by what became of it. A command whose outcome
 //! isn't known ends nothing, and is counted as such.
 
+mod source;
+
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use seshat_core::client::commands::{Command, Located, Place, ReadError, Reader};
+use seshat_core::client::commands::{Command, Located, Place, ReadError};
 use seshat_core::client::{Client, ClientError, SetOutcome};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::source::{Read, Source};
 use crate::Failure;
 use crate::codes::node::{FAILED, UNKNOWN, WRONG_USAGE};
 use crate::running::say;
 
-/// Commands under way.
-const WINDOW: usize = 512;
-/// Bytes that are read at once.
-const BUFFER: usize = 1 << 20;
 /// How often progress is shown.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -70,18 +67,16 @@ enum Done {
     Del(u64),
 }
 
-/// What is read, as it comes.
-type Commands = mpsc::Receiver<Result<Located<Command>, ReadError>>;
-
-pub(super) async fn run(client: &Client, source: PathBuf) -> Result<ExitCode, Failure> {
-    let name = if source.as_os_str() == "-" {
-        "standard input".to_owned()
-    } else {
-        source.display().to_string()
-    };
-    let commands = open(&source)?;
+/// Of what `path` names, at most `in_flight` commands at once.
+pub(super) async fn run(
+    client: &Client,
+    path: &Path,
+    in_flight: usize,
+) -> Result<ExitCode, Failure> {
+    let source = Source::open(path, in_flight)?;
+    let name = source.name.clone();
     let started = Instant::now();
-    let (loaded, fault) = load(client, commands, started).await;
+    let (loaded, fault) = load(client, source, in_flight, started).await;
     say(Summary { loaded: &loaded, took: started.elapsed() });
     // The first in the input is what to look at.
     if let Some((at, error)) = &loaded.failed {
@@ -100,44 +95,24 @@ pub(super) async fn run(client: &Client, source: PathBuf) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads on a thread that may block, no further ahead than the channel has places.
-fn open(source: &Path) -> Result<Commands, Failure> {
-    let input: Box<dyn Read + Send> = if source.as_os_str() == "-" {
-        Box::new(io::stdin())
-    } else {
-        let opened = File::open(source);
-        let failed = |error| {
-            Failure::of(WRONG_USAGE, format!("{} can't be opened", source.display()), error)
-        };
-        Box::new(opened.map_err(failed)?)
-    };
-    let (read, commands) = mpsc::channel(WINDOW);
-    tokio::task::spawn_blocking(move || {
-        for command in Reader::new(BufReader::with_capacity(BUFFER, input)) {
-            if read.blocking_send(command).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(commands)
-}
-
 async fn load(
     client: &Client,
-    mut commands: Commands,
+    mut source: Source,
+    in_flight: usize,
     started: Instant,
 ) -> (Loaded, Option<ReadError>) {
     let (mut loaded, mut fault) = (Loaded::default(), None);
     let (mut under_way, mut keys) = (JoinSet::new(), HashSet::new());
     let mut next: Option<Located<Command>> = None;
-    let mut more = true;
+    // Bytes of the source up to what was read last.
+    let (mut more, mut at_byte) = (true, 0);
     let mut ticks = tokio::time::interval(TICK);
     let shows = io::stderr().is_terminal();
     loop {
         more &= loaded.failed.is_none();
         if more
             && let Some(command) = next.take_if(|next| {
-                under_way.len() < WINDOW && !names(&next.value).any(|key| keys.contains(key))
+                under_way.len() < in_flight && !names(&next.value).any(|key| keys.contains(key))
             })
         {
             loaded.sent += 1;
@@ -161,12 +136,15 @@ async fn load(
                 });
                 loaded.note(at, end);
             }
-            command = commands.recv(), if more && !waits => match command {
-                Some(Ok(command)) => next = Some(command),
-                Some(Err(error)) => (fault, more) = (Some(error), false),
+            read = source.commands.recv(), if more && !waits => match read {
+                Some(Read { command: Ok(command), end }) => (next, at_byte) = (Some(command), end),
+                Some(Read { command: Err(error), .. }) => (fault, more) = (Some(error), false),
                 None => more = false,
             },
-            _ = ticks.tick(), if shows => loaded.show(started.elapsed()),
+            _ = ticks.tick(), if shows => {
+                let (done, took) = (loaded.done(), started.elapsed());
+                Progress { done, took, part: source.part(at_byte) }.show();
+            }
         }
     }
     if shows {
@@ -216,12 +194,38 @@ impl Loaded {
     fn done(&self) -> u64 {
         self.set + self.not_set + self.del.0
     }
+}
 
-    fn show(&self, took: Duration) {
-        let rate = self.done() as f64 / took.as_secs_f64().max(0.001);
-        let line = format!("\r\x1b[K{} commands done, {rate:.0} a second", self.done());
+/// How far it has come, for whoever watches.
+struct Progress {
+    done: u64,
+    took: Duration,
+    /// Of all, from 0 to 1, where that is known.
+    part: Option<f64>,
+}
+
+impl Progress {
+    fn show(&self) {
         let mut error = io::stderr().lock();
-        let _ = error.write_all(line.as_bytes()).and_then(|()| error.flush());
+        let _ = error.write_all(format!("\r\x1b[K{self}").as_bytes()).and_then(|()| error.flush());
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { done, took, part } = self;
+        let took = took.as_secs_f64();
+        if let Some(part) = part {
+            write!(f, "{:.0} %, ", (part * 100.0).floor())?;
+        }
+        write!(f, "{done} commands done, {:.0} a second", *done as f64 / took.max(0.001))?;
+        match part {
+            // Sooner it is a guess.
+            Some(part) if *part >= 0.01 => {
+                write!(f, ", {:.0} s left", (took * (1.0 - part) / part).ceil())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -241,5 +245,20 @@ impl fmt::Display for Summary<'_> {
             "{sent} commands sent: {set} set, {not_set} not set, {dels} DEL of {deleted} keys, \
              {not_done} not done, {unknown} of unknown outcome; {took:.1} s, {rate:.0} a second"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_how_much_is_left_where_that_is_known() {
+        let of = |part| Progress { done: 300, took: Duration::from_secs(3), part }.to_string();
+        assert_eq!(of(None), "300 commands done, 100 a second");
+        assert_eq!(of(Some(0.001)), "0 %, 300 commands done, 100 a second");
+        assert_eq!(of(Some(0.3)), "30 %, 300 commands done, 100 a second, 7 s left");
+        assert_eq!(of(Some(0.999)), "99 %, 300 commands done, 100 a second, 1 s left");
+        assert_eq!(of(Some(1.0)), "100 %, 300 commands done, 100 a second, 0 s left");
     }
 }

@@ -48,7 +48,11 @@ fn refused(config: &NodeConfig, dir: &Path, error: OpenError) -> Failure {
         OpenError::Log(error @ (wal::OpenError::Newer { .. } | wal::OpenError::Damaged(_))) => {
             Failure::new(NOT_ITS_OWN, format!("data_dir {at} is of a newer version: {error}"))
         }
-        error => Failure::of(FAILED, format!("data_dir {at} can't be opened"), error),
+        error => {
+            let words = chain(&error);
+            let way = "it has to be a directory, and this user's to read and write";
+            Failure::new(FAILED, format!("data_dir {at} can't be opened: {words}; {way}"))
+        }
     }
 }
 
