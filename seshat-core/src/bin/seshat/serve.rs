@@ -114,6 +114,17 @@ async fn listen(node_id: NodeId, address: &str, option: &str) -> Result<TcpListe
     })
 }
 
+/// Serves what there is to look at, of a node that starts.
+async fn watch(node_id: NodeId, address: &str) -> Result<Monitor, Failure> {
+    let listener = listen(node_id, address, "--listen-metrics").await?;
+    let nowhere = |error| Failure::of(FAILED, "metrics can't be kept", error);
+    let recorder = monitor::install().map_err(nowhere)?;
+    if let Ok(at) = listener.local_addr() {
+        say(format_args!("node {node_id} serves metrics at http://{at}/metrics"));
+    }
+    Ok(Monitor::start(listener, recorder))
+}
+
 /// Starts the node on what it keeps.
 async fn start(
     config: NodeConfig,
@@ -163,13 +174,9 @@ impl Program {
                 ("--listen-metrics", for_metrics.as_deref()),
             ],
         )?;
-        let monitored = match for_metrics {
-            Some(address) => {
-                let listener = listen(node_id, &address, "--listen-metrics").await?;
-                let nowhere = |error| Failure::of(FAILED, "metrics can't be kept", error);
-                // Before anything is recorded.
-                Some((listener, monitor::install().map_err(nowhere)?))
-            }
+        // Before anything is recorded, and before what may take long.
+        let monitor = match for_metrics {
+            Some(address) => Some(watch(node_id, &address).await?),
             None => None,
         };
         let storage = match config.data_dir() {
@@ -186,17 +193,9 @@ impl Program {
             Via { transport: transport.clone(), ways: Arc::new(options.via.into_iter().collect()) };
         let node = start(config, storage, via).await?;
         let service = Service::new(node.clone());
-        let monitor = match monitored {
-            Some((listener, recorder)) => {
-                let at = listener.local_addr();
-                let monitor = Monitor::start(listener, node.clone(), recorder);
-                if let Ok(at) = at {
-                    say(format_args!("node {node_id} serves metrics at http://{at}/metrics"));
-                }
-                Some(monitor)
-            }
-            None => None,
-        };
+        if let Some(monitor) = &monitor {
+            monitor.watches(node.clone());
+        }
         let clients =
             for_clients.map(|listener| Clients { listener, routes: Routes::new(service.server()) });
         let served = GrpcServer::start(&node, &transport, listener, clients).await;

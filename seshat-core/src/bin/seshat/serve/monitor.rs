@@ -2,13 +2,14 @@
 //!
 //! Guarantees: a connection serves one request, of a head of a few KiB, and is over within seconds, whatever
 //! its other end does. There are few at once; when there are more, the oldest goes: those who hold theirs keep
-//! nobody from asking whether the node lives. What is served has neither keys nor values in it.
+//! nobody from asking whether the node lives. What is served has neither keys nor values in it. A node that
+//! reads yet what it stored, which takes long where that is much, is alive, and not ready.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -50,26 +51,33 @@ pub(super) fn install() -> Result<PrometheusHandle, BuildError> {
 
 /// Serves until it is dropped.
 pub(super) struct Monitor {
-    draining: Arc<AtomicBool>,
+    watched: Watched,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Monitor {
-    pub(super) fn start(listener: TcpListener, node: RaftNode, recorder: PrometheusHandle) -> Self {
-        let draining = Arc::new(AtomicBool::new(false));
-        let watched = Watched { node, recorder: recorder.clone(), draining: Arc::clone(&draining) };
+    /// Of a node that starts.
+    pub(super) fn start(listener: TcpListener, recorder: PrometheusHandle) -> Self {
+        let (node, draining) = Default::default();
+        let watched = Watched { node, recorder: recorder.clone(), draining };
         let upkeep = async move {
             loop {
                 sleep(UPKEEP).await;
                 recorder.run_upkeep();
             }
         };
-        Self { draining, tasks: [tokio::spawn(accept(listener, watched)), tokio::spawn(upkeep)] }
+        let serves = accept(listener, watched.clone());
+        Self { watched, tasks: [tokio::spawn(serves), tokio::spawn(upkeep)] }
+    }
+
+    /// The node has started. The first that is given counts.
+    pub(super) fn watches(&self, node: RaftNode) {
+        let _ = self.watched.node.set(node);
     }
 
     /// The node is ready no more: it is about to end.
     pub(super) fn drains(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.watched.draining.store(true, Ordering::Relaxed);
     }
 }
 
@@ -120,7 +128,8 @@ async fn serve(stream: TcpStream, watched: Watched) {
 /// What is looked at.
 #[derive(Clone)]
 struct Watched {
-    node: RaftNode,
+    /// Not there until it has started.
+    node: Arc<OnceLock<RaftNode>>,
     recorder: PrometheusHandle,
     draining: Arc<AtomicBool>,
 }
@@ -134,21 +143,35 @@ impl Watched {
         }
         match request.uri().path() {
             "/metrics" => {
-                self.node.collect().await;
+                if let Some(node) = self.node.get() {
+                    node.collect().await;
+                }
                 text(StatusCode::OK, self.recorder.render())
             }
-            "/livez" => match self.node.health().await.dead {
-                None => text(StatusCode::OK, "alive\n"),
-                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            },
+            "/livez" => self.alive().await,
             "/readyz" => self.ready().await,
             _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n"),
         }
     }
 
+    async fn alive(&self) -> Response<Full<Bytes>> {
+        let dead = match self.node.get() {
+            Some(node) => node.health().await.dead,
+            None => None,
+        };
+        match dead {
+            None => text(StatusCode::OK, "alive\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        }
+    }
+
     /// Or every reason why not, one a line.
     async fn ready(&self) -> Response<Full<Bytes>> {
-        let health = self.node.health().await;
+        let Some(node) = self.node.get() else {
+            let words = "the node starts: it reads what it stored\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, words);
+        };
+        let health = node.health().await;
         let mut reasons = String::new();
         // Writing to a text doesn't fail.
         if let Some(dead) = &health.dead {
@@ -176,4 +199,36 @@ fn text(status: StatusCode, words: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use rstest::rstest;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[rstest]
+    #[case("/livez", "200 OK", "alive\n")]
+    #[case("/readyz", "503 Service Unavailable", "the node starts: it reads what it stored\n")]
+    #[case("/metrics", "200 OK", "")]
+    #[tokio::test]
+    async fn a_node_that_starts_is_alive_and_not_ready(
+        #[case] path: &str,
+        #[case] status: &str,
+        #[case] body: &str,
+    ) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _monitor = Monitor::start(listener, recorder.handle());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, said) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!((head.lines().next(), said), (Some(&*format!("HTTP/1.1 {status}")), body));
+    }
 }
