@@ -94,12 +94,15 @@ pub(crate) fn apply_limit(scale: Scale) -> Vec<f64> {
     fill_and_overwrite(scale, make, apply)
 }
 
+/// Sets every key.
+pub(crate) fn fill(keys: u64, mut apply: impl FnMut(Vec<Entry>)) {
+    chunks(keys, None).for_each(|(start, chunk)| apply(make(start, &chunk)));
+}
+
 /// Ours, holding every key.
 pub(crate) fn full_machine(keys: u64) -> Machine {
     let mut machine = Machine::default();
-    for (start, chunk) in chunks(keys, None) {
-        machine.apply(make(start, &chunk)).unwrap();
-    }
+    fill(keys, |entries| drop(machine.apply(entries).unwrap()));
     machine
 }
 

@@ -64,6 +64,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("pages/naive", scan::pages_naive),
     ("pages/ours", scan::pages_ours),
     ("pages/limit", scan::pages_limit),
+    ("pages/together", scan::pages_together),
     ("build/naive", snapshot::build_naive),
     ("build/ours", snapshot::build_ours),
     ("files", snapshot::write_files),
@@ -169,11 +170,17 @@ fn held_table(scale: Scale, overwrite_limit: f64) {
 }
 
 fn scan_table(scale: Scale) {
-    let [naive, ours, limit] = medians(scale, ["pages/naive", "pages/ours", "pages/limit"]);
+    let names = ["pages/naive", "pages/ours", "pages/limit", "pages/together"];
+    let [naive, ours, limit, together] = medians(scale, names);
     let pages = scale.keys.div_ceil(scan::MANY as u64);
     let rows = [
         row("a page of 1000 keys", [Some(naive[0]), Some(ours[0]), Some(limit[0])], Aim::None),
         row(format!("all keys, {pages} pages"), [None, Some(ours[1]), Some(limit[1])], Aim::None),
+        row(
+            format!("{} such pages, asked for at once", scan::AT_ONCE),
+            [None, Some(together[0]), None],
+            Aim::None,
+        ),
     ];
     table::print("Pages of keys in order, ms (limit: a look at each key of a map, a page)", &rows);
 }

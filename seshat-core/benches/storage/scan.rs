@@ -5,14 +5,17 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use seshat_core::machine::Scan;
+use openraft::storage::RaftStateMachine;
+use seshat_core::machine::{MachineStore, Scan};
 
-use super::machine::full_machine;
+use super::machine::{fill, full_machine};
 use crate::common::data::{key, value};
-use crate::common::measure::{Scale, Stopwatch};
+use crate::common::measure::{Scale, Stopwatch, block_on, now};
 
 /// Pages that are timed, spread over the keys.
 const PAGES: u64 = 8;
+/// Who ask at once.
+pub(crate) const AT_ONCE: u64 = 33;
 /// Keys in each.
 const FEW: usize = 1000;
 /// Keys in a page of a scan of all, as a node answers it.
@@ -37,6 +40,20 @@ pub(crate) fn pages_ours(scale: Scale) -> Vec<f64> {
     }
     assert_eq!(keys, scale.keys);
     vec![page.total_ms() / PAGES as f64, all.total_ms()]
+}
+
+/// Milliseconds that as many who ask at once wait for a page of few keys each, all of them together.
+pub(crate) fn pages_together(scale: Scale) -> Vec<f64> {
+    let mut store = MachineStore::default();
+    fill(scale.keys, |entries| drop(now(store.apply(entries)).unwrap()));
+    let reader = store.reader();
+    let page = |at: u64| {
+        let after = Some(Bytes::from(key(scale.keys / AT_ONCE * at)));
+        reader.scan(Scan { after, max_keys: FEW, ..Scan::default() })
+    };
+    let mut watch = Stopwatch::new();
+    watch.time(|| block_on(futures_util::future::join_all((0..AT_ONCE).map(page))));
+    vec![watch.total_ms()]
 }
 
 /// The same, where all keys are put in order for each page; all of them once.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot::{self, Receiver, Sender, error::TryRecvError};
+use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::task::JoinError;
 
 use super::super::{FrozenMachine, Page, Scan};
@@ -40,13 +40,18 @@ impl Pages {
     ) -> Result<Page, JoinError> {
         let mut asked = self.ask(scan.clone());
         loop {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            match asked.try_recv() {
-                Ok(page) => return Ok(page),
-                Err(TryRecvError::Empty) => {}
-                // Whoever looked for it panicked.
-                Err(TryRecvError::Closed) => asked = self.ask(scan.clone()),
-            }
+            let turn = tokio::select! {
+                biased;
+                page = &mut asked => match page {
+                    Ok(page) => return Ok(page),
+                    // Whoever looked for it panicked.
+                    Err(_) => {
+                        asked = self.ask(scan.clone());
+                        continue;
+                    }
+                },
+                turn = Arc::clone(&self.turn).lock_owned() => turn,
+            };
             let (pages, freeze) = (Arc::clone(self), freeze.clone());
             let look = move || {
                 let _turn = turn;
@@ -90,16 +95,18 @@ mod tests {
     use std::sync::mpsc;
 
     use futures_util::FutureExt;
-    use futures_util::future::join_all;
+    use futures_util::future::{BoxFuture, join_all};
 
-    use super::*;
+    use super::{Arc, JoinError, Mutex, Page, Pages, Scan, TOGETHER};
     use crate::machine::Machine;
+
+    type Asked = Result<Page, JoinError>;
 
     /// One page is being chosen, and stays so until the test has sent; and what looks are counted in.
     struct Held {
         pages: Arc<Pages>,
         looks: Arc<AtomicUsize>,
-        first: tokio::task::JoinHandle<Result<Page, JoinError>>,
+        first: tokio::task::JoinHandle<Asked>,
         goes: mpsc::Sender<()>,
     }
 
@@ -125,58 +132,50 @@ mod tests {
             Self { pages, looks, first, goes }
         }
 
-        /// As many more that wait.
-        fn more(&self, count: usize) -> Vec<impl Future<Output = Result<Page, JoinError>>> {
+        /// As many more that wait; each look goes through `before`.
+        fn more(&self, count: usize, before: fn(usize)) -> Vec<BoxFuture<'static, Asked>> {
             let one = || {
                 let (pages, looks) = (Arc::clone(&self.pages), Arc::clone(&self.looks));
                 let freeze = move || {
-                    looks.fetch_add(1, Ordering::SeqCst);
+                    before(looks.fetch_add(1, Ordering::SeqCst));
                     Machine::default().freeze()
                 };
-                let page = async move { pages.page(Scan::default(), freeze).await };
-                let mut page = Box::pin(page);
-                assert!(page.as_mut().now_or_never().is_none(), "it waits for the first");
+                let mut page = async move { pages.page(Scan::default(), freeze).await }.boxed();
+                assert!((&mut page).now_or_never().is_none(), "it waits for the first");
                 page
             };
             (0..count).map(|_| one()).collect()
         }
 
-        async fn ends(self, more: Vec<impl Future<Output = Result<Page, JoinError>>>) -> usize {
+        /// How many of these have their page, and looks in all.
+        async fn ends(self, more: Vec<BoxFuture<'static, Asked>>) -> (usize, usize) {
             self.goes.send(()).unwrap();
             self.first.await.unwrap().unwrap();
-            for page in join_all(more).await {
-                assert_eq!(page.unwrap(), Page::default());
-            }
-            self.looks.load(Ordering::SeqCst)
+            let pages = join_all(more).await;
+            (pages.iter().filter(|page| page.is_ok()).count(), self.looks.load(Ordering::SeqCst))
         }
     }
 
     #[tokio::test]
     async fn who_waits_shares_a_look() {
         let held = Held::new().await;
-        let more = held.more(2 * TOGETHER + 1);
-        assert_eq!(held.ends(more).await, 1 + 3);
+        let more = held.more(2 * TOGETHER + 1, |_| ());
+        assert_eq!(held.ends(more).await, (2 * TOGETHER + 1, 1 + 3));
     }
 
     #[tokio::test]
     async fn nothing_is_looked_for_that_was_given_up() {
         let held = Held::new().await;
-        let mut more = held.more(3 * TOGETHER);
+        let mut more = held.more(3 * TOGETHER, |_| ());
         more.truncate(TOGETHER / 2);
-        assert_eq!(held.ends(more).await, 1 + 1);
-        let held = Held::new().await;
-        drop(held.more(3 * TOGETHER));
-        let none = held.more(0);
-        assert_eq!(held.ends(none).await, 1);
+        assert_eq!(held.ends(more).await, (TOGETHER / 2, 1 + 1));
     }
 
     /// They are not lost with it.
     #[tokio::test]
-    async fn who_waits_for_a_look_that_panics_has_another() {
+    async fn who_shares_a_look_that_panics_has_another() {
         let held = Held::new().await;
-        let more = held.more(3);
-        drop(held.goes);
-        assert!(held.first.await.unwrap().unwrap_err().is_panic());
-        assert!(join_all(more).await.into_iter().all(|page| page.is_ok()));
+        let more = held.more(3, |look| assert_ne!(look, 1, "a bug"));
+        assert_eq!(held.ends(more).await, (2, 1 + 2));
     }
 }
