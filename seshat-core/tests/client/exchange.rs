@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use rstest::rstest;
+use seshat_core::client::ReadLevel;
+use seshat_core::config::BatchConfig;
 use seshat_core::proto::client::{self as proto, answer, propose_response, read_response, request};
 use seshat_core::proto::v1::{self, operation::Kind};
 use tokio::sync::mpsc;
@@ -160,6 +162,9 @@ async fn ids_that_do_not_ascend_end_the_stream(#[case] ids: &[u64], #[case] word
     stream.asks.send(pack(ids.iter().map(|id| set(*id, "key", "value")))).await.unwrap();
     let taken = stream.take(ids.len() - 1).await;
     assert!(taken.values().all(is_set), "what came before is answered");
+    let said = stream.next().await.unwrap().expect("it says what it took");
+    let last = if ids.len() > 1 { ids[0] } else { 0 };
+    assert_eq!(said.closing, Some(proto::Closing { taken: last }));
     let end = stream.next().await.unwrap_err();
     assert_eq!((end.code(), end.message()), (Code::InvalidArgument, words));
 }
@@ -189,6 +194,53 @@ async fn a_client_that_takes_no_answers_is_held() {
         assert!(sent < 16_000, "{sent} calls were taken");
     }
     assert!(stream.take(sent).await.len() == sent);
+}
+
+fn set_get(id: u64, key: &str) -> proto::Request {
+    let mut request = set(id, key, "value");
+    if let Some(request::Kind::Propose(proto::ProposeRequest { operation })) = &mut request.kind
+        && let Some(v1::Operation { kind: Some(Kind::Set(set)) }) = operation
+    {
+        set.get = true;
+    }
+    request
+}
+
+/// Each of its calls may be what others wait for: the first at the door of the queue, or who has a quorum asked.
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_in_nobodys_way() {
+    let small = |config: seshat_core::config::NodeConfigBuilder| {
+        let (max_bytes, queue_bytes) = (64 << 10, 64 << 10);
+        config.batch(BatchConfig { max_bytes, queue_bytes, ..BatchConfig::default() })
+    };
+    let cluster = Cluster::start_with(1, small).await;
+    let client = cluster.client();
+    client.set("long", vec![b'x'; 1 << 20]).await.unwrap();
+    let mut stream = Stream::begin(&cluster).await;
+    // Whatever is first finds the queue full, or has a quorum asked, while there is no room for the rest.
+    let requests = (1..=100).map(|id| match id {
+        1 => set(id, "begun", "value"),
+        2..5 => set_get(id, "key"),
+        _ if id % 10 == 5 => {
+            let level = proto::ReadLevel::Linearizable.into();
+            let read = proto::ReadRequest { key: "key".into(), level, local: false };
+            proto::Request { id, kind: Some(request::Kind::Read(read)) }
+        }
+        _ => get(id, "long"),
+    });
+    stream.asks.send(pack(requests)).await.unwrap();
+    let begun = async {
+        while client.get_at("begun", ReadLevel::Leader).await.unwrap().0.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, begun).await.expect("what was begun goes on");
+    for _ in 0..100 {
+        client.set("other", "value").await.unwrap();
+        assert_eq!(client.get("other").await.unwrap(), Some("value".into()));
+    }
+    let answers = stream.take(100).await;
+    assert_eq!(answers.keys().copied().collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
 }
 
 /// It says which were taken, and all of those are answered.
