@@ -17,6 +17,7 @@ use tonic::{Code, Streaming};
 
 use crate::DEADLINE;
 use crate::cluster::Cluster;
+use crate::half::half_a_message;
 
 fn set(id: u64, key: &str, value: impl Into<Bytes>) -> proto::Request {
     let set = v1::SetOperation {
@@ -31,7 +32,7 @@ fn set(id: u64, key: &str, value: impl Into<Bytes>) -> proto::Request {
 
 fn get(id: u64, key: &str) -> proto::Request {
     let key = Bytes::copy_from_slice(key.as_bytes());
-    let read = proto::ReadRequest { key, level: proto::ReadLevel::Leader.into(), local: false };
+    let read = proto::ReadRequest { key, level: ReadLevel::Leader.into(), local: false };
     proto::Request { id, kind: Some(request::Kind::Read(read)) }
 }
 
@@ -222,7 +223,7 @@ async fn a_client_that_takes_no_answers_is_in_nobodys_way() {
         1 => set(id, "begun", "value"),
         2..5 => set_get(id, "key"),
         _ if id % 10 == 5 => {
-            let level = proto::ReadLevel::Linearizable.into();
+            let level = ReadLevel::Linearizable.into();
             let read = proto::ReadRequest { key: "key".into(), level, local: false };
             proto::Request { id, kind: Some(request::Kind::Read(read)) }
         }
@@ -320,20 +321,7 @@ async fn a_stream_outlives_pauses_but_not_half_a_message() {
     }
     assert_eq!(cluster.nodes[0].server.as_ref().unwrap().under_way().client_calls, 1);
 
-    let (body, parts) = mpsc::channel(4);
-    let begun = Bytes::from_static(&[0, 0, 0, 0, 100, 1, 2, 3]);
-    body.send(Ok::<_, std::convert::Infallible>(http_body::Frame::data(begun))).await.unwrap();
-    let body = http_body_util::StreamBody::new(ReceiverStream::new(parts));
-    let request = http::Request::post("/seshat.client.v1.Client/Exchange")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(tonic::body::Body::new(body))
-        .unwrap();
-    let address = &cluster.nodes[0].address;
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let mut channel = endpoint.connect().await.unwrap();
-    let answer = tower::ServiceExt::<http::Request<tonic::body::Body>>::ready(&mut channel);
-    let answer = tower::Service::call(answer.await.unwrap(), request).await.unwrap();
+    let (_half, answer) = half_a_message(&cluster.nodes[0].address, 100).await;
     let said = tokio::spawn(http_body_util::BodyExt::collect(answer.into_body()));
     let started = std::time::Instant::now();
     while !said.is_finished() {
