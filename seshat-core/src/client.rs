@@ -19,6 +19,9 @@
 //! - An operation is applied once at most: it is sent again only where it was certainly not proposed,
 //!   because the node said so, or because there was no connection to send it on.
 //! - Every call ends within the timeout.
+//! - A node that is shutting down, or has no room for what is sent to it, says what it took: the rest is sent
+//!   again, here or elsewhere. A node of an older version that doesn't know a call is passed by; if none of them
+//!   does, the call is refused at once.
 //! - Calls that are made at once share a stream to the node that leads: what waits goes in one message, and
 //!   answers come as they are ready. A call waits for no other.
 //!

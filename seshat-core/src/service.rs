@@ -34,6 +34,7 @@ mod backup;
 mod exchange;
 mod reads;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +49,7 @@ use crate::proto::client::{
 use crate::proto::v1::{self, operation::Kind};
 use crate::types::{NodeId, RaftMetrics};
 use openraft::ServerState;
-use tokio::sync::{RwLock, RwLockReadGuard, watch};
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::answer::{Not, leader, members};
@@ -67,13 +68,20 @@ pub struct Service {
     open: Arc<RwLock<()>>,
     /// Whether that was begun.
     closing: watch::Sender<bool>,
+    /// How many operations that ask for a value may be under way on all streams, or have answers that find no
+    /// room, beside those that each stream may have: as many as find a place in the queue.
+    previous: Arc<Semaphore>,
 }
 
 impl Service {
     /// What `node` serves to clients. Until it is [`admitted`](Self::admitted) its status says that it applies.
     pub fn new(node: RaftNode) -> Self {
+        let config = node.config();
+        let previous = config.batch().queue_bytes / config.limits().max_value_bytes.max(1);
+        let previous = Arc::new(Semaphore::new(previous.min(Semaphore::MAX_PERMITS)));
         Self {
             node,
+            previous,
             admitted: Arc::default(),
             backups: Backups::default(),
             open: Arc::default(),
@@ -252,24 +260,24 @@ impl Client for Service {
         &self,
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
-        let end = async { self.read(allowed(request, Role::Read, "read")?).await };
-        Ok(Response::new(read_answer(end.await)))
+        let end = async { self.read(allowed(request, Role::Read, "read")?, ready(())).await };
+        Ok(Response::new(read_answer(end.await.map(|(value, ())| value))))
     }
 
     async fn get_many(
         &self,
         request: Request<proto::GetManyRequest>,
     ) -> Result<Response<proto::GetManyResponse>, Status> {
-        let end = async { self.get_many(allowed(request, Role::Read, "read")?).await };
-        Ok(Response::new(end.await.into()))
+        let end = async { self.get_many(allowed(request, Role::Read, "read")?, ready(())).await };
+        Ok(Response::new(end.await.map(|(read, ())| read).into()))
     }
 
     async fn scan(
         &self,
         request: Request<proto::ScanRequest>,
     ) -> Result<Response<proto::ScanResponse>, Status> {
-        let end = async { self.scan(allowed(request, Role::Read, "read")?).await };
-        Ok(Response::new(end.await.into()))
+        let end = async { self.scan(allowed(request, Role::Read, "read")?, ready(())).await };
+        Ok(Response::new(end.await.map(|(read, ())| read).into()))
     }
 
     type ExchangeStream = Packs;

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
+use super::PATIENCE;
 use super::calls::{AROUND, Calls, Heard, Lost};
 use super::connect::Stub;
 use super::error::words;
@@ -107,13 +108,18 @@ impl Drop for Waits<'_> {
 }
 
 /// Hands out answers until the stream ends.
-async fn hear(mut answers: Streaming<proto::Answers>, calls: Arc<Calls>) {
+async fn hear(mut stream: Streaming<proto::Answers>, calls: Arc<Calls>) {
     loop {
-        match answers.message().await {
+        match stream.message().await {
             Ok(Some(proto::Answers { answers, closing, .. })) => {
                 calls.answer(answers);
                 if let Some(proto::Closing { taken }) = closing {
-                    return calls.end(&Lost::broken("the node is shutting down"), taken);
+                    // If it has a reason, that is what it says last.
+                    let reason = match timeout(PATIENCE, stream.message()).await {
+                        Ok(Err(status)) => words(&status),
+                        Ok(Ok(_)) | Err(_) => "the node is shutting down".to_owned(),
+                    };
+                    return calls.end(&Lost::broken(reason), taken);
                 }
             }
             Ok(None) => {

@@ -279,7 +279,7 @@ pub struct Answers {
     /// In the first message, and in no other.
     #[prost(message, optional, tag = "2")]
     pub opening: ::core::option::Option<Opening>,
-    /// In the last message of a node that shuts down.
+    /// In the last message of a node that shuts down, or can't take what comes next; a status says why, then.
     #[prost(message, optional, tag = "3")]
     pub closing: ::core::option::Option<Closing>,
 }
@@ -318,7 +318,7 @@ pub struct Opening {
     #[prost(uint64, tag = "1")]
     pub max_message_bytes: u64,
 }
-/// The node takes no more requests: all up to one were answered, and what is behind wasn't looked at.
+/// The node takes no more requests: all up to one were answered, and what is behind is certainly not done.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Closing {
     /// The last id that was; 0 if none was.

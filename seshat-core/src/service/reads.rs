@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Service;
 use super::answer::Not;
+use crate::config::memory::{PAGE_BYTES, VALUES_BYTES};
 use crate::machine::Scan;
 use crate::node::{Behind, ReadLevel};
 use crate::proto::client as proto;
@@ -11,9 +12,9 @@ use crate::proto::client as proto;
 /// Keys in one request.
 const MOST_KEYS: usize = 1024;
 /// Bytes of values in the answer, unless one value may have more.
-const MOST_VALUES: usize = 4 << 20;
+const MOST_VALUES: usize = VALUES_BYTES as usize;
 /// Keys in one page, and the bytes of them and their values.
-const PAGE: (usize, usize) = (10_000, 1 << 20);
+const PAGE: (usize, usize) = (10_000, PAGE_BYTES as usize);
 
 fn level(level: i32, local: bool) -> Result<ReadLevel, Not> {
     match proto::ReadLevel::try_from(level) {
@@ -41,17 +42,25 @@ impl Service {
         }
     }
 
-    pub(super) async fn read(&self, request: proto::ReadRequest) -> Result<proto::Value, Not> {
+    /// Reads once the state may answer, and it is the call's `turn`: what waits for that is no answer yet.
+    pub(super) async fn read<T>(
+        &self,
+        request: proto::ReadRequest,
+        turn: impl Future<Output = T>,
+    ) -> Result<(proto::Value, T), Not> {
         let level = level(request.level, request.local)?;
         let behind = self.behind(level).await;
         self.node.await_level(level).await?;
-        Ok(proto::Value { value: self.node.read(&request.key).await?, behind })
+        let turn = turn.await;
+        Ok((proto::Value { value: self.node.read(&request.key).await?, behind }, turn))
     }
 
-    pub(super) async fn get_many(
+    /// As [`read`](Self::read).
+    pub(super) async fn get_many<T>(
         &self,
         request: proto::GetManyRequest,
-    ) -> Result<proto::Values, Not> {
+        turn: impl Future<Output = T>,
+    ) -> Result<(proto::Values, T), Not> {
         let (level, got) = (level(request.level, false)?, request.keys.len());
         if got > MOST_KEYS {
             let words = format!("GET of {got} keys: at most {MOST_KEYS} are read at once");
@@ -59,12 +68,19 @@ impl Service {
         }
         let behind = self.behind(level).await;
         let most = MOST_VALUES.max(self.node.limits().max_value_bytes);
-        let values = self.node.get_many(&request.keys, most, level).await?;
+        self.node.await_level(level).await?;
+        let turn = turn.await;
+        let values = self.node.get_many(&request.keys, most, ReadLevel::Local).await?;
         let value = |value| proto::Value { value, behind: None };
-        Ok(proto::Values { values: values.into_iter().map(value).collect(), behind })
+        Ok((proto::Values { values: values.into_iter().map(value).collect(), behind }, turn))
     }
 
-    pub(super) async fn scan(&self, request: proto::ScanRequest) -> Result<proto::Page, Not> {
+    /// As [`read`](Self::read).
+    pub(super) async fn scan<T>(
+        &self,
+        request: proto::ScanRequest,
+        turn: impl Future<Output = T>,
+    ) -> Result<(proto::Page, T), Not> {
         let level = level(request.level, false)?;
         let (max_keys, max_bytes) = PAGE;
         let scan = Scan {
@@ -78,9 +94,11 @@ impl Service {
             values: !request.keys_only,
         };
         let behind = self.behind(level).await;
-        let page = self.node.scan(scan, level).await?;
+        self.node.await_level(level).await?;
+        let turn = turn.await;
+        let page = self.node.scan(scan, ReadLevel::Local).await?;
         let record = |(key, value)| proto::Record { key, value };
         let records = page.records.into_iter().map(record).collect();
-        Ok(proto::Page { records, more: page.more, behind })
+        Ok((proto::Page { records, more: page.more, behind }, turn))
     }
 }

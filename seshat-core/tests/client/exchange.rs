@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use rstest::rstest;
+use seshat_core::client::ReadLevel;
+use seshat_core::config::BatchConfig;
 use seshat_core::proto::client::{self as proto, answer, propose_response, read_response, request};
 use seshat_core::proto::v1::{self, operation::Kind};
 use tokio::sync::mpsc;
@@ -15,6 +17,7 @@ use tonic::{Code, Streaming};
 
 use crate::DEADLINE;
 use crate::cluster::Cluster;
+use crate::half::half_a_message;
 
 fn set(id: u64, key: &str, value: impl Into<Bytes>) -> proto::Request {
     let set = v1::SetOperation {
@@ -29,7 +32,7 @@ fn set(id: u64, key: &str, value: impl Into<Bytes>) -> proto::Request {
 
 fn get(id: u64, key: &str) -> proto::Request {
     let key = Bytes::copy_from_slice(key.as_bytes());
-    let read = proto::ReadRequest { key, level: proto::ReadLevel::Leader.into(), local: false };
+    let read = proto::ReadRequest { key, level: ReadLevel::Leader.into(), local: false };
     proto::Request { id, kind: Some(request::Kind::Read(read)) }
 }
 
@@ -160,6 +163,9 @@ async fn ids_that_do_not_ascend_end_the_stream(#[case] ids: &[u64], #[case] word
     stream.asks.send(pack(ids.iter().map(|id| set(*id, "key", "value")))).await.unwrap();
     let taken = stream.take(ids.len() - 1).await;
     assert!(taken.values().all(is_set), "what came before is answered");
+    let said = stream.next().await.unwrap().expect("it says what it took");
+    let last = if ids.len() > 1 { ids[0] } else { 0 };
+    assert_eq!(said.closing, Some(proto::Closing { taken: last }));
     let end = stream.next().await.unwrap_err();
     assert_eq!((end.code(), end.message()), (Code::InvalidArgument, words));
 }
@@ -189,6 +195,53 @@ async fn a_client_that_takes_no_answers_is_held() {
         assert!(sent < 16_000, "{sent} calls were taken");
     }
     assert!(stream.take(sent).await.len() == sent);
+}
+
+fn set_get(id: u64, key: &str) -> proto::Request {
+    let mut request = set(id, key, "value");
+    if let Some(request::Kind::Propose(proto::ProposeRequest { operation })) = &mut request.kind
+        && let Some(v1::Operation { kind: Some(Kind::Set(set)) }) = operation
+    {
+        set.get = true;
+    }
+    request
+}
+
+/// Each of its calls may be what others wait for: the first at the door of the queue, or who has a quorum asked.
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_in_nobodys_way() {
+    let small = |config: seshat_core::config::NodeConfigBuilder| {
+        let (max_bytes, queue_bytes) = (64 << 10, 64 << 10);
+        config.batch(BatchConfig { max_bytes, queue_bytes, ..BatchConfig::default() })
+    };
+    let cluster = Cluster::start_with(1, small).await;
+    let client = cluster.client();
+    client.set("long", vec![b'x'; 1 << 20]).await.unwrap();
+    let mut stream = Stream::begin(&cluster).await;
+    // Whatever is first finds the queue full, or has a quorum asked, while there is no room for the rest.
+    let requests = (1..=100).map(|id| match id {
+        1 => set(id, "begun", "value"),
+        2..5 => set_get(id, "key"),
+        _ if id % 10 == 5 => {
+            let level = ReadLevel::Linearizable.into();
+            let read = proto::ReadRequest { key: "key".into(), level, local: false };
+            proto::Request { id, kind: Some(request::Kind::Read(read)) }
+        }
+        _ => get(id, "long"),
+    });
+    stream.asks.send(pack(requests)).await.unwrap();
+    let begun = async {
+        while client.get_at("begun", ReadLevel::Leader).await.unwrap().0.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, begun).await.expect("what was begun goes on");
+    for _ in 0..100 {
+        client.set("other", "value").await.unwrap();
+        assert_eq!(client.get("other").await.unwrap(), Some("value".into()));
+    }
+    let answers = stream.take(100).await;
+    assert_eq!(answers.keys().copied().collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
 }
 
 /// It says which were taken, and all of those are answered.
@@ -268,20 +321,7 @@ async fn a_stream_outlives_pauses_but_not_half_a_message() {
     }
     assert_eq!(cluster.nodes[0].server.as_ref().unwrap().under_way().client_calls, 1);
 
-    let (body, parts) = mpsc::channel(4);
-    let begun = Bytes::from_static(&[0, 0, 0, 0, 100, 1, 2, 3]);
-    body.send(Ok::<_, std::convert::Infallible>(http_body::Frame::data(begun))).await.unwrap();
-    let body = http_body_util::StreamBody::new(ReceiverStream::new(parts));
-    let request = http::Request::post("/seshat.client.v1.Client/Exchange")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(tonic::body::Body::new(body))
-        .unwrap();
-    let address = &cluster.nodes[0].address;
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let mut channel = endpoint.connect().await.unwrap();
-    let answer = tower::ServiceExt::<http::Request<tonic::body::Body>>::ready(&mut channel);
-    let answer = tower::Service::call(answer.await.unwrap(), request).await.unwrap();
+    let (_half, answer) = half_a_message(&cluster.nodes[0].address, 100).await;
     let said = tokio::spawn(http_body_util::BodyExt::collect(answer.into_body()));
     let started = std::time::Instant::now();
     while !said.is_finished() {

@@ -8,6 +8,7 @@ mod at_once;
 mod cluster;
 mod exchange;
 mod garbled;
+mod half;
 mod older;
 #[path = "../common/proxy.rs"]
 mod proxy;
