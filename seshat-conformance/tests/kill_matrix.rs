@@ -24,7 +24,7 @@ use seshat_conformance::failure::{Failure, Kind};
 use seshat_conformance::registry::registry;
 use seshat_conformance::report::Report;
 use seshat_conformance::runner::{Filter, Options, run};
-use stores::{FAULTS, Fault, Store};
+use stores::{FAULTS, Fault, Store, make_directories_in_memory};
 
 /// Must checks that no fault fails, and why not.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -64,6 +64,7 @@ fn options(filter: Filter) -> Options {
 
 /// Does something for each fault, on as many threads as help.
 fn each_fault<T: Send>(faults: &[Fault], act: impl Fn(Fault) -> T + Sync) -> BTreeMap<Fault, T> {
+    make_directories_in_memory();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);

@@ -17,7 +17,7 @@ use seshat_conformance::registry::registry;
 use seshat_conformance::report::Conclusion;
 use seshat_conformance::runner::{Filter, Options, run, run_one};
 use stores::plain::{Disk, Plain};
-use stores::{QUIRKS, Quirk, Store};
+use stores::{QUIRKS, Quirk, Store, make_directories_in_memory};
 
 /// Megabytes, ten thousands of entries, and clusters: once for each correct store is enough.
 const HEAVY: &[&str] = &[
@@ -61,6 +61,7 @@ fn accusations(backend: impl Backend, mut filter: Filter) -> Vec<String> {
 
 #[test]
 fn right_stores_are_accused_of_nothing() {
+    make_directories_in_memory();
     let mut accused = accusations(Store::right(Keeps::Snapshot), Filter::all());
     accused.extend(accusations(Store::right(Keeps::Applied), Filter::all()));
     assert!(accused.is_empty(), "{}", accused.join("\n"));
@@ -82,6 +83,7 @@ const FORGETFUL: [Quirk; 2] = [Quirk::ForgetsMachine, Quirk::ForgetsAll];
 /// In three parts, side by side: together they take longer than a test may.
 #[rstest]
 fn unusual_stores_are_accused_of_nothing(#[values(0, 1, 2)] part: usize) {
+    make_directories_in_memory();
     let quirks = QUIRKS.iter().map(|(quirk, _)| *quirk).filter(|q| !FORGETFUL.contains(q));
     let accused: Vec<String> = quirks
         .skip(part)
@@ -93,6 +95,7 @@ fn unusual_stores_are_accused_of_nothing(#[values(0, 1, 2)] part: usize) {
 
 #[test]
 fn forgetful_stores_are_accused_of_nothing() {
+    make_directories_in_memory();
     let accused: Vec<String> = FORGETFUL
         .into_iter()
         .flat_map(|quirk| accusations(Store::unusual(quirk), moderate(&["cluster"])))

@@ -23,6 +23,7 @@ pub mod types;
 pub mod vote;
 pub mod wire;
 
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -104,6 +105,20 @@ impl Env {
             Some(gate) => Some(gate.clone().lock_owned().await),
             None => None,
         }
+    }
+}
+
+/// Puts the directories of this process's checks in memory, where the system has a place for that: a [`Store`]
+/// knows its disk by the path and has nothing in it, and to make and remove thousands of them is a third of
+/// what some tests take on a file system. Only under nextest, where a process is one test: others may need what
+/// files are on.
+pub fn make_directories_in_memory() {
+    let memory = Path::new("/dev/shm");
+    let is_alone = std::env::var("NEXTEST_EXECUTION_MODE").is_ok_and(|it| it == "process-per-test");
+    let is_chosen = std::env::var_os("TMPDIR").is_some();
+    if is_alone && !is_chosen && tempfile::tempdir_in(memory).is_ok() {
+        // An error says that it was done before.
+        let _ = tempfile::env::override_temp_dir(memory);
     }
 }
 

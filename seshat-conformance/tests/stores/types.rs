@@ -136,6 +136,16 @@ fn binary(n: u64) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of which each seventh is another, until they have all been there. Megabytes, and asked for again and
+/// again: copied, not counted.
+fn large(n: u64, bytes: usize) -> Vec<u8> {
+    const ALL: usize = 7 * 256;
+    let once = (0..ALL.min(bytes)).map(|place| (place / 7) as u8 ^ n as u8).collect::<Vec<u8>>();
+    let mut value = once.repeat(bytes.div_ceil(ALL));
+    value.truncate(bytes);
+    value
+}
+
 /// The n-th command.
 pub fn command(command: &Command) -> Option<Cmd> {
     let n = command.n;
@@ -152,9 +162,7 @@ pub fn command(command: &Command) -> Option<Cmd> {
         Shape::Binary => Op::Set(binary(n % 4), binary(n)),
         Shape::Delete => Op::Del(key(n)),
         Shape::Refused => Op::Expect(key(n), b"what no key holds".to_vec()),
-        Shape::Large(bytes) => {
-            Op::Set(key(n), (0..bytes).map(|place| (place / 7) as u8 ^ n as u8).collect())
-        }
+        Shape::Large(bytes) => Op::Set(key(n), large(n, bytes)),
         _ => return None,
     };
     Some(Cmd { n, op })

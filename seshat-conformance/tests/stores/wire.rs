@@ -14,11 +14,16 @@ use super::types::{Cmd, Data, Entry, Host, LogId, Meta, Op, Stored, Vote};
 /// A checksum: FNV-1a over words of eight bytes.
 pub fn sum(bytes: &[u8]) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
-    for word in bytes.chunks(8) {
-        let mut eight = [0; 8];
-        eight[..word.len()].copy_from_slice(word);
-        sum = (sum ^ u64::from_le_bytes(eight)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut add = |word: [u8; 8]| {
+        sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
         sum ^= sum >> 29;
+    };
+    let (words, rest) = bytes.as_chunks();
+    words.iter().for_each(|word| add(*word));
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        add(last);
     }
     sum
 }

@@ -27,8 +27,11 @@ async fn come_back(cluster: &mut Cluster, ids: &[u64]) {
     }
 }
 
+/// How often all three are killed.
+const KILLS: u64 = 2;
+
 /// A client writes on and on while all three are killed at once, and again: what it was told is written is
-/// there.
+/// there, and of what it was told nothing, any part.
 #[rstest]
 #[case::from_the_log("")]
 #[case::from_snapshots(SNAPSHOTS)]
@@ -36,7 +39,7 @@ async fn come_back(cluster: &mut Cluster, ids: &[u64]) {
 async fn all_three_are_killed_and_nothing_is_lost(#[case] settings: &'static str) {
     let mut cluster = Cluster::start_on_disk(settings).await;
     let mut writer = Writer::start(cluster.client());
-    for _ in 0..2 {
+    for _ in 0..KILLS {
         writer.more(40).await;
         cluster.running.values_mut().for_each(Program::kill);
         for id in IDS {
@@ -46,12 +49,18 @@ async fn all_three_are_killed_and_nothing_is_lost(#[case] settings: &'static str
     }
     writer.more(20).await;
     let written = writer.finish(&cluster).await;
-    let (count, unknown) = (written.acknowledged.len() as u64, written.unknown.len() as u64);
     assert!(written.failed.is_empty(), "{:?}", written.failed);
-    assert!(unknown <= 2, "what was under way at most: {:?}", written.unknown);
     let statuses = cluster.settled().await;
-    let keys = count..=count + unknown;
-    assert!(statuses.iter().all(|it| keys.contains(&it.keys)), "{statuses:#?}");
+    // On a busy machine they die one after the other: the write that was under way at the leader isn't
+    // answered, nor the next, which goes to a follower that is to die yet. So each node costs one at most, each
+    // time, and each leader that an election has ended; who tells nothing of what was never sent costs hundreds.
+    let unknown = written.unknown.len() as u64;
+    let most = KILLS * IDS.len() as u64 + statuses[0].term;
+    assert!(unknown <= most, "more than was under way, {most}: {:?}", written.unknown);
+    let count = written.acknowledged.len() as u64;
+    // What nobody has seen yet may still come to pass.
+    let keys = count + written.done..=count + unknown;
+    assert!(statuses.iter().all(|it| keys.contains(&it.keys)), "{keys:?}: {statuses:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,8 +15,11 @@ use crate::cluster::Cluster;
 pub(crate) struct Written {
     /// Numbers of writes that were acknowledged, and when.
     pub(crate) acknowledged: Vec<(u64, Instant)>,
+    /// Numbers of those whose outcome is unknown, and why.
+    pub(crate) unknown: Vec<(u64, String)>,
+    /// How many of those had taken effect when it was asked.
+    pub(crate) done: u64,
     /// Errors of the others.
-    pub(crate) unknown: Vec<String>,
     pub(crate) failed: Vec<String>,
     pub(crate) retries: u64,
 }
@@ -46,7 +49,7 @@ impl Writer {
                     match end {
                         Ok(_) => written.acknowledged.push((n, Instant::now())),
                         Err(error @ ClientError::Unknown { .. }) => {
-                            written.unknown.push(error.to_string());
+                            written.unknown.push((n, error.to_string()));
                         }
                         Err(error) => written.failed.push(error.to_string()),
                     }
@@ -65,11 +68,12 @@ impl Writer {
         assert!(met, "it does not go on: {:?}", self.written.borrow().failed);
     }
 
-    /// What became of its writes. Every one that was acknowledged can be read.
+    /// What became of its writes. Every one that was acknowledged can be read; one whose outcome is unknown can or
+    /// can't, and if so then as it was written.
     pub(crate) async fn finish(self, cluster: &Cluster) -> Written {
         self.stop.send_replace(true);
         self.task.await.unwrap();
-        let written = self.written.borrow().clone();
+        let mut written = self.written.borrow().clone();
         let client = cluster.client();
         for (n, _) in &written.acknowledged {
             let value = client.get(key(*n)).await.unwrap();
@@ -78,6 +82,12 @@ impl Writer {
                 Some(n.to_string().into()),
                 "write {n} was acknowledged, and is lost"
             );
+        }
+        for (n, why) in &written.unknown {
+            if let Some(value) = client.get(key(*n)).await.unwrap() {
+                assert_eq!(value, n.to_string(), "write {n}: {why}");
+                written.done += 1;
+            }
         }
         written
     }
