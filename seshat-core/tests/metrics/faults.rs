@@ -23,7 +23,7 @@ fn fires(host: &Host, alert: &str, fault: impl FnOnce()) {
 
 fn all_fire(host: &Host, alerts: &[&str], fault: impl FnOnce()) {
     let rules: Vec<_> = alerts.iter().map(|alert| named(alert)).collect();
-    let before = well(host, &rules);
+    let before = well(host, &rules, || ());
     fault();
     // Not all of them last.
     let mut due: Vec<_> = rules.iter().collect();
@@ -47,10 +47,11 @@ fn all_fire(host: &Host, alerts: &[&str], fault: impl FnOnce()) {
 }
 
 /// The second of two scrapes between which none of them came true: soon, as what was done before may have an end yet.
-fn well(host: &Host, rules: &[Rule]) -> Scrape {
+fn well(host: &Host, rules: &[Rule], meanwhile: impl Fn()) -> Scrape {
     let (mut earlier, deadline) = (host.scrape(), Instant::now() + DEADLINE);
     loop {
         std::thread::sleep(POLL);
+        meanwhile();
         let now = host.scrape();
         let Some(ill) = rules.iter().find(|rule| rule.fires(&earlier, &now)) else { return now };
         assert!(Instant::now() < deadline, "{} is true before:\n{}", ill.alert, host.gist());
@@ -310,8 +311,8 @@ fn work(leader: &Host) {
 fn what_can_befall_a_cluster() {
     let mut cluster = Cluster::start();
     let (leads, [second, third]) = cluster.leader();
-    work(cluster.at(leads));
-    let later = [0, 1, 2].map(|at| well(cluster.at(at), &rules::all()));
+    let works = || work(cluster.at(leads));
+    let later = [0, 1, 2].map(|at| well(cluster.at(at), &rules::all(), works));
     names_exist(&later);
 
     // The first waits for its sync, and the others for it.
