@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use rstest::rstest;
-use seshat_core::client::ReadLevel;
-use seshat_core::config::BatchConfig;
+use seshat_core::client::{Client, ReadLevel};
+use seshat_core::config::{BatchConfig, NodeConfigBuilder};
 use seshat_core::proto::client::{self as proto, answer, propose_response, read_response, request};
 use seshat_core::proto::v1::{self, operation::Kind};
 use tokio::sync::mpsc;
@@ -207,10 +207,20 @@ fn set_get(id: u64, key: &str) -> proto::Request {
     request
 }
 
+/// Until the key is there.
+async fn bound(client: &Client, key: &'static str) {
+    let bound = async {
+        while client.get_at(key, ReadLevel::Leader).await.unwrap().0.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, bound).await.expect("it is begun");
+}
+
 /// Each of its calls may be what others wait for: the first at the door of the queue, or who has a quorum asked.
 #[tokio::test]
 async fn a_client_that_takes_no_answers_is_in_nobodys_way() {
-    let small = |config: seshat_core::config::NodeConfigBuilder| {
+    let small = |config: NodeConfigBuilder| {
         let (max_bytes, queue_bytes) = (64 << 10, 64 << 10);
         config.batch(BatchConfig { max_bytes, queue_bytes, ..BatchConfig::default() })
     };
@@ -230,18 +240,42 @@ async fn a_client_that_takes_no_answers_is_in_nobodys_way() {
         _ => get(id, "long"),
     });
     stream.asks.send(pack(requests)).await.unwrap();
-    let begun = async {
-        while client.get_at("begun", ReadLevel::Leader).await.unwrap().0.is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, begun).await.expect("what was begun goes on");
+    bound(&client, "begun").await;
     for _ in 0..100 {
         client.set("other", "value").await.unwrap();
         assert_eq!(client.get("other").await.unwrap(), Some("value".into()));
     }
     let answers = stream.take(100).await;
     assert_eq!(answers.keys().copied().collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+}
+
+/// Each may be answered with a long value: those that find no room aren't begun.
+#[tokio::test]
+async fn a_client_that_takes_no_values_has_few_operations_begun() {
+    let small = |config: NodeConfigBuilder| {
+        let (max_bytes, queue_bytes) = (64 << 10, 64 << 10);
+        config.batch(BatchConfig { max_bytes, queue_bytes, ..BatchConfig::default() })
+    };
+    let cluster = Cluster::start_with(1, small).await;
+    let client = cluster.client();
+    let key = |id: u64| format!("key-{id}");
+    for id in 2..100 {
+        client.set(key(id), vec![b'x'; 256 << 10]).await.unwrap();
+    }
+    let mut stream = Stream::begin(&cluster).await;
+    let requests = (1..=100).map(|id| match id {
+        1 => set(id, "begun", "value"),
+        100 => set(id, "last", "value"),
+        _ => set_get(id, &key(id)),
+    });
+    stream.asks.send(pack(requests)).await.unwrap();
+    bound(&client, "begun").await;
+    for _ in 0..100 {
+        client.set("other", "value").await.unwrap();
+    }
+    assert_eq!(client.get("last").await.unwrap(), None, "all of them are begun");
+    assert_eq!(stream.take(100).await.len(), 100);
+    bound(&client, "last").await;
 }
 
 /// It says which were taken, and all of those are answered.
@@ -308,9 +342,7 @@ impl Clock {
 /// Between messages a client may pause as long as it likes, and in one it may not.
 #[tokio::test]
 async fn a_stream_outlives_pauses_but_not_half_a_message() {
-    let adjust = |config: seshat_core::config::NodeConfigBuilder| {
-        config.rpc_timeout(Duration::from_millis(150))
-    };
+    let adjust = |config: NodeConfigBuilder| config.rpc_timeout(Duration::from_millis(150));
     let cluster = Cluster::start_with(1, adjust).await;
     let mut stream = Stream::begin(&cluster).await;
     let clock = Clock::stop();
