@@ -30,6 +30,12 @@
 //! says who may be anybody. What the groups of a node share, its log on disk and its connections, has no
 //! group.
 
+// What is off has nothing in it.
+#![cfg_attr(
+    not(feature = "metrics"),
+    allow(clippy::default_constructed_unit_structs, clippy::drop_non_drop)
+)]
+
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "metrics")]
