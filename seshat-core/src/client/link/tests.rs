@@ -119,3 +119,26 @@ fn answers_find_who_waits_and_nobody_else() {
     assert!(calls[0].1.try_recv().is_err(), "it isn't answered yet");
     assert_eq!(world.waiting_for(), 1);
 }
+
+#[test]
+fn who_gives_up_what_was_sent_leaves_nothing_behind() {
+    let mut world = World::new();
+    let (ticket, heard) = world.call(1);
+    world.pack();
+    assert_eq!(world.waiting_for(), 1);
+    let (calls, ticket) = (&*world.calls, &ticket);
+    drop(Waits { calls, ticket, heard, answered: false });
+    assert_eq!(world.waiting_for(), 0);
+}
+
+/// Whatever broke the link, and whatever it left in doubt.
+#[tokio::test]
+async fn what_is_asked_of_a_broken_link_is_certainly_not_done() {
+    let World { queue, calls, packs } = World::new();
+    drop(packs);
+    calls.end(&Lost::broken("cut"), u64::MAX);
+    let link = Link { queue, calls, max_message_bytes: 1 << 20, hears: tokio::spawn(async {}) };
+    let kind = request::Kind::Read(proto::ReadRequest::default());
+    let lost = link.call(kind, Instant::now()).await.expect_err("it is broken");
+    assert_eq!((&*lost.reason, lost.done), ("cut", Some(false)));
+}
