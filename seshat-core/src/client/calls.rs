@@ -82,6 +82,15 @@ impl Calls {
         matches!(&*self.lock(), State::Open(open) if !open.abandoned)
     }
 
+    /// Calls that wait to be packed or answered.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        match &*self.lock() {
+            State::Open(open) => open.replies.len(),
+            State::Broken(_) => 0,
+        }
+    }
+
     /// A call that waits from now on; returns its id, and who hears of its end.
     pub(super) fn begin(
         &self,

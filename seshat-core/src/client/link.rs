@@ -149,3 +149,6 @@ impl Drop for Packs {
         self.0.abandon();
     }
 }
+
+#[cfg(test)]
+mod tests;

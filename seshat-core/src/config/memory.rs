@@ -60,10 +60,9 @@ impl NodeConfig {
     /// | a snapshot that arrives, and one that is being installed | 2 · `max_snapshot_bytes` |
     ///
     /// where `values` is `max_value_bytes`, and 4 MiB at the least, and `page` is `max_key_bytes` +
-    /// `max_value_bytes`, and 1 MiB at the least;
-    /// with everything else at its default, some 26 GiB, and twice the longest snapshot that is taken
-    /// in: half is what the worst messages are made into, which hold nothing but the smallest
-    /// operations (others take as much as they are long), and a quarter the windows of all connections. What the
+    /// `max_value_bytes`, and 1 MiB at the least. With everything else at its default, some 26 GiB, and twice
+    /// the longest snapshot that is taken in: half is what the worst messages are made into, which hold nothing but the smallest
+    /// operations (others take as much as they are long), and a sixth the windows of all connections. What the
     /// allocator keeps for itself, tasks, buffers of sockets and TLS (some 100 KiB for each connection) are
     /// not in it; nor is what an embedder's own services make of a call, and what they answer beyond a
     /// value.

@@ -17,6 +17,7 @@ fn pack(calls: &Calls) -> Option<Vec<u64>> {
     }
 }
 
+/// What a call may leave behind.
 fn left(calls: &Calls) -> usize {
     match &*calls.lock() {
         State::Open(open) => open.replies.len() + open.waiting.len(),
