@@ -240,10 +240,11 @@ impl KeySpace {
     }
 
     /// Moves what stands in the next `buckets` places of the overlay into the top layer. Without
-    /// an overlay, takes the newest frozen layer back if no view holds it.
-    pub(crate) fn fold(&mut self, buckets: usize) {
+    /// an overlay, takes the newest frozen layer back if no view holds it. Returns whether there is more
+    /// to do.
+    pub(crate) fn fold(&mut self, buckets: usize) -> bool {
         if self.overlay.is_empty() && !self.thaw() {
-            return;
+            return false;
         }
         let lowest = self.frozen.is_empty();
         let end = self.overlay.num_buckets().min(self.cursor.saturating_add(buckets));
@@ -264,7 +265,9 @@ impl KeySpace {
         self.cursor = end;
         if self.overlay.is_empty() {
             self.overlay = Layer::new();
+            return self.frozen.last().is_some_and(|newest| Arc::strong_count(newest) == 1);
         }
+        true
     }
 
     fn fold_one(&mut self, bucket: usize, lowest: bool) {
@@ -296,6 +299,12 @@ impl KeySpace {
                 false
             }
         }
+    }
+
+    /// Layers that a lookup may have to pass.
+    #[cfg(test)]
+    pub(crate) fn layers(&self) -> usize {
+        self.frozen.len() + usize::from(!self.overlay.is_empty()) + 1
     }
 
     /// Whether there is nothing to fold.

@@ -99,6 +99,19 @@ impl Shared {
         self.machine.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The machine, rid of what was written beside views that are gone. Blocks, and lets go of the lock between, so
+    /// that `apply` has its turns.
+    fn flattened(&self) -> RwLockWriteGuard<'_, Machine> {
+        loop {
+            let mut machine = self.write();
+            if !machine.fold() {
+                return machine;
+            }
+            drop(machine);
+            std::thread::yield_now();
+        }
+    }
+
     /// The moment at which `machine` is, whose lock is held.
     fn moment(&self, machine: &Machine) -> Moment {
         let installed = self.installed.load(Ordering::Relaxed);
@@ -165,8 +178,8 @@ impl MachineReader {
     /// # Errors
     /// The runtime stops.
     pub async fn scan(&self, scan: Scan) -> Result<Page, JoinError> {
-        let reader = self.clone();
-        self.shared.pages.page(scan, move || reader.freeze()).await
+        let shared = Arc::clone(&self.shared);
+        self.shared.pages.page(scan, move || shared.flattened().freeze()).await
     }
 
     /// How much is stored.
@@ -212,7 +225,7 @@ impl MachineReader {
         let shared = Arc::clone(&self.shared);
         let compute = move || {
             let (of, frozen) = {
-                let mut machine = shared.write();
+                let mut machine = shared.flattened();
                 (shared.moment(&machine), machine.freeze())
             };
             let digest = snapshot::digest(&frozen);
@@ -423,3 +436,7 @@ impl RaftSnapshotBuilder<TypeConfig> for MachineSnapshotBuilder {
         Ok(snapshot_of(built))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

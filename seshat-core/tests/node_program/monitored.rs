@@ -53,7 +53,9 @@ async fn alive_is_not_ready() {
         cluster.arguments.insert(id, arguments);
     }
     // Alone it waits for the others.
-    cluster.run(1).says(&format!("serves metrics at http://{}/metrics\n", at[0])).await;
+    let node = cluster.run(1);
+    node.says(&format!("serves metrics at http://{}/metrics\n", at[0])).await;
+    node.says("listens at").await;
     assert_eq!(get(&at[0], "/livez").await, (200, "alive\n".to_owned()));
     let (status, why) = get(&at[0], "/readyz").await;
     assert!(status == 503 && why.starts_with("no leader is heard"), "{why}");

@@ -28,7 +28,9 @@ fn folding_bit_by_bit_ends_with_one_layer_that_holds_each_key_once_and_no_tombst
     for step in [1, 3, 16, 1_000] {
         let (mut keys, views) = layered();
         drop(views);
-        (0..1_000).for_each(|_| keys.fold(step));
+        for _ in 0..1_000 {
+            keys.fold(step);
+        }
         assert!(keys.is_flat(), "folding {step} places at a time never ends");
         assert_eq!(keys.top.len() as u64, keys.size().keys);
         assert_eq!(records(&keys.top), keys.top.len());
@@ -45,7 +47,9 @@ fn folding_goes_on_after_a_view_interrupted_it() {
         assert!(!keys.overlay.is_empty(), "nothing to interrupt");
         drop(keys.freeze());
     }
-    (0..1_000).for_each(|_| keys.fold(3));
+    for _ in 0..1_000 {
+        keys.fold(3);
+    }
     assert!(keys.is_flat());
     assert_eq!(records(&keys.top) as u64, keys.size().keys);
 }
@@ -61,7 +65,9 @@ fn a_held_view_keeps_what_it_froze_from_being_folded_into() {
     keys.fold(1_000);
     assert_eq!(keys.frozen.len(), 2, "its clone still does");
     drop(another);
-    (0..2).for_each(|_| keys.fold(1_000));
+    for _ in 0..2 {
+        keys.fold(1_000);
+    }
     assert!(keys.is_flat());
 }
 
