@@ -66,11 +66,14 @@ async fn commands_are_loaded_and_keys_are_read() {
         states.push(shell.prints(&["scan"]).await);
     }
     assert_eq!(states[0], states[1]);
-    // One after the other, and as many at once as there may be.
-    for in_flight in ["1", "4096"] {
-        let small = fixture("small.txt");
-        let said = shell.prints(&["load", &small, "--in-flight", in_flight]).await;
-        assert!(said.starts_with("1000 commands sent: "), "{said}");
+    // As many at once as there may be, and some of them again one after the other.
+    let dir = tempfile::tempdir().unwrap();
+    let small = std::fs::read_to_string(fixture("small.txt")).unwrap();
+    let last: Vec<_> = small.lines().skip(950).map(|line| format!("{line}\n")).collect();
+    let last = file(dir.path(), "last", &last.concat());
+    for (commands, in_flight, sent) in [(&fixture("small.txt"), "4096", 1000), (&last, "1", 50)] {
+        let said = shell.prints(&["load", commands, "--in-flight", in_flight]).await;
+        assert!(said.starts_with(&format!("{sent} commands sent: ")), "{said}");
         assert_eq!(shell.prints(&["scan"]).await, states[0], "{in_flight}");
     }
 
@@ -87,7 +90,6 @@ async fn commands_are_loaded_and_keys_are_read() {
     let output = child.wait_with_output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(shell.prints(&["scan"]).await, "");
-    let dir = tempfile::tempdir().unwrap();
     let dumped = file(dir.path(), "dumped", &states[0]);
     assert_eq!(shell.load(&dumped).await.code, Some(0));
     assert_eq!(shell.prints(&["scan"]).await, states[0]);
