@@ -68,12 +68,13 @@ async fn commands_are_loaded_and_keys_are_read() {
     assert_eq!(states[0], states[1]);
     // As many at once as there may be, and some of them again one after the other.
     let dir = tempfile::tempdir().unwrap();
-    let small = std::fs::read_to_string(fixture("small.txt")).unwrap();
-    let last: Vec<_> = small.lines().skip(950).map(|line| format!("{line}\n")).collect();
-    let last = file(dir.path(), "last", &last.concat());
-    for (commands, in_flight, sent) in [(&fixture("small.txt"), "4096", 1000), (&last, "1", 50)] {
+    let small = std::fs::read(fixture("small.txt")).unwrap();
+    let lines: Vec<_> = small.split_inclusive(|byte| *byte == b'\n').skip(950).collect();
+    let last = dir.path().join("last").into_os_string().into_string().unwrap();
+    std::fs::write(&last, lines.concat()).unwrap();
+    for (commands, in_flight) in [(&fixture("small.txt"), "4096"), (&last, "1")] {
         let said = shell.prints(&["load", commands, "--in-flight", in_flight]).await;
-        assert!(said.starts_with(&format!("{sent} commands sent: ")), "{said}");
+        assert!(said.contains(", 0 not done, 0 of unknown outcome; "), "{said}");
         assert_eq!(shell.prints(&["scan"]).await, states[0], "{in_flight}");
     }
 
