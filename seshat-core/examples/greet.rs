@@ -1,5 +1,6 @@
 //! A client in twenty lines, of the cluster that the README starts in half an hour. Run it where its
 //! `certificates` are.
+#![allow(clippy::print_stdout, reason = "an example")]
 
 use std::time::Duration;
 
