@@ -5,9 +5,9 @@
 //! was there throughout once, and each that came or went meanwhile once or never. Where to read on is a
 //! key, so that it means the same to every node, and for ever.
 //!
-//! The keys are in a hash table, so a page costs a look at each of them, however many it holds, which may
-//! be for several pages together; what it takes beside that is the page alone. An index in order would cost each write more, and each key some
-//! 60 bytes.
+//! The keys are in a hash table, so a page costs a look at each of them, however many it holds; one look may be
+//! for several pages together. What it takes beside that is the page alone. An index in order would cost each
+//! write more, and each key some 60 bytes.
 
 use std::hint::black_box;
 
