@@ -23,7 +23,8 @@
 //!   again, here or elsewhere. A node of an older version that doesn't know a call is passed by; if none of them
 //!   does, the call is refused at once.
 //! - Calls that are made at once share a stream to the node that leads: what waits goes in one message, and
-//!   answers come as they are ready. A call waits for no other.
+//!   answers come as they are ready. A call waits for no other, but that pages of scans, and long answers that
+//!   aren't taken, have their turns at the node.
 //!
 //! Not guaranteed: that one learns whether an operation was applied. Where its answer is lost, it was
 //! or it wasn't ([`ClientError::Unknown`]), and nothing in a cluster tells it from others like it.
