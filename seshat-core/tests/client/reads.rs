@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use seshat_core::client::{
     Client, ClientError, Condition, ReadLevel, Scan, SetOptions, SetOutcome,
 };
@@ -73,6 +74,7 @@ async fn many_keys_are_read_at_once_within_bounds() {
     assert_eq!(values.values, [Some("b".into()), None, Some("".into()), Some("b".into())]);
     assert_eq!(values.behind, None);
     assert_eq!(get(Vec::new()).await.unwrap().values, []);
+    assert_eq!(get(vec!["a".into(); 1024]).await.unwrap().values.len(), 1024);
     let many = get(vec!["a".into(); 1025]).await.unwrap_err().to_string();
     assert!(many.ends_with("GET of 1025 keys: at most 1024 are read at once"), "{many}");
     client.set("long", vec![b'x'; 1 << 20]).await.unwrap();
@@ -123,7 +125,23 @@ async fn pages_are_read_on_at_any_node() {
         };
         assert_eq!(found, keys.iter().map(expected).collect());
     }
-    // A page without a bound has one.
     let all = client.scan(&Scan::default()).await.unwrap();
     assert_eq!((all.records.len(), all.next, all.behind), (101, None, None));
+}
+
+/// Whatever is asked for, none included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_has_ten_thousand_keys_at_most() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client();
+    let set = |n: u32| client.set(format!("{n:05}"), "");
+    join_all((0..10_001).map(set)).await.into_iter().for_each(|done| done.unwrap());
+    for max_keys in [0, 10_000, 10_001, u32::MAX] {
+        let mut scan = Scan { max_keys, ..Scan::default() };
+        let page = client.scan(&scan).await.unwrap();
+        assert_eq!(page.records.len(), 10_000, "{max_keys}");
+        scan.cursor = page.next;
+        let rest = client.scan(&scan).await.unwrap();
+        assert_eq!((rest.records, rest.next), (vec![("10000".into(), "".into())], None));
+    }
 }
